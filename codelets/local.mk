@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# An operator is a line in operators.def and its files here, one group per folder.
+
+nobase_pkginclude_HEADERS += %D%/codelets.h
+
+libpalombe_la_SOURCES += %D%/table.c %D%/operators.def %D%/common/operators.h
