@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Running graphs on StarPU.
+ *
+ * The *runtime* is StarPU with its workers, started once per process. A *store* holds persistent
+ * tensors (parameters, optimizer state, caches) by name; several sessions may share it. A *session*
+ * is a captured graph made ready: cut into tasks, planned, checked, its memory laid out; it is
+ * replayed once per step.
+ *
+ * Submission is asynchronous and ordered: plb_session_write(), plb_session_step() and
+ * plb_session_read() of one or several sessions take effect as if they ran one after the other.
+ *
+ * Thread-safety: one thread at a time calls into the runtime, stores and sessions.
+ */
+#ifndef PLB_RUN_SESSION_H
+#define PLB_RUN_SESSION_H
+
+#include "runtime/graph/cut.h"
+#include "runtime/graph/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct plb_store plb_store_t;
+typedef struct plb_session plb_session_t;
+
+struct plb_runtime_options {
+    int workers; /* CPU workers; 0: as many as cores, or STARPU_NCPU */
+};
+
+/* Starts StarPU, with the policy that STARPU_SCHED names. PLB_ERROR_INVALID for a policy or number
+ * of workers that cannot be had, PLB_ERROR_UNAVAILABLE when no matrix library can be loaded.
+ * `options` may be NULL. Starting twice is an error. */
+enum plb_status plb_runtime_start(const struct plb_runtime_options *options);
+/* Waits for all tasks and stops StarPU. Sessions and stores must have been destroyed. */
+void plb_runtime_stop(void);
+int plb_runtime_workers(void);              /* number of CPU workers; 0 when not started */
+const char *plb_runtime_scheduler(void);    /* name of StarPU's policy; "" when not started */
+
+/* Persistent tensors. */
+enum plb_status plb_store_create(plb_store_t **store_out);
+void plb_store_destroy(plb_store_t *store); /* after the sessions that use it; NULL is allowed */
+
+/* Copies a whole tensor in or out by its name; waits for tasks that use it. The tensor exists once
+ * a session that names it was created. `bytes` must be its exact size. */
+enum plb_status plb_store_write(plb_store_t *store, const char *name, const void *data,
+                                size_t bytes);
+enum plb_status plb_store_read(plb_store_t *store, const char *name, void *data, size_t bytes);
+/* The type of a tensor; PLB_ERROR_INVALID when there is none of that name. */
+enum plb_status plb_store_type(const plb_store_t *store, const char *name,
+                               struct plb_type *type_out);
+/* Names in order of creation: 0 to plb_store_tensors() - 1. */
+uint32_t plb_store_tensors(const plb_store_t *store);
+const char *plb_store_name(const plb_store_t *store, uint32_t index);
+size_t plb_store_bytes(const plb_store_t *store);
+
+struct plb_session_options {
+    const char *memory_policy;      /* NULL: PALOMBE_MEMORY, else "none" */
+    struct plb_cut_options cut;     /* zero fields: defaults */
+    uint32_t in_flight;             /* most tasks submitted and not finished; 0: 4096 */
+};
+
+/* What a session needs and does per step; see the fields. */
+struct plb_session_info {
+    const char *memory_policy;
+    uint32_t tasks, values, instructions; /* of the cut graph and its plan */
+    uint64_t fingerprint;
+    double flops, bytes;              /* modelled, of one step */
+    size_t persistent_bytes;          /* parameters and state in the store */
+    size_t transient_bytes;           /* slots for everything else */
+    size_t scratch_bytes;             /* work space of all workers */
+    size_t planned_peak;              /* most bytes of values existing at once */
+    size_t planned_by_role[PLB_ROLES];
+    double prepare_seconds;           /* cutting, planning, checking, registering */
+    double submit_seconds;            /* host time of all steps so far in submission */
+    uint64_t steps;
+};
+
+/* Makes a session. `whole` is kept by reference and must outlive it; `options` may be NULL. Values
+ * of role PARAMETER or STATE are bound by name to the store's tensors, which are created (zeroed)
+ * where missing; another type or cut under the same name is PLB_ERROR_INVALID. */
+enum plb_status plb_session_create(const plb_graph_t *whole,
+                                   const struct plb_session_options *options, plb_store_t *store,
+                                   plb_session_t **session_out);
+/* Waits for the session's tasks. NULL is allowed. */
+void plb_session_destroy(plb_session_t *session);
+
+/* Sets an input (role INPUT, a value of the whole graph); the data are copied before return. The
+ * value keeps from step to step until it is written again. */
+enum plb_status plb_session_write(plb_session_t *session, plb_value input, const void *data,
+                                  size_t bytes);
+
+/* Submits one step. `step` is the number that counter-based randomness uses. */
+enum plb_status plb_session_step(plb_session_t *session, uint64_t step);
+
+/* Waits for and copies out a value marked as output (of the latest step), or an initial value.
+ * Returns the failure of the first task that failed, if any did: the session and the tensors of
+ * its store are then not to be used on. */
+enum plb_status plb_session_read(plb_session_t *session, plb_value value, void *data,
+                                 size_t bytes);
+
+/* Waits for all steps; the first failure of any task. */
+enum plb_status plb_session_wait(plb_session_t *session);
+
+void plb_session_get_info(const plb_session_t *session, struct plb_session_info *info_out);
+/* The cut graph, for pictures and figures; owned by the session. */
+const plb_graph_t *plb_session_graph(const plb_session_t *session);
+
+/* When on, the times of the tasks of each later step are recorded, those of the latest step kept. */
+void plb_session_trace(plb_session_t *session, bool on);
+
+/* One task of the traced step. Times in seconds since the step was submitted. */
+struct plb_trace_record {
+    plb_task_id task; /* of the cut graph */
+    int worker;
+    double start, end;
+};
+
+/* Waits for the step and gives the records in order of instructions; n_out their number. They are
+ * valid until the next step. PLB_ERROR_INVALID when no step was traced. */
+enum plb_status plb_session_get_trace(plb_session_t *session,
+                                      const struct plb_trace_record **records_out,
+                                      uint32_t *n_out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
