@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What every test program is linked with, and the test of it.
+check_LTLIBRARIES += %D%/libplbtest.la
+tests_support_libplbtest_la_SOURCES = %D%/plb_test.c %D%/plb_test.h %D%/plb_test_alloc.c
+
+check_PROGRAMS += %D%/test_support
+TESTS += %D%/test_support
+tests_support_test_support_SOURCES = %D%/test_support.c
+
+EXTRA_DIST += %D%/lsan.supp %D%/tsan.supp
