@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: schedulers
+# Fragment of Makefile.am: scheduling policies.
+libpalombe_la_SOURCES += \
+	schedulers/registry.c \
+	schedulers/memory/none.c
+nobase_pkginclude_HEADERS += \
+	schedulers/schedulers.h

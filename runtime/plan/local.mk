@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: runtime/plan
+# Fragment of Makefile.am: plans, their checker, their memory layout.
+libpalombe_la_SOURCES += \
+	runtime/plan/plan.c \
+	runtime/plan/storage.c
+nobase_pkginclude_HEADERS += \
+	runtime/plan/plan.h
