@@ -1,2 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: runtime/base
+# Fragment of Makefile.am: status codes, hashes, random numbers.
+libpalombe_la_SOURCES += \
+	runtime/base/hash.c \
+	runtime/base/random.c \
+	runtime/base/status.c
+nobase_pkginclude_HEADERS += \
+	runtime/base/hash.h \
+	runtime/base/random.h \
+	runtime/base/status.h

@@ -71,25 +71,31 @@ enum plb_status plb_graph_fail(plb_graph_t *graph, enum plb_status status);
 
 uint32_t plb_graph_values(const plb_graph_t *graph);
 uint32_t plb_graph_tasks(const plb_graph_t *graph);
-/* Valid until the graph grows. */
+/* What is returned stays where it is as long as the graph. For PLB_NONE and numbers beyond the graph:
+ * a value with rank 0 and an empty name, and no task (NULL). */
 const struct plb_value_info *plb_graph_value(const plb_graph_t *graph, plb_value value);
 const struct plb_task *plb_graph_task(const plb_graph_t *graph, plb_task_id task);
 
 /* What the tasks added from now on belong to. `block` -1: none. */
 void plb_graph_set_phase(plb_graph_t *graph, enum plb_phase phase);
 void plb_graph_set_block(plb_graph_t *graph, int block);
-/* Prefix for the names of tasks and values added from now on ("h.3"), NULL for none. */
+/* Prefix for the names of tasks and values added from now on ("h.3" makes "h.3/linear"), NULL for
+ * none. Cells and plb_graph_set_name() take names as they are. */
 void plb_graph_set_scope(plb_graph_t *graph, const char *scope);
 
 /* Adds a value that exists before the step. The name must be unique among such values. */
 plb_value plb_graph_add_value(plb_graph_t *graph, const char *name, enum plb_role role,
                               enum plb_dtype dtype, struct plb_shape shape);
 
-/* Finds a value that exists before the step by its name; PLB_NONE when there is none. */
+/* Finds a value that exists before the step by its full name ("h.3/x" when it was added in a scope);
+ * PLB_NONE when there is none. */
 plb_value plb_graph_find(const plb_graph_t *graph, const char *name);
 
-/* Adds a task on `n_in` single-value inputs (PLB_NONE for absent optional ones; a variadic last
- * operand takes the rest). out[] receives op->n_out values; an optional output is made when
+/* Adds a task on `n_in` single-value inputs (op->n_in of them, PLB_NONE for absent optional ones; a
+ * variadic last operand takes one or more). `attributes` NULL: all zero. Its range on a cut axis is
+ * the whole extent, on which all operands must agree. Task and first output are named after the
+ * operator, other outputs "operator.output"; an optional output to which the shape rule gave rank 0
+ * is not made. out[] receives op->n_out values; an optional output is made when
  * `want_out` is NULL or want_out[k] is true, else PLB_NONE. Their role is ACTIVATION, GRADIENT in
  * the backward phase, STATE in the update phase; plb_graph_set_role() changes it. */
 enum plb_status plb_graph_add_task(plb_graph_t *graph, const struct plb_operator *op,
@@ -134,8 +140,10 @@ struct plb_task_cells {
     const plb_value *in, *out;
 };
 
-/* Adds a value of a cut graph; `info` is copied, its producer must be PLB_NONE (the task that lists
- * it as an output becomes its producer). Values of whole graphs and cells never share a graph. */
+/* Adds a value of a cut graph; `info` is copied with its name, its producer must be PLB_NONE (the
+ * task that lists it as an output becomes its producer; no task may have read it before), its `next`
+ * is not looked at (see plb_graph_carry). Values of whole graphs and cells never share a graph, and
+ * plb_graph_find() does not find cells: several may have one name. */
 plb_value plb_graph_add_cell(plb_graph_t *graph, const struct plb_value_info *info);
 enum plb_status plb_graph_add_task_cells(plb_graph_t *graph, const struct plb_task_cells *task);
 

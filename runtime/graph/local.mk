@@ -1,2 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: runtime/graph
+# Fragment of Makefile.am: values, tasks, graphs, and what is asked of them.
+libpalombe_la_SOURCES += \
+	runtime/graph/graph.c \
+	runtime/graph/internal.h \
+	runtime/graph/task.c \
+	runtime/graph/value.c
+nobase_pkginclude_HEADERS += \
+	runtime/graph/cut.h \
+	runtime/graph/differentiate.h \
+	runtime/graph/graph.h \
+	runtime/graph/lineage.h \
+	runtime/graph/operator.h \
+	runtime/graph/value.h
