@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: scripts
+# The scripts travel in the release; configure asks scripts/starpu for the cache.
+EXTRA_DIST += %D%/common.sh %D%/deps %D%/starpu %D%/check %D%/quickstart .ci/run \
+	build-aux/patches/starpu-cuda13-compute-mode.patch

@@ -18,6 +18,9 @@
 #ifndef PLB_TEST_H
 #define PLB_TEST_H
 
+#ifndef PLB_HAVE_CUNIT
+#error "the tests need CUnit, which configure did not find: install libcunit1-dev, or run scripts/deps"
+#endif
 #include <CUnit/CUnit.h>
 #include <stdbool.h>
 #include <stddef.h>

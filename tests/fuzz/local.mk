@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Fragment of Makefile.am: tests/fuzz
