@@ -22,10 +22,9 @@
 extern "C" {
 #endif
 
-/* The table: all operators, in a fixed order; `n_out` gets their number. */
+/* The table: all operators, in a fixed order; `n_out` gets their number. plb_operator_find(), in
+ * operator.h, finds a record by its name. */
 const struct plb_operator *const *plb_operators(int *n_out);
-/* The record of a name, NULL when there is none. */
-const struct plb_operator *plb_operator_find(const char *name);
 
 /* y[N,C] = table[tokens[N], :].  tokens i32, 0 <= token < V, else the step fails. table[V,C]. */
 plb_value plb_embedding(plb_graph_t *g, plb_value tokens, plb_value table);

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: values, tasks, graphs, and what is asked of them.
 libpalombe_la_SOURCES += \
+	runtime/graph/differentiate.c \
+	runtime/graph/dot.c \
+	runtime/graph/fingerprint.c \
 	runtime/graph/graph.c \
 	runtime/graph/internal.h \
+	runtime/graph/lineage.c \
 	runtime/graph/task.c \
 	runtime/graph/value.c
 nobase_pkginclude_HEADERS += \

@@ -109,7 +109,12 @@ struct plb_call {
     void *scratch;                         /* as many bytes as `scratch` asked for, 64-aligned */
 };
 
-/* What a gradient rule gets and fills. Values are of the graph being differentiated. */
+/* What a gradient rule gets and fills. Values are of the graph being differentiated. `in`, `needs`
+ * and `d_in` have one entry per input of the specification; a variadic last input goes on with one
+ * entry per value, and task->in_start[n_in] - task->in_start[n_in - 1] is their number. A gradient
+ * has the shape of its value, and its dtype or f32. A rule may return the same value several times
+ * (both inputs of an addition), leaves PLB_NONE where nothing flows, and need not fill what is not
+ * needed. */
 struct plb_gradient {
     struct plb_graph *graph;
     const struct plb_task *task;
@@ -140,6 +145,10 @@ struct plb_operator {
     /* Computes. Fails only for what cannot be known before (a token out of range). */
     enum plb_status (*cpu)(const struct plb_call *call);
 };
+
+/* The record of a name, NULL when there is none. The table is codelets'; it is declared here because
+ * differentiation itself adds tasks of "fill" and "add". */
+const struct plb_operator *plb_operator_find(const char *name);
 
 #ifdef __cplusplus
 }

@@ -137,38 +137,45 @@ static enum plb_status extents_find(const struct plb_operator *op,
 
 /* --- adding ----------------------------------------------------------------------------------- */
 
-/* A task without operands' values, its lists in the arena. */
+/* The lists of a task while they are being filled. */
+struct lists {
+    uint32_t *in_start, *out_start;
+    plb_value *in, *out;
+};
+
+/* Gives the task lists in the arena, and the graph room for the task and its outputs. */
 static enum plb_status task_allocate(plb_graph_t *graph, struct plb_task *task, uint32_t values_in,
-                                     uint32_t values_out)
+                                     uint32_t values_out, struct lists *lists_out)
 {
-    uint32_t *start = plb__graph_allocate(
-        graph, (size_t)(task->n_in + task->n_out + 2) * sizeof *start);
+    size_t starts = (size_t)(task->n_in + task->n_out) + 2;
+    uint32_t *start = plb__graph_allocate(graph, starts * sizeof *start);
     plb_value *list =
         plb__graph_allocate(graph, ((size_t)values_in + values_out + 1) * sizeof *list);
 
     if (start == NULL || list == NULL)
         return graph->status;
-    task->in_start = start;
-    task->out_start = start + task->n_in + 1;
-    task->in = list;
-    task->out = list + values_in;
+    *lists_out = (struct lists){start, start + task->n_in + 1, list, list + values_in};
+    task->in_start = lists_out->in_start;
+    task->out_start = lists_out->out_start;
+    task->in = lists_out->in;
+    task->out = lists_out->out;
     PLB_TRY(plb__chunks_reserve(&graph->values, values_out, "values"));
     return plb__chunks_reserve(&graph->tasks, 1, "tasks");
 }
 
 /* Fills the lists of a task on single values; each input is an operand, a variadic one the rest. */
-static void inputs_list(struct plb_task *task, const plb_value *in, int n_in)
+static void inputs_list(const struct plb_operator *op, const plb_value *in, int n_in,
+                        struct lists *lists)
 {
-    uint32_t *start = (uint32_t *)task->in_start, n = 0;
-    plb_value *list = (plb_value *)task->in;
+    uint32_t n = 0;
 
     for (int k = 0; k < n_in; k++) {
-        if (k < task->n_in)
-            start[k] = n;
+        if (k < op->n_in)
+            lists->in_start[k] = n;
         if (in[k] != PLB_NONE)
-            list[n++] = in[k];
+            lists->in[n++] = in[k];
     }
-    start[task->n_in] = n;
+    lists->in_start[op->n_in] = n;
 }
 
 static enum plb_role output_role(enum plb_phase phase)
@@ -192,11 +199,11 @@ static const char *output_name(plb_graph_t *graph, const struct plb_task *task, 
 }
 
 /* Makes the outputs' values and lists; room for them was reserved. */
-static enum plb_status outputs_make(plb_graph_t *graph, struct plb_task *task,
+static enum plb_status outputs_make(plb_graph_t *graph, const struct plb_task *task,
                                     const struct plb_task_types *types, const bool *want,
-                                    plb_value *out)
+                                    struct lists *lists, plb_value *out)
 {
-    uint32_t *start = (uint32_t *)task->out_start, n = 0;
+    uint32_t n = 0;
     const char *names[PLB_OPERANDS_MAX];
 
     for (int k = 0; k < task->n_out; k++) {
@@ -208,7 +215,7 @@ static enum plb_status outputs_make(plb_graph_t *graph, struct plb_task *task,
         bool optional = (task->op->out[k].flags & PLB_OPTIONAL) != 0;
         struct plb__value *slot;
 
-        start[k] = n;
+        lists->out_start[k] = n;
         out[k] = PLB_NONE;
         if (types->out[k].shape.rank == 0 || (optional && want != NULL && !want[k]))
             continue;
@@ -223,9 +230,9 @@ static enum plb_status outputs_make(plb_graph_t *graph, struct plb_task *task,
             .source = out[k],
             .whole = types->out[k].shape,
         };
-        ((plb_value *)task->out)[n++] = out[k];
+        lists->out[n++] = out[k];
     }
-    start[task->n_out] = n;
+    lists->out_start[task->n_out] = n;
     return PLB_OK;
 }
 
@@ -244,6 +251,7 @@ static enum plb_status task_add(plb_graph_t *graph, const struct plb_operator *o
                             .n_in = op->n_in, .n_out = op->n_out, .source = graph->tasks.n};
     struct plb_task_types types;
     struct extent extent;
+    struct lists lists;
 
     if (attributes != NULL)
         task.attributes = *attributes;
@@ -255,9 +263,9 @@ static enum plb_status task_add(plb_graph_t *graph, const struct plb_operator *o
     task.name = plb__graph_copy_name(graph, op->name, true);
     if (task.name == NULL)
         return graph->status;
-    PLB_TRY(task_allocate(graph, &task, (uint32_t)n_in, (uint32_t)op->n_out));
-    inputs_list(&task, in, n_in);
-    PLB_TRY(outputs_make(graph, &task, &types, want_out, out));
+    PLB_TRY(task_allocate(graph, &task, (uint32_t)n_in, (uint32_t)op->n_out, &lists));
+    inputs_list(op, in, n_in, &lists);
+    PLB_TRY(outputs_make(graph, &task, &types, want_out, &lists, out));
     task_push(graph, &task);
     return PLB_OK;
 }
@@ -326,6 +334,7 @@ static enum plb_status cells_add(plb_graph_t *graph, const struct plb_task_cells
 {
     struct plb_task task = {.op = cells->op, .phase = cells->phase, .block = cells->block,
                             .n_in = cells->n_in, .n_out = cells->n_out, .source = cells->source};
+    struct lists lists;
     uint32_t n_in, n_out;
 
     PLB_TRY(cells_check(graph, cells));
@@ -338,13 +347,13 @@ static enum plb_status cells_add(plb_graph_t *graph, const struct plb_task_cells
     task.name = plb__graph_copy_name(graph, cells->name, false);
     if (task.name == NULL)
         return graph->status;
-    PLB_TRY(task_allocate(graph, &task, n_in, n_out));
-    memcpy((uint32_t *)task.in_start, cells->in_start, (size_t)(cells->n_in + 1) * sizeof n_in);
-    memcpy((uint32_t *)task.out_start, cells->out_start, (size_t)(cells->n_out + 1) * sizeof n_in);
+    PLB_TRY(task_allocate(graph, &task, n_in, n_out, &lists));
+    memcpy(lists.in_start, cells->in_start, (size_t)(cells->n_in + 1) * sizeof *lists.in_start);
+    memcpy(lists.out_start, cells->out_start, (size_t)(cells->n_out + 1) * sizeof *lists.in_start);
     for (uint32_t i = 0; i < n_in; i++)
-        ((plb_value *)task.in)[i] = cells->in[i];
+        lists.in[i] = cells->in[i];
     for (uint32_t i = 0; i < n_out; i++) {
-        ((plb_value *)task.out)[i] = cells->out[i];
+        lists.out[i] = cells->out[i];
         plb__graph_value(graph, cells->out[i])->info.producer = graph->tasks.n;
     }
     task_push(graph, &task);
