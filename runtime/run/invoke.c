@@ -150,7 +150,7 @@ enum plb_status plb__invocation_prepare(const plb_graph_t *graph, plb_task_id id
                                 .attributes = &task->attributes,
                                 .n_in = task->n_in,
                                 .n_out = task->n_out};
-    struct arrays arrays;
+    struct arrays arrays = {0};
     enum plb_status status;
 
     v.n_cells = v.n_parts = task->in_start[task->n_in] + task->out_start[task->n_out];

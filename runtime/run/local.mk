@@ -1,2 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: runtime/run
+# Fragment of Makefile.am: the executor on StarPU.
+libpalombe_la_SOURCES += \
+	runtime/run/gather.c runtime/run/gather.h \
+	runtime/run/invoke.c runtime/run/invoke.h \
+	runtime/run/ledger.c \
+	runtime/run/memory.c \
+	runtime/run/run_internal.h \
+	runtime/run/runtime.c \
+	runtime/run/session.c \
+	runtime/run/store.c \
+	runtime/run/submit.c
+nobase_pkginclude_HEADERS += \
+	runtime/run/ledger.h \
+	runtime/run/session.h

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Large blocks of memory for slots and persistent tensors.
+ */
+#define _GNU_SOURCE
+#include "runtime/run/run_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+static size_t machine_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && page > 0 ? (size_t)pages * (size_t)page : SIZE_MAX;
+}
+
+/* Blocks of a huge page and more begin at one, so that the kernel can use them throughout. */
+static void *map_aligned(size_t bytes)
+{
+    size_t slack = bytes >= HUGE_PAGE ? HUGE_PAGE : 0;
+    char *block = mmap(NULL, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                       0);
+    size_t before;
+
+    if (block == MAP_FAILED || slack == 0)
+        return block;
+    before = (HUGE_PAGE - (uintptr_t)block % HUGE_PAGE) % HUGE_PAGE;
+    if (before)
+        munmap(block, before);
+    if (slack - before)
+        munmap(block + before + bytes, slack - before);
+    return block + before;
+}
+
+static size_t whole_pages(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (bytes + page - 1) / page * page;
+}
+
+enum plb_status plb__memory_map(size_t bytes, const char *what, void **block_out)
+{
+    void *block;
+
+    if (bytes == 0) {
+        *block_out = NULL;
+        return PLB_OK;
+    }
+    if (bytes > machine_bytes())
+        return plb_fail(PLB_ERROR_MEMORY, "%s needs %.1f GiB, this machine has %.1f GiB", what,
+                        (double)bytes / 0x1p30, (double)machine_bytes() / 0x1p30);
+    block = map_aligned(whole_pages(bytes));
+    if (block == MAP_FAILED)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the %.1f MiB of %s: %s",
+                        (double)bytes / 0x1p20, what, strerror(errno));
+    if (bytes >= HUGE_PAGE)
+        madvise(block, whole_pages(bytes), MADV_HUGEPAGE); /* advice only: may fail */
+    *block_out = block;
+    return PLB_OK;
+}
+
+void plb__memory_unmap(void *block, size_t bytes)
+{
+    if (block)
+        munmap(block, whole_pages(bytes));
+}
