@@ -2,6 +2,8 @@
 /*
  * Hashes through libxxhash.
  */
+#include "config.h"
+
 #include "runtime/base/hash.h"
 
 #include <xxhash.h>

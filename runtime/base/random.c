@@ -2,6 +2,8 @@
 /*
  * Normal deviates from the counter-based generator.
  */
+#include "config.h"
+
 #include "runtime/base/random.h"
 
 #include <math.h>

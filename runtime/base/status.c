@@ -2,6 +2,8 @@
 /*
  * Status names and the per-thread error message.
  */
+#include "config.h"
+
 #include "runtime/base/status.h"
 
 #include <stdarg.h>

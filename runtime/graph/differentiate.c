@@ -3,6 +3,8 @@
  * Reverse-mode differentiation: one sweep forwards to find what depends on the wanted values, one
  * backwards from the loss that calls the operators' gradient rules and adds up contributions.
  */
+#include "config.h"
+
 #include "runtime/graph/internal.h"
 
 #include "runtime/graph/differentiate.h"
@@ -14,13 +16,13 @@
 
 struct sweep {
     plb_graph_t *graph;
-    uint32_t values;       /* of the graph before the sweep */
-    plb_task_id tasks;     /* likewise */
-    bool *depends;         /* by value: does it depend on a wanted one? */
-    plb_value *d;          /* by value: its gradient so far */
-    plb_value *in, *d_in;  /* operands of the task being visited, by entry */
-    bool *needs;           /* likewise */
-    uint32_t entries;      /* room in these three */
+    uint32_t values;      /* of the graph before the sweep */
+    plb_task_id tasks;    /* likewise */
+    bool *depends;        /* by value: does it depend on a wanted one? */
+    plb_value *d;         /* by value: its gradient so far */
+    plb_value *in, *d_in; /* operands of the task being visited, by entry */
+    bool *needs;          /* likewise */
+    uint32_t entries;     /* room in these three */
 };
 
 static void sweep_free(struct sweep *sweep)
@@ -171,24 +173,27 @@ static bool operands_collect(struct sweep *sweep, const struct plb_task *task, p
 
 static enum plb_status visit(struct sweep *sweep, plb_task_id t)
 {
-    /* A copy: the rule must not see the graph's own record change place or number. */
-    const struct plb_task task = *plb__graph_task(sweep->graph, t);
+    const struct plb_task *task = plb__graph_task(sweep->graph, t);
     plb_value out[PLB_OPERANDS_MAX], d_out[PLB_OPERANDS_MAX];
-    struct plb_gradient gradient = {.graph = sweep->graph, .task = &task, .in = sweep->in,
-                                    .out = out, .d_out = d_out, .needs = sweep->needs,
+    struct plb_gradient gradient = {.graph = sweep->graph,
+                                    .task = task,
+                                    .in = sweep->in,
+                                    .out = out,
+                                    .d_out = d_out,
+                                    .needs = sweep->needs,
                                     .d_in = sweep->d_in};
     plb_task_id first = plb_graph_tasks(sweep->graph);
-    uint32_t n = entries_of(&task);
+    uint32_t n = entries_of(task);
 
-    if (task.op->gradient == NULL || !operands_collect(sweep, &task, out, d_out))
+    if (task->op->gradient == NULL || !operands_collect(sweep, task, out, d_out))
         return PLB_OK;
-    follow(sweep->graph, &task);
-    PLB_TRY(task.op->gradient(&gradient));
+    follow(sweep->graph, task);
+    PLB_TRY(task->op->gradient(&gradient));
     PLB_TRY(plb_graph_status(sweep->graph));
     for (uint32_t e = 0; e < n; e++) {
         if (!sweep->needs[e] || sweep->d_in[e] == PLB_NONE)
             continue;
-        PLB_TRY(contribution_check(sweep, &task, sweep->in[e], sweep->d_in[e]));
+        PLB_TRY(contribution_check(sweep, task, sweep->in[e], sweep->d_in[e]));
         PLB_TRY(contribute(sweep, sweep->in[e], sweep->d_in[e], first));
     }
     return PLB_OK;
@@ -211,8 +216,9 @@ static enum plb_status arguments_check(const plb_graph_t *graph, plb_value loss,
                         plb_type_print(&info->type, text, sizeof text));
     for (int k = 0; k < n; k++) {
         if (wanted[k] >= graph->values.n)
-            return plb_fail(PLB_ERROR_INVALID, "gradient %d is wanted of value %" PRIu32
-                            ", the graph has %" PRIu32, k, wanted[k], graph->values.n);
+            return plb_fail(PLB_ERROR_INVALID,
+                            "gradient %d is wanted of value %" PRIu32 ", the graph has %" PRIu32, k,
+                            wanted[k], graph->values.n);
     }
     return PLB_OK;
 }
@@ -226,7 +232,8 @@ static enum plb_status seed(struct sweep *sweep, plb_value loss)
 
     if (fill == NULL)
         return plb_fail(PLB_ERROR_INTERNAL, "there is no operator fill");
-    follow(sweep->graph, plb__graph_task(sweep->graph, plb_graph_value(sweep->graph, loss)->producer));
+    follow(sweep->graph,
+           plb__graph_task(sweep->graph, plb_graph_value(sweep->graph, loss)->producer));
     PLB_TRY(plb_graph_add_task(sweep->graph, fill, &one, NULL, 0, NULL, &sweep->d[loss]));
     name_gradient(sweep->graph, sweep->d[loss], loss, first);
     return plb_graph_status(sweep->graph);

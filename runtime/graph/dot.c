@@ -7,6 +7,8 @@
  * shape of its own or an edge back to its first version. For people: a cut graph of a large model
  * makes a text that no one can look at.
  */
+#include "config.h"
+
 #include "runtime/graph/internal.h"
 
 #include <inttypes.h>
@@ -30,8 +32,8 @@ static const char *const phase_colours[PLB_PHASES] = {
 };
 
 static const char *const role_colours[PLB_ROLES] = {
-    [PLB_ROLE_INPUT] = "#ffffff",      [PLB_ROLE_PARAMETER] = "#fff2b8",
-    [PLB_ROLE_STATE] = "#e6dcf5",      [PLB_ROLE_ACTIVATION] = "#ffffff",
+    [PLB_ROLE_INPUT] = "#ffffff",    [PLB_ROLE_PARAMETER] = "#fff2b8",
+    [PLB_ROLE_STATE] = "#e6dcf5",    [PLB_ROLE_ACTIVATION] = "#ffffff",
     [PLB_ROLE_GRADIENT] = "#fbdcc4",
 };
 
@@ -81,8 +83,8 @@ __attribute__((format(printf, 2, 3))) static void print(struct text *text, const
     text->used += (size_t)length;
 }
 
-/* A name inside a quoted label. Graphviz reads backslashes, entities and, of course, quotes; control
- * characters have no picture. */
+/* A name inside a quoted label. Graphviz reads backslashes, entities and, of course, quotes;
+ * control characters have no picture. */
 static void print_name(struct text *text, const char *name)
 {
     for (; *name != '\0'; name++) {
@@ -128,8 +130,8 @@ static void print_ends(struct text *text, const plb_graph_t *graph, plb_value v)
         print(text, "\"];\n");
     }
     if (info->next != PLB_NONE && plb_graph_value(graph, info->next)->producer != PLB_NONE)
-        print(text, "  t%" PRIu32 " -> v%" PRIu32
-              " [style=dashed, constraint=false, label=\"next\"];\n",
+        print(text,
+              "  t%" PRIu32 " -> v%" PRIu32 " [style=dashed, constraint=false, label=\"next\"];\n",
               plb_graph_value(graph, info->next)->producer, v);
 }
 
@@ -189,8 +191,10 @@ static void print_tasks(struct text *text, const plb_graph_t *graph, struct plac
             if (block >= 0)
                 print(text, "  }\n");
             block = places[i].block;
-            print(text, "  subgraph cluster_%d {\n  label=\"block %d\"; style=rounded; "
-                  "color=\"#999999\";\n", block, block);
+            print(text,
+                  "  subgraph cluster_%d {\n  label=\"block %d\"; style=rounded; "
+                  "color=\"#999999\";\n",
+                  block, block);
         }
         print_task(text, places[i].task, plb__graph_task(graph, places[i].task));
     }
@@ -201,8 +205,8 @@ static void print_tasks(struct text *text, const plb_graph_t *graph, struct plac
 static void print_graph(struct text *text, const plb_graph_t *graph, struct place *places)
 {
     print(text, "digraph palombe {\n  rankdir=TB;\n"
-          "  node [style=filled, fillcolor=white, fontname=\"Helvetica\", fontsize=11];\n"
-          "  edge [fontname=\"Helvetica\", fontsize=9, color=\"#666666\"];\n");
+                "  node [style=filled, fillcolor=white, fontname=\"Helvetica\", fontsize=11];\n"
+                "  edge [fontname=\"Helvetica\", fontsize=9, color=\"#666666\"];\n");
     for (plb_value v = 0; v < graph->values.n; v++) {
         if (plb_graph_value(graph, v)->producer == PLB_NONE)
             print_source(text, v, plb_graph_value(graph, v));

@@ -5,6 +5,8 @@
  * Fields are written as 64-bit words into a small buffer, never as structures, whose padding has
  * no defined bytes; each value and each task is mixed in at once.
  */
+#include "config.h"
+
 #include "runtime/graph/internal.h"
 
 #include "runtime/base/hash.h"
@@ -46,9 +48,16 @@ static uint64_t mix_value(uint64_t hash, const struct plb_value_info *info)
 
 static uint64_t mix_task(uint64_t hash, const struct plb_task *task)
 {
-    int64_t words[] = {task->phase,   task->block,   task->n_in,    task->n_out,
-                       task->low[0],  task->high[0], task->low[1],  task->high[1],
-                       task->in_start[task->n_in], task->out_start[task->n_out]};
+    int64_t words[] = {task->phase,
+                       task->block,
+                       task->n_in,
+                       task->n_out,
+                       task->low[0],
+                       task->high[0],
+                       task->low[1],
+                       task->high[1],
+                       task->in_start[task->n_in],
+                       task->out_start[task->n_out]};
 
     hash = plb_hash_mix(hash, task->op->name, strlen(task->op->name));
     hash = plb_hash_mix(hash, words, sizeof words);

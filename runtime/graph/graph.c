@@ -2,6 +2,8 @@
 /*
  * A graph's storage, its values and their names. Tasks are added in task.c.
  */
+#include "config.h"
+
 #include "runtime/graph/internal.h"
 
 #include "runtime/base/hash.h"
@@ -92,8 +94,8 @@ enum plb_status plb__graph_enter(plb_graph_t *graph, enum plb__kind kind)
     if (graph->kind == PLB__KIND_OPEN)
         graph->kind = kind;
     if (graph->kind != kind)
-        return plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID,
-                                              "whole values and cells cannot share a graph"));
+        return plb_graph_fail(
+            graph, plb_fail(PLB_ERROR_INVALID, "whole values and cells cannot share a graph"));
     return PLB_OK;
 }
 
@@ -110,8 +112,9 @@ void *plb__graph_allocate(plb_graph_t *graph, size_t bytes)
 
         block = rounded < bytes ? NULL : calloc(1, sizeof *block + room);
         if (block == NULL) {
-            plb_graph_fail(graph, plb_fail(PLB_ERROR_MEMORY, "no memory for a graph of %" PRIu32
-                                           " values", graph->values.n));
+            plb_graph_fail(graph,
+                           plb_fail(PLB_ERROR_MEMORY, "no memory for a graph of %" PRIu32 " values",
+                                    graph->values.n));
             return NULL;
         }
         block->bytes = room;
@@ -163,8 +166,10 @@ const char *plb__graph_copy_name(plb_graph_t *graph, const char *name, bool scop
         name = "";
     length = strlen(name);
     if (scope + (scope > 0) + length > PLB__NAME_MAX) {
-        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID, "the name \"%.40s...\" is longer than %d "
-                                       "bytes", name, PLB__NAME_MAX));
+        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID,
+                                       "the name \"%.40s...\" is longer than %d "
+                                       "bytes",
+                                       name, PLB__NAME_MAX));
         return NULL;
     }
     copy = plb__graph_allocate(graph, scope + 1 + length + 1);
@@ -254,13 +259,14 @@ enum plb_status plb__type_check(struct plb_type *type, const char *what)
     if ((unsigned)type->dtype >= PLB_DTYPES)
         return plb_fail(PLB_ERROR_INVALID, "%s has the unknown dtype %d", what, (int)type->dtype);
     if (rank < 1 || rank > PLB_RANK_MAX)
-        return plb_fail(PLB_ERROR_INVALID, "%s has rank %d, not 1 to %d", what, rank,
-                        PLB_RANK_MAX);
+        return plb_fail(PLB_ERROR_INVALID, "%s has rank %d, not 1 to %d", what, rank, PLB_RANK_MAX);
     for (int d = rank; d < PLB_RANK_MAX; d++)
         type->shape.dim[d] = 0;
     if (plb_shape_elements(&type->shape) < 0 || plb_type_bytes(type) > PTRDIFF_MAX)
-        return plb_fail(PLB_ERROR_INVALID, "%s would be %s: each dimension must be at least 1 and "
-                        "the whole fit in memory", what, plb_type_print(type, text, sizeof text));
+        return plb_fail(PLB_ERROR_INVALID,
+                        "%s would be %s: each dimension must be at least 1 and "
+                        "the whole fit in memory",
+                        what, plb_type_print(type, text, sizeof text));
     return PLB_OK;
 }
 
@@ -316,8 +322,9 @@ static enum plb_status cell_check(const struct plb_value_info *info)
     else if (inside)
         inside = info->col0 == 0;
     if (!inside)
-        return plb_fail(PLB_ERROR_INTERNAL, "cell %s at row %" PRId64 ", column %" PRId64
-                        " is not inside its value", info->name, info->row0, info->col0);
+        return plb_fail(PLB_ERROR_INTERNAL,
+                        "cell %s at row %" PRId64 ", column %" PRId64 " is not inside its value",
+                        info->name, info->row0, info->col0);
     if (info->producer != PLB_NONE)
         return plb_fail(PLB_ERROR_INTERNAL, "cell %s comes with a producer", info->name);
     return PLB_OK;
@@ -390,8 +397,10 @@ void plb_graph_set_block(plb_graph_t *graph, int block)
 void plb_graph_set_scope(plb_graph_t *graph, const char *scope)
 {
     if (scope != NULL && strlen(scope) > PLB__NAME_MAX) {
-        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID, "the scope \"%.40s...\" is longer than "
-                                       "%d bytes", scope, PLB__NAME_MAX));
+        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID,
+                                       "the scope \"%.40s...\" is longer than "
+                                       "%d bytes",
+                                       scope, PLB__NAME_MAX));
         return;
     }
     snprintf(graph->scope, sizeof graph->scope, "%s", scope != NULL ? scope : "");
@@ -404,8 +413,8 @@ static struct plb__value *declared(plb_graph_t *graph, plb_value value, const ch
         return NULL;
     if (value < graph->values.n)
         return plb__graph_value(graph, value);
-    plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID, "%s: the graph has no value %" PRIu32, what,
-                                   value));
+    plb_graph_fail(graph,
+                   plb_fail(PLB_ERROR_INVALID, "%s: the graph has no value %" PRIu32, what, value));
     return NULL;
 }
 

@@ -10,13 +10,13 @@
 
 #include "runtime/graph/graph.h"
 
-#define PLB__NAME_MAX     1023                   /* bytes of a name with its scope */
-#define PLB__ENTRIES_MAX  (UINT32_C(1) << 28)    /* values, and tasks, of a graph */
-#define PLB__VALUES_MAX   (UINT32_C(1) << 22)    /* values of one operand */
-#define PLB__TYPE_TEXT    128                    /* room for plb_type_print() */
-#define PLB__MESSAGE_MAX  1024
-#define PLB__CHUNK_SHIFT  9
-#define PLB__CHUNK        (UINT32_C(1) << PLB__CHUNK_SHIFT)
+#define PLB__NAME_MAX    1023                /* bytes of a name with its scope */
+#define PLB__ENTRIES_MAX (UINT32_C(1) << 28) /* values, and tasks, of a graph */
+#define PLB__VALUES_MAX  (UINT32_C(1) << 22) /* values of one operand */
+#define PLB__TYPE_TEXT   128                 /* room for plb_type_print() */
+#define PLB__MESSAGE_MAX 1024
+#define PLB__CHUNK_SHIFT 9
+#define PLB__CHUNK       (UINT32_C(1) << PLB__CHUNK_SHIFT)
 
 struct plb_cells;
 

@@ -6,6 +6,8 @@
  * producer, which needs its inputs. Tasks are kept in topological order, so when the sweep comes to
  * a task, all tasks that could ask for its outputs have spoken.
  */
+#include "config.h"
+
 #include "runtime/graph/internal.h"
 
 #include "runtime/graph/lineage.h"

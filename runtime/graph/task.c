@@ -2,6 +2,8 @@
 /*
  * Tasks: adding them, their types in their own range, their cost.
  */
+#include "config.h"
+
 #include "runtime/graph/internal.h"
 
 #include <inttypes.h>
@@ -31,9 +33,9 @@ static enum plb_status inputs_check(const plb_graph_t *graph, const struct plb_o
         if (in[k] == PLB_NONE && !(spec->flags & PLB_OPTIONAL))
             return plb_fail(PLB_ERROR_INVALID, "%s: input %s is missing", op->name, spec->name);
         if (in[k] != PLB_NONE && in[k] >= graph->values.n)
-            return plb_fail(PLB_ERROR_INVALID, "%s: input %s is value %" PRIu32
-                            ", the graph has %" PRIu32, op->name, spec->name, in[k],
-                            graph->values.n);
+            return plb_fail(PLB_ERROR_INVALID,
+                            "%s: input %s is value %" PRIu32 ", the graph has %" PRIu32, op->name,
+                            spec->name, in[k], graph->values.n);
     }
     return PLB_OK;
 }
@@ -181,9 +183,12 @@ static void inputs_list(const struct plb_operator *op, const plb_value *in, int 
 static enum plb_role output_role(enum plb_phase phase)
 {
     switch (phase) {
-    case PLB_PHASE_BACKWARD: return PLB_ROLE_GRADIENT;
-    case PLB_PHASE_UPDATE: return PLB_ROLE_STATE;
-    default: return PLB_ROLE_ACTIVATION;
+    case PLB_PHASE_BACKWARD:
+        return PLB_ROLE_GRADIENT;
+    case PLB_PHASE_UPDATE:
+        return PLB_ROLE_STATE;
+    default:
+        return PLB_ROLE_ACTIVATION;
     }
 }
 
@@ -247,8 +252,12 @@ static enum plb_status task_add(plb_graph_t *graph, const struct plb_operator *o
                                 const struct plb_attributes *attributes, const plb_value *in,
                                 int n_in, const bool *want_out, plb_value *out)
 {
-    struct plb_task task = {.op = op, .phase = graph->phase, .block = graph->block,
-                            .n_in = op->n_in, .n_out = op->n_out, .source = graph->tasks.n};
+    struct plb_task task = {.op = op,
+                            .phase = graph->phase,
+                            .block = graph->block,
+                            .n_in = op->n_in,
+                            .n_out = op->n_out,
+                            .source = graph->tasks.n};
     struct plb_task_types types;
     struct extent extent;
     struct lists lists;
@@ -293,16 +302,17 @@ static enum plb_status list_check(const plb_graph_t *graph, const struct plb_tas
 {
     if (start[0] != 0)
         return plb_fail(PLB_ERROR_INTERNAL, "task %s: its first operand starts at %" PRIu32,
-                        task->name, start[0]);
+                        task->op->name, start[0]);
     for (int k = 0; k < n; k++) {
         if (start[k] > start[k + 1] || start[k + 1] > PLB__VALUES_MAX)
-            return plb_fail(PLB_ERROR_INTERNAL, "task %s: operand %d goes from %" PRIu32
-                            " to %" PRIu32, task->name, k, start[k], start[k + 1]);
+            return plb_fail(PLB_ERROR_INTERNAL,
+                            "task %s: operand %d goes from %" PRIu32 " to %" PRIu32, task->op->name,
+                            k, start[k], start[k + 1]);
     }
     for (uint32_t i = 0; i < start[n]; i++) {
         if (list[i] >= graph->values.n)
             return plb_fail(PLB_ERROR_INTERNAL, "task %s: the graph has no value %" PRIu32,
-                            task->name, list[i]);
+                            task->op->name, list[i]);
     }
     return PLB_OK;
 }
@@ -314,7 +324,7 @@ static enum plb_status outputs_check(const plb_graph_t *graph, const struct plb_
         const struct plb__value *value = plb__graph_value(graph, task->out[i]);
 
         if (value->info.producer != PLB_NONE || value->read)
-            return plb_fail(PLB_ERROR_INTERNAL, "task %s: %s %s", task->name, value->info.name,
+            return plb_fail(PLB_ERROR_INTERNAL, "task %s: %s %s", task->op->name, value->info.name,
                             value->read ? "was read before" : "already has a producer");
     }
     return PLB_OK;
@@ -324,7 +334,7 @@ static enum plb_status cells_check(const plb_graph_t *graph, const struct plb_ta
 {
     if (task->n_in != task->op->n_in || task->n_out != task->op->n_out)
         return plb_fail(PLB_ERROR_INTERNAL, "task %s: %d inputs and %d outputs, not %d and %d",
-                        task->name, task->n_in, task->n_out, task->op->n_in, task->op->n_out);
+                        task->op->name, task->n_in, task->n_out, task->op->n_in, task->op->n_out);
     PLB_TRY(list_check(graph, task, task->n_in, task->in_start, task->in));
     PLB_TRY(list_check(graph, task, task->n_out, task->out_start, task->out));
     return outputs_check(graph, task);
@@ -332,8 +342,12 @@ static enum plb_status cells_check(const plb_graph_t *graph, const struct plb_ta
 
 static enum plb_status cells_add(plb_graph_t *graph, const struct plb_task_cells *cells)
 {
-    struct plb_task task = {.op = cells->op, .phase = cells->phase, .block = cells->block,
-                            .n_in = cells->n_in, .n_out = cells->n_out, .source = cells->source};
+    struct plb_task task = {.op = cells->op,
+                            .phase = cells->phase,
+                            .block = cells->block,
+                            .n_in = cells->n_in,
+                            .n_out = cells->n_out,
+                            .source = cells->source};
     struct lists lists;
     uint32_t n_in, n_out;
 

@@ -2,6 +2,8 @@
 /*
  * Types of values: sizes, names, text.
  */
+#include "config.h"
+
 #include "runtime/graph/value.h"
 
 #include <inttypes.h>
@@ -20,8 +22,8 @@ static const struct {
 };
 
 static const char *const roles[PLB_ROLES] = {
-    [PLB_ROLE_INPUT] = "input",           [PLB_ROLE_PARAMETER] = "parameter",
-    [PLB_ROLE_STATE] = "state",           [PLB_ROLE_ACTIVATION] = "activation",
+    [PLB_ROLE_INPUT] = "input",       [PLB_ROLE_PARAMETER] = "parameter",
+    [PLB_ROLE_STATE] = "state",       [PLB_ROLE_ACTIVATION] = "activation",
     [PLB_ROLE_GRADIENT] = "gradient",
 };
 
