@@ -5,3 +5,8 @@
 nobase_pkginclude_HEADERS += %D%/codelets.h
 
 libpalombe_la_SOURCES += %D%/table.c %D%/operators.def %D%/common/operators.h
+
+# What kernels and shape rules share.
+libpalombe_la_SOURCES += %D%/common/check.c %D%/common/check.h \
+	%D%/common/elements.c %D%/common/elements.h \
+	%D%/common/mask.c %D%/common/mask.h %D%/common/simd.h
