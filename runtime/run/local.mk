@@ -9,7 +9,9 @@ libpalombe_la_SOURCES += \
 	runtime/run/runtime.c \
 	runtime/run/session.c \
 	runtime/run/store.c \
-	runtime/run/submit.c
+	runtime/run/submit.c \
+	runtime/run/timeline.c
 nobase_pkginclude_HEADERS += \
 	runtime/run/ledger.h \
-	runtime/run/session.h
+	runtime/run/session.h \
+	runtime/run/timeline.h

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Timelines of a traced step as SVG and as Perfetto's JSON.
+ */
+#define _GNU_SOURCE
+#include "runtime/run/timeline.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Layout of the picture, in pixels. */
+enum {
+    WIDTH = 1400,
+    LEFT = 96,
+    RIGHT = 86,
+    TOP = 64,
+    LANE = 34,
+    LANE_GAP = 8,
+    AXIS = 34,
+    LEGEND_ROW = 22,
+    TICKS = 10
+};
+
+/* What a task does, as far as its colour goes. */
+enum kind { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, ATTENTION, LOSS, UPDATE, KINDS };
+
+static const struct {
+    const char *label, *colour;
+} kinds[KINDS] = {
+    [FORWARD] = {"forward", "#4e79a7"},
+    [INPUT_GRADIENT] = {"gradient of inputs", "#f28e2b"},
+    [WEIGHT_GRADIENT] = {"gradient of weights", "#59a14f"},
+    [ATTENTION] = {"attention, both ways", "#b07aa1"},
+    [LOSS] = {"loss", "#e15759"},
+    [UPDATE] = {"update", "#9c755f"},
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static enum kind kind_of(const struct plb_task *task)
+{
+    if (task->phase == PLB_PHASE_UPDATE)
+        return UPDATE;
+    if (strncmp(task->op->name, "attention", strlen("attention")) == 0)
+        return ATTENTION;
+    if (strstr(task->op->name, "loss") || strstr(task->op->name, "cross_entropy"))
+        return LOSS;
+    if (task->phase == PLB_PHASE_FORWARD)
+        return FORWARD;
+    if (ends_with(task->op->name, "_dw") || ends_with(task->op->name, "_db"))
+        return WEIGHT_GRADIENT;
+    return INPUT_GRADIENT;
+}
+
+/* A traced step with what all drawing needs of it. */
+struct step {
+    const plb_graph_t *graph;
+    const struct plb_trace_record *record;
+    uint32_t n;
+    int workers;
+    double span;             /* seconds, at least a microsecond */
+    double busy;             /* of all workers */
+    double by_kind[KINDS];
+};
+
+static enum plb_status load(plb_session_t *session, struct step *step)
+{
+    *step = (struct step){.graph = plb_session_graph(session), .span = 1e-6, .workers = 1};
+    PLB_TRY(plb_session_get_trace(session, &step->record, &step->n));
+    for (uint32_t k = 0; k < step->n; k++) {
+        const struct plb_trace_record *r = &step->record[k];
+        double length = r->end - r->start;
+
+        if (r->end > step->span)
+            step->span = r->end;
+        if (r->worker >= step->workers)
+            step->workers = r->worker + 1;
+        step->busy += length;
+        step->by_kind[kind_of(plb_graph_task(step->graph, r->task))] += length;
+    }
+    return PLB_OK;
+}
+
+static void put_escaped(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        switch (*text) {
+        case '<': fputs("&lt;", out); break;
+        case '>': fputs("&gt;", out); break;
+        case '&': fputs("&amp;", out); break;
+        case '"': fputs("&quot;", out); break;
+        default: fputc(*text, out);
+        }
+    }
+}
+
+static double x_of(const struct step *step, double seconds)
+{
+    return LEFT + (WIDTH - LEFT - RIGHT) * seconds / step->span;
+}
+
+static int lane_y(int worker)
+{
+    return TOP + worker * (LANE + LANE_GAP);
+}
+
+static void draw_head(FILE *out, const struct step *step, const char *title)
+{
+    int height = lane_y(step->workers) + AXIS + LEGEND_ROW * 2 + 12;
+
+    fprintf(out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+            "viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"13\">\n"
+            "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n"
+            "<text x=\"%d\" y=\"28\" font-size=\"18\" fill=\"#222\">",
+            WIDTH, height, WIDTH, height, LEFT);
+    put_escaped(out, title);
+    fprintf(out,
+            "</text>\n<text x=\"%d\" y=\"48\" fill=\"#666\">%u tasks on %d workers in %.1f ms, "
+            "workers busy %.0f %% of the time</text>\n",
+            LEFT, step->n, step->workers, 1e3 * step->span,
+            100.0 * step->busy / (step->span * step->workers));
+}
+
+static void draw_lanes(FILE *out, const struct step *step)
+{
+    for (int w = 0; w < step->workers; w++) {
+        double busy = 0.0;
+
+        for (uint32_t k = 0; k < step->n; k++)
+            if (step->record[k].worker == w)
+                busy += step->record[k].end - step->record[k].start;
+        fprintf(out,
+                "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#f0f0f0\"/>\n"
+                "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#222\">worker %d</text>\n"
+                "<text x=\"%d\" y=\"%d\" fill=\"#666\">%.0f %% busy</text>\n",
+                LEFT, lane_y(w), WIDTH - LEFT - RIGHT, LANE, LEFT - 8, lane_y(w) + 22, w,
+                WIDTH - RIGHT + 8, lane_y(w) + 22, 100.0 * busy / step->span);
+    }
+}
+
+static void draw_bars(FILE *out, const struct step *step)
+{
+    const double thinnest = 0.3;
+
+    for (uint32_t k = 0; k < step->n; k++) {
+        const struct plb_trace_record *r = &step->record[k];
+        const struct plb_task *task = plb_graph_task(step->graph, r->task);
+        double x = x_of(step, r->start), width = x_of(step, r->end) - x;
+
+        fprintf(out,
+                "<rect x=\"%.2f\" y=\"%d\" width=\"%.2f\" height=\"%d\" fill=\"%s\" "
+                "stroke=\"#ffffff\" stroke-width=\"0.2\"><title>",
+                x, lane_y(r->worker), width < thinnest ? thinnest : width, LANE,
+                kinds[kind_of(task)].colour);
+        put_escaped(out, task->name);
+        fprintf(out, " (%s): %.3f ms</title></rect>\n", task->op->name,
+                1e3 * (r->end - r->start));
+    }
+}
+
+/* The largest of 1, 2, 5 times a power of ten that gives at least TICKS / 2 ticks. */
+static double tick_length(double span)
+{
+    static const double mantissa[] = {5.0, 2.0, 1.0};
+    double power = 1e-7;
+
+    while (power * 10.0 <= span)
+        power *= 10.0;
+    for (;; power /= 10.0)
+        for (size_t k = 0; k < sizeof mantissa / sizeof mantissa[0]; k++)
+            if (span / (mantissa[k] * power) >= TICKS / 2.0)
+                return mantissa[k] * power;
+}
+
+static void draw_axis(FILE *out, const struct step *step)
+{
+    double tick = tick_length(step->span);
+    int y = lane_y(step->workers);
+
+    for (int k = 0; k * tick <= step->span; k++) {
+        double x = x_of(step, k * tick);
+
+        fprintf(out,
+                "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#999\" "
+                "stroke-width=\"0.5\"/>\n"
+                "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\" fill=\"#666\">%g ms</text>\n",
+                x, TOP, x, y + 4, x, y + 20, 1e3 * k * tick);
+    }
+}
+
+static void draw_legend(FILE *out, const struct step *step)
+{
+    int y = lane_y(step->workers) + AXIS + LEGEND_ROW - 8, x = LEFT;
+    const int column = (WIDTH - LEFT - RIGHT) / KINDS;
+
+    for (int k = 0; k < KINDS; k++, x += column)
+        fprintf(out,
+                "<rect x=\"%d\" y=\"%d\" width=\"14\" height=\"14\" fill=\"%s\"/>\n"
+                "<text x=\"%d\" y=\"%d\" fill=\"#222\">%s</text>\n"
+                "<text x=\"%d\" y=\"%d\" fill=\"#666\">%.1f %%</text>\n",
+                x, y, kinds[k].colour, x + 20, y + 12, kinds[k].label, x + 20, y + 30,
+                step->busy > 0.0 ? 100.0 * step->by_kind[k] / step->busy : 0.0);
+}
+
+enum plb_status plb_timeline_svg(plb_session_t *session, const char *title, char **text_out)
+{
+    struct step step;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out;
+
+    PLB_TRY(load(session, &step));
+    out = open_memstream(&text, &bytes);
+    if (!out)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to draw a timeline");
+    draw_head(out, &step, title);
+    draw_lanes(out, &step);
+    draw_axis(out, &step);
+    draw_bars(out, &step);
+    draw_legend(out, &step);
+    fputs("</svg>\n", out);
+    if (fclose(out) != 0) {
+        free(text);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to draw a timeline");
+    }
+    *text_out = text;
+    return PLB_OK;
+}
+
+/* One complete event; NULL when memory is short. Times in microseconds, as the format wants. */
+static json_t *event(const struct step *step, const struct plb_trace_record *r)
+{
+    const struct plb_task *task = plb_graph_task(step->graph, r->task);
+
+    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:{s:i, s:i}}", "name", task->name, "cat",
+                     kinds[kind_of(task)].label, "ph", "X", "ts", 1e6 * r->start, "dur",
+                     1e6 * (r->end - r->start), "pid", 0, "tid", r->worker, "args", "task",
+                     (int)r->task, "block", task->block);
+}
+
+enum plb_status plb_timeline_perfetto(plb_session_t *session, char **text_out)
+{
+    struct step step;
+    json_t *events, *root;
+    bool complete = true;
+
+    PLB_TRY(load(session, &step));
+    events = json_array();
+    for (uint32_t k = 0; k < step.n && complete; k++)
+        complete = json_array_append_new(events, event(&step, &step.record[k])) == 0;
+    root = json_pack("{s:o, s:s}", "traceEvents", events, "displayTimeUnit", "ms");
+    *text_out = complete && root ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    if (!*text_out)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to write a timeline of %u tasks", step.n);
+    return PLB_OK;
+}
