@@ -56,7 +56,8 @@ enum plb_status plb_fail_within(enum plb_status status, const char *format, ...)
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     used = strlen(message);
-    snprintf(message + used, sizeof message - used, ": %s", inner);
+    if (snprintf(message + used, sizeof message - used, ": %s", inner) < 0)
+        message[used] = '\0';
     return status;
 }
 

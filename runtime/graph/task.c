@@ -241,10 +241,15 @@ static enum plb_status outputs_make(plb_graph_t *graph, const struct plb_task *t
     return PLB_OK;
 }
 
-static void task_push(plb_graph_t *graph, const struct plb_task *task)
+/* Remembers which values have been read. */
+static void inputs_mark(plb_graph_t *graph, const struct plb_task *task)
 {
     for (uint32_t i = 0; i < task->in_start[task->n_in]; i++)
         plb__graph_value(graph, task->in[i])->read = true;
+}
+
+static void task_push(plb_graph_t *graph, const struct plb_task *task)
+{
     *(struct plb_task *)plb__chunks_push(&graph->tasks) = *task;
 }
 
@@ -275,6 +280,7 @@ static enum plb_status task_add(plb_graph_t *graph, const struct plb_operator *o
     PLB_TRY(task_allocate(graph, &task, (uint32_t)n_in, (uint32_t)op->n_out, &lists));
     inputs_list(op, in, n_in, &lists);
     PLB_TRY(outputs_make(graph, &task, &types, want_out, &lists, out));
+    inputs_mark(graph, &task);
     task_push(graph, &task);
     return PLB_OK;
 }
@@ -317,27 +323,28 @@ static enum plb_status list_check(const plb_graph_t *graph, const struct plb_tas
     return PLB_OK;
 }
 
-/* An output has no producer yet, and nothing read it before. */
-static enum plb_status outputs_check(const plb_graph_t *graph, const struct plb_task_cells *task)
-{
-    for (uint32_t i = 0; i < task->out_start[task->n_out]; i++) {
-        const struct plb__value *value = plb__graph_value(graph, task->out[i]);
-
-        if (value->info.producer != PLB_NONE || value->read)
-            return plb_fail(PLB_ERROR_INTERNAL, "task %s: %s %s", task->op->name, value->info.name,
-                            value->read ? "was read before" : "already has a producer");
-    }
-    return PLB_OK;
-}
-
 static enum plb_status cells_check(const plb_graph_t *graph, const struct plb_task_cells *task)
 {
     if (task->n_in != task->op->n_in || task->n_out != task->op->n_out)
         return plb_fail(PLB_ERROR_INTERNAL, "task %s: %d inputs and %d outputs, not %d and %d",
                         task->op->name, task->n_in, task->n_out, task->op->n_in, task->op->n_out);
     PLB_TRY(list_check(graph, task, task->n_in, task->in_start, task->in));
-    PLB_TRY(list_check(graph, task, task->n_out, task->out_start, task->out));
-    return outputs_check(graph, task);
+    return list_check(graph, task, task->n_out, task->out_start, task->out);
+}
+
+/* Makes the task about to be pushed the producer of its outputs: nothing, this task included, may
+ * read them before, and no one else make them. Its inputs have been marked as read. */
+static enum plb_status outputs_claim(plb_graph_t *graph, const struct plb_task *task)
+{
+    for (uint32_t i = 0; i < task->out_start[task->n_out]; i++) {
+        struct plb__value *value = plb__graph_value(graph, task->out[i]);
+
+        if (value->info.producer != PLB_NONE || value->read)
+            return plb_fail(PLB_ERROR_INTERNAL, "task %s: %s %s", task->op->name, value->info.name,
+                            value->read ? "is read before it is made" : "already has a producer");
+        value->info.producer = graph->tasks.n;
+    }
+    return PLB_OK;
 }
 
 static enum plb_status cells_add(plb_graph_t *graph, const struct plb_task_cells *cells)
@@ -366,10 +373,10 @@ static enum plb_status cells_add(plb_graph_t *graph, const struct plb_task_cells
     memcpy(lists.out_start, cells->out_start, (size_t)(cells->n_out + 1) * sizeof *lists.in_start);
     for (uint32_t i = 0; i < n_in; i++)
         lists.in[i] = cells->in[i];
-    for (uint32_t i = 0; i < n_out; i++) {
+    for (uint32_t i = 0; i < n_out; i++)
         lists.out[i] = cells->out[i];
-        plb__graph_value(graph, cells->out[i])->info.producer = graph->tasks.n;
-    }
+    inputs_mark(graph, &task);
+    PLB_TRY(outputs_claim(graph, &task));
     task_push(graph, &task);
     return PLB_OK;
 }
