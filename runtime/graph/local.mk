@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: values, tasks, graphs, and what is asked of them.
 libpalombe_la_SOURCES += \
+	runtime/graph/cut.c \
+	runtime/graph/cut_cells.c \
+	runtime/graph/cut_classes.c \
+	runtime/graph/cut_cost.c \
+	runtime/graph/cut_internal.h \
+	runtime/graph/cut_sizes.c \
+	runtime/graph/cut_sums.c \
+	runtime/graph/cut_tasks.c \
 	runtime/graph/differentiate.c \
 	runtime/graph/dot.c \
 	runtime/graph/fingerprint.c \

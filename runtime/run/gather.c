@@ -45,8 +45,7 @@ bool plb__operand_is_exact(const struct plb_operand *operand, int64_t row_low, i
         return true;
     if (operand->n_parts > 1)
         return false;
-    struct rectangle range =
-        range_rectangle(&operand->whole, row_low, row_high, col_low, col_high);
+    struct rectangle range = range_rectangle(&operand->whole, row_low, row_high, col_low, col_high);
     struct rectangle cell = part_rectangle(&operand->part[0]);
     return cell.row_low == range.row_low && cell.row_high == range.row_high &&
            cell.col_low == range.col_low && cell.col_high == range.col_high;
@@ -57,8 +56,7 @@ size_t plb__gather_bytes(const struct plb_operand *operand, int64_t row_low, int
 {
     if (operand->n_parts == 0)
         return 0;
-    struct rectangle range =
-        range_rectangle(&operand->whole, row_low, row_high, col_low, col_high);
+    struct rectangle range = range_rectangle(&operand->whole, row_low, row_high, col_low, col_high);
     /* A range lies within a value, whose bytes are known to fit. */
     return (size_t)(range.row_high - range.row_low) * (size_t)(range.col_high - range.col_low) *
            plb_dtype_bytes(operand->part[0].dtype);
@@ -97,8 +95,7 @@ enum plb_status plb__gather(const struct plb_operand *operand, int64_t row_low, 
                             int64_t col_low, int64_t col_high, void *buffer,
                             struct plb_tensor *part_out)
 {
-    struct rectangle range =
-        range_rectangle(&operand->whole, row_low, row_high, col_low, col_high);
+    struct rectangle range = range_rectangle(&operand->whole, row_low, row_high, col_low, col_high);
     int64_t wanted = (range.row_high - range.row_low) * (range.col_high - range.col_low);
     int64_t copied = 0;
 

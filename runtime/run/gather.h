@@ -30,8 +30,9 @@ size_t plb__gather_bytes(const struct plb_operand *operand, int64_t row_low, int
                          int64_t col_low, int64_t col_high);
 
 /* Copies the range from the operand's cells, which may reach beyond it, into `buffer`
- * (plb__gather_bytes() bytes, aligned for the dtype) and describes the copy in `part_out`. The cells
- * must have one dtype and not overlap; PLB_ERROR_INTERNAL when they do not cover the range. */
+ * (plb__gather_bytes() bytes, aligned for the dtype) and describes the copy in `part_out`. The
+ * cells must have one dtype and not overlap; PLB_ERROR_INTERNAL when they do not cover the range.
+ */
 enum plb_status plb__gather(const struct plb_operand *operand, int64_t row_low, int64_t row_high,
                             int64_t col_low, int64_t col_high, void *buffer,
                             struct plb_tensor *part_out);
