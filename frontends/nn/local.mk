@@ -1,2 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: frontends/nn
+# Fragment of Makefile.am: models, training, checkpoints, generation.
+libpalombe_la_SOURCES += \
+	frontends/nn/checkpoint.c \
+	frontends/nn/family.h \
+	frontends/nn/gpt2.c \
+	frontends/nn/initial.c \
+	frontends/nn/language.c \
+	frontends/nn/layers.c \
+	frontends/nn/llama.c \
+	frontends/nn/model.c \
+	frontends/nn/optimizer.c \
+	frontends/nn/trainer.c \
+	frontends/nn/trainer_file.c \
+	frontends/nn/trainer_file.h \
+	frontends/nn/weights.c
+nobase_pkginclude_HEADERS += \
+	frontends/nn/checkpoint.h \
+	frontends/nn/language.h \
+	frontends/nn/layers.h \
+	frontends/nn/model.h \
+	frontends/nn/optimizer.h \
+	frontends/nn/trainer.h \
+	frontends/nn/weights.h

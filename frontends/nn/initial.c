@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Initial values of parameters. Counter-based: element e of a parameter depends on (seed, name, e)
+ * alone, so the order in which a model makes its parameters does not matter.
+ *
+ * Not plb_random_normal(): one draw of Philox gives four deviates here, by Box and Muller's method
+ * in single precision, since a model has hundreds of millions of them.
+ */
+#include "config.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "frontends/nn/model.h"
+#include "runtime/base/hash.h"
+#include "runtime/base/random.h"
+
+#define TWO_PI 6.28318530717958647692f
+
+/* Two deviates of two words. 1 - u is in (0, 1], so the logarithm is finite. */
+static void deviates(uint32_t a, uint32_t b, float out[2])
+{
+    float radius = sqrtf(-2.0f * logf(1.0f - plb_random_unit(a)));
+    float angle = TWO_PI * plb_random_unit(b);
+
+    out[0] = radius * cosf(angle);
+    out[1] = radius * sinf(angle);
+}
+
+static void fill_normal(uint64_t seed, uint64_t stream, uint64_t first, uint64_t count,
+                        float deviation, float *data)
+{
+    uint64_t done = 0;
+
+    while (done < count) {
+        uint64_t element = first + done;
+        unsigned skip = (unsigned)(element % 4);
+        uint32_t words[4];
+        float four[4];
+
+        plb_random_words(seed, stream, element / 4, words);
+        deviates(words[0], words[1], four);
+        deviates(words[2], words[3], four + 2);
+        for (; skip < 4 && done < count; skip++)
+            data[done++] = deviation * four[skip];
+    }
+}
+
+void plb_parameter_initialize(const struct plb_parameter *parameter, uint64_t seed, int64_t row0,
+                              int64_t rows, float *data)
+{
+    uint64_t row = (uint64_t)plb_shape_row_elements(&parameter->shape);
+    uint64_t first = (uint64_t)row0 * row, count = (uint64_t)rows * row;
+    uint64_t stream = plb_hash_bytes(parameter->name, strlen(parameter->name));
+
+    switch (parameter->initial) {
+    case PLB_INITIAL_ZEROS:
+        memset(data, 0, count * sizeof *data);
+        break;
+    case PLB_INITIAL_ONES:
+        for (uint64_t i = 0; i < count; i++)
+            data[i] = 1.0f;
+        break;
+    case PLB_INITIAL_NORMAL:
+        fill_normal(seed, stream, first, count, (float)parameter->deviation, data);
+        break;
+    }
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What is common to all families: inputs, loss, cache. The layers stand in gpt2.c and llama.c. */
+#include "config.h"
+
+#include "frontends/nn/language.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "frontends/nn/family.h"
+
+void plb_language_positions(int64_t batch, int64_t sequence, int32_t *positions)
+{
+    for (int64_t row = 0; row < batch * sequence; row++)
+        positions[row] = (int32_t)(row % sequence);
+}
+
+static enum plb_status check(const struct plb_model_config *config,
+                             const struct plb_language_options *options)
+{
+    int64_t positions =
+        options->mode == PLB_LANGUAGE_CACHED ? options->capacity : options->sequence;
+
+    PLB_TRY(plb_model_config_check(config));
+    if (options->batch < 1 || options->sequence < 1)
+        return plb_fail(PLB_ERROR_INVALID, "batch %lld and sequence %lld must be at least 1",
+                        (long long)options->batch, (long long)options->sequence);
+    if (positions < 1 || positions > config->max_positions)
+        return plb_fail(PLB_ERROR_INVALID, "%lld positions are asked for, the model has 1 to %lld",
+                        (long long)positions, (long long)config->max_positions);
+    if (options->batch > INT32_MAX / positions)
+        return plb_fail(PLB_ERROR_INVALID, "batch %lld of %lld positions is too large",
+                        (long long)options->batch, (long long)positions);
+    return PLB_OK;
+}
+
+static plb_value cached(struct plb__language *language, plb_value qkv,
+                        const struct plb_attention *attention, int layer)
+{
+    const struct plb_language_options *options = language->options;
+    struct plb_shape shape = plb_shape2(options->batch * options->capacity,
+                                        2 * attention->kv_heads * attention->head_dim);
+    char name[32];
+
+    snprintf(name, sizeof name, "cache.%d", layer);
+    plb_graph_set_scope(language->graph, NULL);
+    plb_value cache =
+        plb_graph_add_value(language->graph, name, PLB_ROLE_STATE, options->dtype, shape);
+    plb_value next = plb_cache_write(language->graph, cache, qkv, language->positions, attention,
+                                     options->capacity);
+    if (plb_graph_status(language->graph) != PLB_OK)
+        return PLB_NONE;
+    plb_graph_set_role(language->graph, next, PLB_ROLE_STATE);
+    plb_graph_carry(language->graph, cache, next);
+    return plb_attention_cached(language->graph, qkv, next, language->positions, attention,
+                                options->capacity);
+}
+
+plb_value plb__language_attention(struct plb__language *language, plb_value qkv, int layer)
+{
+    const struct plb_model_config *config = language->config;
+    struct plb_attention attention = {
+        .heads = config->heads,
+        .kv_heads = config->kv_heads,
+        .head_dim = config->head_dim,
+        .sequence = language->options->sequence,
+    };
+
+    if (language->options->mode == PLB_LANGUAGE_CACHED)
+        return cached(language, qkv, &attention, layer);
+    return plb_nn_attention(language->model, qkv, config->heads, config->kv_heads,
+                            attention.sequence, config->attention_dropout);
+}
+
+plb_value plb__language_rows(struct plb__language *language, plb_value x)
+{
+    return language->index == PLB_NONE ? x : plb_take_rows(language->graph, x, language->index);
+}
+
+plb_value plb__language_activation(struct plb__language *language, plb_value x)
+{
+    switch (language->config->activation) {
+    case PLB_ACTIVATION_GELU_TANH:
+        return plb_gelu(language->graph, x, PLB_GELU_TANH);
+    case PLB_ACTIVATION_GELU_ERF:
+        return plb_gelu(language->graph, x, PLB_GELU_ERF);
+    case PLB_ACTIVATION_RELU:
+        return plb_relu(language->graph, x);
+    case PLB_ACTIVATION_SILU:
+        return plb_silu(language->graph, x);
+    default:
+        plb_graph_fail(language->graph, plb_fail(PLB_ERROR_INVALID, "unknown activation %d",
+                                                 (int)language->config->activation));
+        return PLB_NONE;
+    }
+}
+
+plb_value plb__language_parameter(struct plb__language *language, const char *format, ...)
+{
+    char name[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(name, sizeof name, format, arguments);
+    va_end(arguments);
+    const struct plb_parameter *parameter = plb_model_parameter_find(language->model, name);
+    return parameter ? parameter->value : PLB_NONE;
+}
+
+static void build(struct plb__language *language, struct plb_language *out)
+{
+    const struct plb_language_options *options = language->options;
+    plb_model_t *model = language->model;
+    struct plb_shape rows = plb_shape1(options->batch * options->sequence);
+    bool loss = options->mode == PLB_LANGUAGE_TRAIN || options->mode == PLB_LANGUAGE_EVALUATE;
+
+    out->tokens = language->tokens = plb_nn_input(model, "tokens", PLB_I32, rows, NULL);
+    out->positions = language->positions = plb_nn_input(model, "positions", PLB_I32, rows, NULL);
+    if (options->mode == PLB_LANGUAGE_CACHED)
+        language->index = plb_nn_input(model, "index", PLB_I32, plb_shape1(options->batch), NULL);
+    out->index = language->index;
+    out->logits = language->config->family == PLB_FAMILY_LLAMA ? plb__llama_logits(language)
+                                                               : plb__gpt2_logits(language);
+    if (loss) {
+        out->targets = plb_nn_input(model, "targets", PLB_I32, rows, NULL);
+        out->loss = plb_nn_loss(model, out->logits, out->targets);
+    }
+    if (plb_model_status(model) == PLB_OK)
+        plb_graph_output(language->graph, loss ? out->loss : out->logits);
+}
+
+enum plb_status plb_language_create(const struct plb_model_config *config,
+                                    const struct plb_language_options *options,
+                                    struct plb_language *language_out)
+{
+    struct plb_model_options model_options = {options->dtype, options->seed,
+                                              options->mode == PLB_LANGUAGE_TRAIN};
+    struct plb_language out = {NULL, PLB_NONE, PLB_NONE, PLB_NONE, PLB_NONE, PLB_NONE, PLB_NONE};
+
+    PLB_TRY(check(config, options));
+    PLB_TRY(plb_model_create(&model_options, &out.model));
+    struct plb__language language = {
+        out.model, plb_model_graph(out.model), config, options, PLB_NONE, PLB_NONE, PLB_NONE};
+    plb_model_set_deviation(out.model, config->initializer_range);
+    build(&language, &out);
+    enum plb_status status = plb_model_status(out.model);
+    if (status != PLB_OK) {
+        plb_model_destroy(out.model);
+        return status;
+    }
+    *language_out = out;
+    return PLB_OK;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The register of a model's parameters. What layers compute stands in layers.c. */
+#include "config.h"
+
+#include "frontends/nn/model.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/hash.h"
+
+#define SCOPE_BYTES 256
+#define SCOPES_MAX  8
+
+struct plb_model {
+    struct plb_model_options options;
+    plb_graph_t *graph;
+    struct plb_parameter *parameters;
+    int n_parameters, capacity;
+    char scope[SCOPE_BYTES];
+    size_t scope_before[SCOPES_MAX]; /* length of the scope before each that was entered */
+    int scopes;
+    double deviation;
+    uint64_t streams;
+};
+
+enum plb_status plb_model_create(const struct plb_model_options *options, plb_model_t **model_out)
+{
+    if (options && options->dtype != PLB_F32 && options->dtype != PLB_BF16)
+        return plb_fail(PLB_ERROR_INVALID, "a model computes in f32 or bf16, not in dtype %d",
+                        (int)options->dtype);
+    plb_model_t *model = calloc(1, sizeof *model);
+    if (!model)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a model");
+    if (options)
+        model->options = *options;
+    model->graph = plb_graph_create();
+    if (!model->graph) {
+        free(model);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a graph");
+    }
+    *model_out = model;
+    return PLB_OK;
+}
+
+static void free_pieces(struct plb_parameter *parameter)
+{
+    for (int i = 0; i < parameter->n_pieces; i++)
+        free((char *)parameter->pieces[i].tensor);
+    free((struct plb_piece *)parameter->pieces);
+    parameter->pieces = NULL;
+    parameter->n_pieces = 0;
+}
+
+void plb_model_destroy(plb_model_t *model)
+{
+    if (!model)
+        return;
+    for (int i = 0; i < model->n_parameters; i++) {
+        free_pieces(&model->parameters[i]);
+        free((char *)model->parameters[i].name);
+    }
+    free(model->parameters);
+    plb_graph_destroy(model->graph);
+    free(model);
+}
+
+plb_graph_t *plb_model_graph(plb_model_t *model)
+{
+    return model->graph;
+}
+
+const struct plb_model_options *plb_model_options(const plb_model_t *model)
+{
+    return &model->options;
+}
+
+enum plb_status plb_model_status(const plb_model_t *model)
+{
+    return plb_graph_status(model->graph);
+}
+
+void plb_model_enter(plb_model_t *model, const char *format, ...)
+{
+    size_t before = strlen(model->scope), at = before;
+    va_list arguments;
+
+    if (plb_graph_status(model->graph) != PLB_OK)
+        return;
+    if (before && before + 1 < SCOPE_BYTES)
+        model->scope[at++] = '.';
+    va_start(arguments, format);
+    int n = vsnprintf(model->scope + at, SCOPE_BYTES - at, format, arguments);
+    va_end(arguments);
+    if (n < 0 || (size_t)n >= SCOPE_BYTES - at || model->scopes == SCOPES_MAX) {
+        plb_graph_fail(model->graph,
+                       plb_fail(PLB_ERROR_INVALID, "scope \"%s\" is too long or too deep (%d, %d)",
+                                model->scope, SCOPE_BYTES, SCOPES_MAX));
+        model->scope[before] = '\0';
+        return;
+    }
+    model->scope_before[model->scopes++] = before;
+    plb_graph_set_scope(model->graph, model->scope);
+}
+
+void plb_model_leave(plb_model_t *model)
+{
+    if (plb_graph_status(model->graph) != PLB_OK)
+        return;
+    if (model->scopes == 0) {
+        plb_graph_fail(model->graph, plb_fail(PLB_ERROR_INVALID, "no scope to leave"));
+        return;
+    }
+    model->scope[model->scope_before[--model->scopes]] = '\0';
+    plb_graph_set_scope(model->graph, model->scope[0] ? model->scope : NULL);
+}
+
+void plb_model_set_deviation(plb_model_t *model, double deviation)
+{
+    model->deviation = deviation;
+}
+
+double plb_model_deviation(const plb_model_t *model)
+{
+    return model->deviation;
+}
+
+static struct plb_parameter *find(const plb_model_t *model, const char *name)
+{
+    for (int i = 0; i < model->n_parameters; i++)
+        if (strcmp(model->parameters[i].name, name) == 0)
+            return &model->parameters[i];
+    return NULL;
+}
+
+/* Replaces the pieces by copies; the old ones stay on failure. */
+static enum plb_status set_pieces(struct plb_parameter *parameter, const struct plb_piece *pieces,
+                                  int n)
+{
+    struct plb_piece *copy = calloc((size_t)n, sizeof *copy);
+    int copied = 0;
+
+    for (; copy && copied < n; copied++) {
+        copy[copied] = pieces[copied];
+        copy[copied].tensor = strdup(pieces[copied].tensor);
+        if (!copy[copied].tensor)
+            break;
+    }
+    if (!copy || copied < n) {
+        while (copied > 0)
+            free((char *)copy[--copied].tensor);
+        free(copy);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the register of parameters");
+    }
+    free_pieces(parameter);
+    parameter->pieces = copy;
+    parameter->n_pieces = n;
+    return PLB_OK;
+}
+
+static enum plb_status reserve(plb_model_t *model)
+{
+    if (model->n_parameters < model->capacity)
+        return PLB_OK;
+    int capacity = model->capacity ? 2 * model->capacity : 32;
+    struct plb_parameter *more =
+        realloc(model->parameters, (size_t)capacity * sizeof *model->parameters);
+    if (!more)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the register of parameters");
+    model->parameters = more;
+    model->capacity = capacity;
+    return PLB_OK;
+}
+
+/* The scope of the graph goes into names of values, and `name` has it already. */
+static plb_value add_value(plb_model_t *model, const char *name, enum plb_role role,
+                           enum plb_dtype dtype, struct plb_shape shape)
+{
+    plb_graph_set_scope(model->graph, NULL);
+    plb_value value = plb_graph_add_value(model->graph, name, role, dtype, shape);
+    plb_graph_set_scope(model->graph, model->scope[0] ? model->scope : NULL);
+    return value;
+}
+
+static enum plb_status append(plb_model_t *model, struct plb_parameter *parameter)
+{
+    struct plb_piece piece = {parameter->name, 0, parameter->shape.dim[0], false};
+
+    PLB_TRY(reserve(model));
+    PLB_TRY(set_pieces(parameter, &piece, 1));
+    model->parameters[model->n_parameters++] = *parameter;
+    return PLB_OK;
+}
+
+static plb_value make(plb_model_t *model, const char *name, struct plb_shape shape,
+                      enum plb_initial initial, double deviation)
+{
+    plb_value value = add_value(model, name, PLB_ROLE_PARAMETER, model->options.dtype, shape);
+    struct plb_parameter parameter = {
+        .name = strdup(name),
+        .shape = shape,
+        .initial = initial,
+        .deviation = deviation,
+        .decay = shape.rank >= 2,
+        .value = value,
+        .master = model->options.dtype == PLB_F32 ? value : PLB_NONE,
+    };
+
+    if (value == PLB_NONE) {
+        free((char *)parameter.name);
+        return PLB_NONE;
+    }
+    enum plb_status status = parameter.name
+                                 ? append(model, &parameter)
+                                 : plb_fail(PLB_ERROR_MEMORY, "no memory for a parameter's name");
+    if (status != PLB_OK) {
+        plb_graph_fail(model->graph, status);
+        free_pieces(&parameter);
+        free((char *)parameter.name);
+        return PLB_NONE;
+    }
+    return value;
+}
+
+plb_value plb_model_parameter(plb_model_t *model, const char *name, struct plb_shape shape,
+                              enum plb_initial initial, double deviation)
+{
+    char full[2 * SCOPE_BYTES];
+    int n = snprintf(full, sizeof full, "%s%s%s", model->scope, model->scope[0] ? "." : "", name);
+
+    if (plb_graph_status(model->graph) != PLB_OK)
+        return PLB_NONE;
+    if (n < 0 || (size_t)n >= sizeof full) {
+        plb_graph_fail(
+            model->graph,
+            plb_fail(PLB_ERROR_INVALID, "the parameter's name \"%.40s...\" is too long", name));
+        return PLB_NONE;
+    }
+    const struct plb_parameter *old = find(model, full);
+    if (!old)
+        return make(model, full, shape, initial, deviation);
+    if (!plb_shape_equal(&old->shape, &shape)) {
+        char had[80], asked[80];
+        plb_type_print(&(struct plb_type){model->options.dtype, old->shape}, had, sizeof had);
+        plb_type_print(&(struct plb_type){model->options.dtype, shape}, asked, sizeof asked);
+        plb_graph_fail(model->graph, plb_fail(PLB_ERROR_INVALID,
+                                              "parameter \"%s\" is %s and cannot be shared as %s",
+                                              full, had, asked));
+        return PLB_NONE;
+    }
+    return old->value;
+}
+
+static enum plb_status check_pieces(const struct plb_parameter *parameter,
+                                    const struct plb_piece *pieces, int n)
+{
+    int64_t row = 0;
+
+    for (int i = 0; i < n; row += pieces[i].rows, i++) {
+        if (pieces[i].row0 != row || pieces[i].rows < 1)
+            return plb_fail(
+                PLB_ERROR_INVALID,
+                "piece %d of parameter \"%s\" has rows %lld+%lld where row %lld follows", i,
+                parameter->name, (long long)pieces[i].row0, (long long)pieces[i].rows,
+                (long long)row);
+        if (pieces[i].transposed && (n != 1 || parameter->shape.rank != 2))
+            return plb_fail(PLB_ERROR_INVALID,
+                            "only a whole matrix can be stored transposed: \"%s\"",
+                            parameter->name);
+    }
+    if (row != parameter->shape.dim[0])
+        return plb_fail(PLB_ERROR_INVALID, "the pieces of parameter \"%s\" cover %lld of %lld rows",
+                        parameter->name, (long long)row, (long long)parameter->shape.dim[0]);
+    return PLB_OK;
+}
+
+void plb_model_map(plb_model_t *model, plb_value value, const struct plb_piece *pieces, int n)
+{
+    if (plb_graph_status(model->graph) != PLB_OK)
+        return;
+    for (int i = 0; i < model->n_parameters; i++) {
+        struct plb_parameter *parameter = &model->parameters[i];
+        if (parameter->value != value)
+            continue;
+        enum plb_status status = check_pieces(parameter, pieces, n);
+        if (status == PLB_OK)
+            status = set_pieces(parameter, pieces, n);
+        if (status != PLB_OK)
+            plb_graph_fail(model->graph, status);
+        return;
+    }
+    plb_graph_fail(model->graph,
+                   plb_fail(PLB_ERROR_INVALID, "value %u is no parameter of this model", value));
+}
+
+int plb_model_parameters(const plb_model_t *model)
+{
+    return model->n_parameters;
+}
+
+const struct plb_parameter *plb_model_parameter_at(const plb_model_t *model, int index)
+{
+    return index >= 0 && index < model->n_parameters ? &model->parameters[index] : NULL;
+}
+
+const struct plb_parameter *plb_model_parameter_find(const plb_model_t *model, const char *name)
+{
+    return find(model, name);
+}
+
+int64_t plb_model_elements(const plb_model_t *model)
+{
+    int64_t sum = 0;
+
+    for (int i = 0; i < model->n_parameters; i++)
+        sum += plb_shape_elements(&model->parameters[i].shape);
+    return sum;
+}
+
+uint64_t plb_model_fingerprint(const plb_model_t *model)
+{
+    uint64_t hash = 0;
+
+    for (int i = 0; i < model->n_parameters; i++) {
+        const struct plb_parameter *parameter = &model->parameters[i];
+        hash = plb_hash_mix(hash, parameter->name, strlen(parameter->name) + 1);
+        hash = plb_hash_mix(hash, parameter->shape.dim, sizeof parameter->shape.dim);
+    }
+    return hash;
+}
+
+enum plb_status plb_model_add_masters(plb_model_t *model)
+{
+    for (int i = 0; i < model->n_parameters; i++) {
+        struct plb_parameter *parameter = &model->parameters[i];
+        char name[2 * SCOPE_BYTES + 16];
+        if (parameter->master != PLB_NONE)
+            continue;
+        snprintf(name, sizeof name, "%s.master", parameter->name);
+        parameter->master = add_value(model, name, PLB_ROLE_STATE, PLB_F32, parameter->shape);
+    }
+    return plb_graph_status(model->graph);
+}
+
+uint64_t plb_model_stream(plb_model_t *model)
+{
+    return ++model->streams;
+}
