@@ -10,3 +10,11 @@ libpalombe_la_SOURCES += %D%/table.c %D%/operators.def %D%/common/operators.h
 libpalombe_la_SOURCES += %D%/common/check.c %D%/common/check.h \
 	%D%/common/elements.c %D%/common/elements.h \
 	%D%/common/mask.c %D%/common/mask.h %D%/common/simd.h
+
+# Element-wise operators.
+libpalombe_la_SOURCES += %D%/add/add.c %D%/cast/cast.c %D%/dropout/dropout.c %D%/fill/fill.c \
+	%D%/gelu/gelu.c %D%/reshape/reshape.c
+
+# Updates of parameters, and sums.
+libpalombe_la_SOURCES += %D%/adamw/adamw.c %D%/adamw/update.c %D%/adamw/update.h %D%/sgd/sgd.c \
+	%D%/sum_squares/sum_squares.c %D%/clip_scale/clip_scale.c %D%/sum/sum.c
