@@ -2,6 +2,8 @@
 /*
  * Checks of shape rules, and the bytes of a task.
  */
+#include "config.h"
+
 #include "codelets/common/check.h"
 
 #include <inttypes.h>

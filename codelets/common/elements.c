@@ -2,6 +2,8 @@
 /*
  * bf16 to fp32 and back, and the walk of element-wise operators over their pieces.
  */
+#include "config.h"
+
 #include "codelets/common/elements.h"
 
 PLB_KERNEL_CLONES static void widen(float *y, const uint16_t *x, int64_t n)

@@ -2,6 +2,8 @@
 /*
  * Dropout masks: the generator in a loop that vectorises, four words a counter.
  */
+#include "config.h"
+
 #include "codelets/common/mask.h"
 #include "runtime/base/random.h"
 
