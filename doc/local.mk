@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: doc
+# The pages, which a release carries and tests/doc reads.
+EXTRA_DIST += %D%/dependencies.md %D%/install.md

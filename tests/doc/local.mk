@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: tests/doc
+dist_check_SCRIPTS = %D%/test_commands.sh
+TESTS += %D%/test_commands.sh
