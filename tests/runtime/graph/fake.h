@@ -19,8 +19,8 @@ extern const struct plb_operator fake_powers;
 extern const struct plb_operator fake_total;
 /* y = sum of any number of values. */
 extern const struct plb_operator fake_gather;
-/* y = nearest integers of x; no gradient. */
-extern const struct plb_operator fake_round;
+/* y = 1 everywhere, whatever x; no gradient. */
+extern const struct plb_operator fake_one;
 
 /* Adds a task of one output, with one, two or n inputs. */
 plb_value fake_unary(plb_graph_t *graph, const struct plb_operator *op, plb_value x);

@@ -1,2 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: tests/runtime/graph
+# Fragment of Makefile.am: tests of values, graphs, and what is asked of them.
+check_PROGRAMS += \
+	%D%/test_differentiate \
+	%D%/test_dot \
+	%D%/test_fingerprint \
+	%D%/test_graph \
+	%D%/test_lineage \
+	%D%/test_value
+TESTS += \
+	%D%/test_differentiate \
+	%D%/test_dot \
+	%D%/test_fingerprint \
+	%D%/test_graph \
+	%D%/test_lineage \
+	%D%/test_value
+tests_runtime_graph_test_differentiate_SOURCES = %D%/test_differentiate.c %D%/fake.c %D%/fake.h
+tests_runtime_graph_test_dot_SOURCES = %D%/test_dot.c %D%/fake.c %D%/fake.h
+tests_runtime_graph_test_fingerprint_SOURCES = %D%/test_fingerprint.c %D%/fake.c %D%/fake.h
+tests_runtime_graph_test_graph_SOURCES = %D%/test_graph.c %D%/fake.c %D%/fake.h
+tests_runtime_graph_test_lineage_SOURCES = %D%/test_lineage.c %D%/fake.c %D%/fake.h
+tests_runtime_graph_test_value_SOURCES = %D%/test_value.c

@@ -100,10 +100,10 @@ static void roles_follow_the_phase(void)
     begin();
     x = fake_input(graph, "x", 2, 2);
     plb_graph_set_phase(graph, PLB_PHASE_BACKWARD);
-    y = fake_unary(graph, &fake_round, x);
+    y = fake_unary(graph, &fake_one, x);
     PLB_CHECK_EQ(plb_graph_value(graph, y)->role, PLB_ROLE_GRADIENT);
     plb_graph_set_phase(graph, PLB_PHASE_UPDATE);
-    y = fake_unary(graph, &fake_round, x);
+    y = fake_unary(graph, &fake_one, x);
     PLB_CHECK_EQ(plb_graph_value(graph, y)->role, PLB_ROLE_STATE);
     plb_graph_set_role(graph, y, PLB_ROLE_PARAMETER);
     PLB_CHECK_EQ(plb_graph_value(graph, y)->role, PLB_ROLE_PARAMETER);
@@ -248,7 +248,7 @@ static void a_renamed_value_is_found_by_its_new_name(void)
     PLB_CHECK_EQ(plb_graph_find(graph, "first"), x);
     PLB_CHECK_EQ(plb_graph_find(graph, "second"), PLB_NONE);
     PLB_CHECK_EQ(plb_graph_status(graph), PLB_OK);
-    plb_graph_set_name(graph, fake_unary(graph, &fake_round, x), "x"); /* made: need not differ */
+    plb_graph_set_name(graph, fake_unary(graph, &fake_one, x), "x"); /* made: need not differ */
     PLB_CHECK_EQ(plb_graph_status(graph), PLB_OK);
     PLB_CHECK_EQ(plb_graph_find(graph, "x"), y);
     plb_graph_set_name(graph, x, "x");
@@ -270,7 +270,7 @@ static void long_names_are_refused(void)
     name[1023] = '\0';
     PLB_CHECK(fake_input(graph, name, 1, 1) != PLB_NONE);
     plb_graph_set_scope(graph, name);
-    fake_unary(graph, &fake_round, 0);
+    fake_unary(graph, &fake_one, 0);
     check_failed(PLB_ERROR_INVALID, "is longer than 1023 bytes");
 }
 
@@ -280,7 +280,7 @@ static void what_lives_on_is_carried(void)
 
     begin();
     x = fake_input(graph, "x", 2, 3);
-    y = fake_unary(graph, &fake_round, x);
+    y = fake_unary(graph, &fake_one, x);
     z = fake_unary(graph, &fake_total, x);
     plb_graph_carry(graph, x, y);
     plb_graph_output(graph, z);
@@ -297,9 +297,9 @@ static void what_lives_on_is_carried(void)
     check_failed(PLB_ERROR_INVALID, "x is f32[2,3], its next version fake_total is f32[1]");
     begin();
     x = fake_input(graph, "x", 2, 3);
-    y = fake_unary(graph, &fake_round, x);
+    y = fake_unary(graph, &fake_one, x);
     plb_graph_carry(graph, y, x);
-    check_failed(PLB_ERROR_INVALID, "fake_round is made by a task");
+    check_failed(PLB_ERROR_INVALID, "fake_one is made by a task");
     begin();
     plb_graph_output(graph, 3);
     check_failed(PLB_ERROR_INVALID, "output: the graph has no value 3");
@@ -314,7 +314,7 @@ static void many_values_of_a_variadic_input(void)
     begin();
     x[0] = fake_input(graph, "x", 8, 2);
     for (int k = 1; k < 100; k++)
-        x[k] = fake_unary(graph, &fake_round, x[k - 1]);
+        x[k] = fake_unary(graph, &fake_one, x[k - 1]);
     y = fake_many(graph, &fake_gather, x, 100);
     PLB_REQUIRE(y != PLB_NONE);
     task = plb_graph_task(graph, plb_graph_value(graph, y)->producer);
@@ -397,7 +397,7 @@ static void tasks_on_cells_keep_their_lists(void)
 
 static void windows_are_what_the_cells_hold(void)
 {
-    struct plb_operator window = fake_round;
+    struct plb_operator window = fake_one;
     struct plb_task_cells task = {
         .op = &window, .low = {4, 0}, .high = {6, 0}, .n_in = 1, .n_out = 1};
     const uint32_t in_start[2] = {0, 2}, out_start[2] = {0, 1};

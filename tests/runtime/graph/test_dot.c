@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Graphs as text: what must stand in it, hostile names, and Graphviz itself where it is installed.
+ */
+#include "config.h"
+
+#include "tests/runtime/graph/fake.h"
+#include "tests/support/plb_test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Two blocks, all phases, an output, a carry. */
+static plb_graph_t *example(const char *name)
+{
+    plb_graph_t *graph = plb_graph_create();
+    plb_value x, w, y, next;
+
+    x = plb_graph_add_value(graph, name, PLB_ROLE_INPUT, PLB_F32, plb_shape2(6, 4));
+    w = fake_input(graph, "w", 4, 4);
+    plb_graph_set_block(graph, 0);
+    plb_graph_set_scope(graph, "h.0");
+    y = fake_binary(graph, &fake_linear, x, w);
+    plb_graph_set_block(graph, 1);
+    plb_graph_set_scope(graph, "h.1");
+    y = fake_binary(graph, &fake_linear, y, w);
+    plb_graph_set_block(graph, -1);
+    plb_graph_set_scope(graph, NULL);
+    y = fake_unary(graph, &fake_total, y);
+    plb_graph_output(graph, y);
+    plb_graph_set_phase(graph, PLB_PHASE_BACKWARD);
+    next = fake_unary(graph, &fake_one, w);
+    plb_graph_set_phase(graph, PLB_PHASE_UPDATE);
+    next = fake_unary(graph, &fake_one, next);
+    plb_graph_carry(graph, w, next);
+    return graph;
+}
+
+static char *text_of(plb_graph_t *graph)
+{
+    char *text = NULL;
+
+    PLB_CHECK_EQ(plb_graph_status(graph), PLB_OK);
+    PLB_CHECK_EQ(plb_graph_dot(graph, &text), PLB_OK);
+    plb_graph_destroy(graph);
+    return text;
+}
+
+static void everything_is_drawn(void)
+{
+    char *text = text_of(example("tokens"));
+
+    PLB_CHECK_CONTAINS(text, "shape=ellipse, fillcolor=\"#fff2b8\", label=\"w\\nf32[4,4]\"");
+    PLB_CHECK_CONTAINS(text, "label=\"fake_linear\\nh.1/fake_linear\"");
+    PLB_CHECK_CONTAINS(text, "subgraph cluster_0 {\n  label=\"block 0\"");
+    PLB_CHECK_CONTAINS(text, "subgraph cluster_1 {");
+    PLB_CHECK_CONTAINS(text, "t0 -> t1 [label=\"f32[6,4]\"];");
+    PLB_CHECK_CONTAINS(text, "v1 -> t0;");
+    PLB_CHECK_CONTAINS(text, "t2 -> o4 [label=\"f32[1]\"];");
+    PLB_CHECK_CONTAINS(text, "t4 -> v1 [style=dashed, constraint=false, label=\"next\"];");
+    PLB_CHECK_CONTAINS(text, "t2 [shape=box, fillcolor=\"#cfe3f7\"");
+    PLB_CHECK_CONTAINS(text, "t3 [shape=box, fillcolor=\"#fbdcc4\"");
+    PLB_CHECK_CONTAINS(text, "t4 [shape=box, fillcolor=\"#d3ecd0\"");
+    free(text);
+}
+
+static void names_are_escaped(void)
+{
+    char *text = text_of(example("a\"b\\N&lt;\n\x7f"));
+
+    PLB_CHECK_CONTAINS(text, "label=\"a\\\"b\\\\N&amp;lt;?"
+                             "?\\nf32[6,4]\"");
+    free(text);
+}
+
+static void an_empty_graph_is_a_graph(void)
+{
+    char *text = text_of(plb_graph_create());
+
+    PLB_CHECK_CONTAINS(text, "digraph palombe {");
+    free(text);
+}
+
+/* Writes both texts and has Graphviz read them; a machine without it checks nothing here. */
+static void graphviz_reads_it(void)
+{
+    const char *const version[] = {"dot", "-V", NULL};
+    struct plb_test_output there = plb_test_command(version, NULL);
+    const char *const names[] = {"tokens", "a\"b\\N&lt;\n\x7f", "\\", "\"", "}]; evil -> evil;"};
+
+    for (size_t k = 0; there.status == 0 && k < sizeof names / sizeof names[0]; k++) {
+        const char *const plain[] = {"dot", "-Tplain", NULL};
+        char *text = text_of(example(names[k]));
+        struct plb_test_output drawn = plb_test_command(plain, text);
+
+        PLB_CHECK_EQ(drawn.status, 0);
+        PLB_CHECK_STRING(drawn.err, "");
+        PLB_CHECK_CONTAINS(drawn.out, "\nnode t4 ");
+        PLB_CHECK(strstr(drawn.out, "node evil") == NULL);
+        plb_test_output_free(&drawn);
+        free(text);
+    }
+    plb_test_output_free(&there);
+}
+
+static void short_memory_is_reported(void)
+{
+    plb_graph_t *graph = example("x");
+    char *text = NULL;
+
+    for (long n = 1; plb_test_alloc_available(); n++) {
+        enum plb_status status;
+
+        plb_test_alloc_fail_at(n);
+        status = plb_graph_dot(graph, &text);
+        if (!plb_test_alloc_stop()) {
+            PLB_CHECK(n > 2);
+            free(text);
+            break;
+        }
+        /* A libc that allocates inside printf may fail one of its own. */
+        PLB_CHECK_EQ(status, PLB_ERROR_MEMORY);
+        PLB_CHECK(text == NULL);
+    }
+    plb_graph_destroy(graph);
+}
+
+PLB_TEST_MAIN("runtime/graph/dot", NULL, NULL, PLB_TEST(everything_is_drawn),
+              PLB_TEST(names_are_escaped), PLB_TEST(an_empty_graph_is_a_graph),
+              PLB_TEST(graphviz_reads_it), PLB_TEST(short_memory_is_reported))
