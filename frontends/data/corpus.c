@@ -34,6 +34,7 @@ struct collector {
     const plb_tokenizer_t *tokenizer;
     const struct plb_corpus_options *options;
     int64_t vocab;
+    int64_t start; /* of the current document */
 };
 
 static enum plb_status io_error(const char *what)
@@ -104,10 +105,12 @@ static enum plb_status end_document(void *context, const char *path)
 {
     struct collector *collector = context;
 
-    if (collector->options->separator < 0)
-        return PLB_OK;
+    if (collector->options->separator < 0 || collector->corpus->count == collector->start)
+        return PLB_OK; /* an empty file is no document */
     PLB_TRY(check_tokens(path, &collector->options->separator, 1, collector->vocab));
-    return add_tokens(collector->corpus, &collector->options->separator, 1);
+    PLB_TRY(add_tokens(collector->corpus, &collector->options->separator, 1));
+    collector->start = collector->corpus->count;
+    return PLB_OK;
 }
 
 /* Maps the tokens that were collected. */
@@ -171,7 +174,7 @@ enum plb_status plb_corpus_open(const char *const *paths, int n, const plb_token
                                 const struct plb_corpus_options *options, plb_corpus_t **corpus_out)
 {
     plb_corpus_t *corpus;
-    struct collector collector = {NULL, tokenizer, options, options->vocab};
+    struct collector collector = {NULL, tokenizer, options, options->vocab, 0};
     enum plb_status status = PLB_OK;
 
     if (n < 1)

@@ -18,7 +18,7 @@ enum { DISC, RING, SQUARE, FRAME, CROSS };
 
 static const char *const names[PLB_SHAPES] = {"disc", "ring", "square", "frame", "cross"};
 
-const char *plb_shape_name(int class_number)
+const char *plb_shapes_class_name(int class_number)
 {
     return class_number >= 0 && class_number < PLB_SHAPES ? names[class_number] : NULL;
 }

@@ -15,7 +15,7 @@ extern "C" {
 #define PLB_SHAPES 5 /* classes: disc, ring, square, frame, cross */
 
 /* The name of a class; NULL beyond. */
-const char *plb_shape_name(int class_number);
+const char *plb_shapes_class_name(int class_number);
 
 /* Draws images first .. first + count - 1: pixels[count, 1, side, side], about -1 to 1, with normal
  * noise of standard deviation `noise`, and classes[count]. side is at least 8. Pure. */

@@ -3,22 +3,30 @@
 libpalombe_la_SOURCES += \
 	frontends/nn/checkpoint.c \
 	frontends/nn/family.h \
+	frontends/nn/generate.c \
 	frontends/nn/gpt2.c \
 	frontends/nn/initial.c \
 	frontends/nn/language.c \
 	frontends/nn/layers.c \
 	frontends/nn/llama.c \
+	frontends/nn/logits.c \
 	frontends/nn/model.c \
 	frontends/nn/optimizer.c \
+	frontends/nn/pretrain.c \
+	frontends/nn/sampler.c \
 	frontends/nn/trainer.c \
 	frontends/nn/trainer_file.c \
 	frontends/nn/trainer_file.h \
 	frontends/nn/weights.c
 nobase_pkginclude_HEADERS += \
 	frontends/nn/checkpoint.h \
+	frontends/nn/generate.h \
 	frontends/nn/language.h \
 	frontends/nn/layers.h \
+	frontends/nn/logits.h \
 	frontends/nn/model.h \
 	frontends/nn/optimizer.h \
+	frontends/nn/pretrain.h \
+	frontends/nn/sampler.h \
 	frontends/nn/trainer.h \
 	frontends/nn/weights.h
