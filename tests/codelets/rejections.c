@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Shape rules: each operand of each task of a subject is taken away, given another dtype, another
+ * rank, or a longer dimension. That must be refused as invalid, with a message that names an
+ * operand, unless the operand is free to be so.
+ */
+#include "config.h"
+
+#include "tests/codelets/check.h"
+
+#include "tests/support/plb_test.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What may change on its own where an operator has several inputs. Dimension 0 is "0", ... */
+static const struct freedom {
+    const char *op, *operand, *what;
+} freedoms[] = {
+    {"embedding", "tokens", "0"},
+    {"embedding", "table", "0 1 bf16"},
+    {"linear", "x", "0"},
+    {"linear_dx", "dy", "0"},
+    {"linear_dx", "w", "1"},
+    {"linear_dw", "x", "1"},
+    {"linear_dw", "dy", "1"},
+    {"embedding_dw", "dy", "1 bf16"},
+    {"layer_norm", "x", "0"},
+    {"rms_norm", "x", "0"},
+    {"rope", "x", "1"},
+    {"cache_write", "cache", ""},
+    {"take_rows", "x", "0 1 bf16"},
+    {"take_rows", "index", "0"},
+    {"cross_entropy", "logits", "1 bf16"},
+    {"cross_entropy_dx", "logits", "1 bf16"},
+    {"mean_loss_dx", "targets", "0"},
+    {"reshape", "x", "f64 i32"}, /* any dtype: it moves bytes */
+    {"conv2d", "x", "0 2 3"},
+    {"conv2d", "w", "2 3"},
+    {"conv2d_dx", "dy", "0"},
+    {"conv2d_dx", "w", "1"},
+    {"conv2d_dw", "x", "1"},
+    {"conv2d_dw", "dy", "1"},
+};
+
+struct mutation {
+    plb_value types[SUBJECT_VALUES];
+    struct plb_type type[SUBJECT_VALUES];
+    bool absent[SUBJECT_VALUES];
+    int n;
+};
+
+static bool is_free(const struct plb_operator *op, const char *operand, const char *what)
+{
+    for (size_t k = 0; k < sizeof(freedoms) / sizeof(freedoms[0]); k++) {
+        if (strcmp(freedoms[k].op, op->name) == 0 && strcmp(freedoms[k].operand, operand) == 0 &&
+            strstr(freedoms[k].what, what) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool has_word(const char *text, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word)) {
+        bool begins = at == text || (!isalnum((unsigned char)at[-1]) && at[-1] != '_');
+
+        if (begins && !isalnum((unsigned char)at[n]) && at[n] != '_')
+            return true;
+    }
+    return false;
+}
+
+static bool names_operand(const struct plb_operator *op, const char *text)
+{
+    if (op->n_in == 1 && has_word(text, op->name))
+        return true;
+    for (int k = 0; k < op->n_in; k++) {
+        if (has_word(text, op->in[k].name))
+            return true;
+    }
+    for (int k = 0; k < 8; k++) {
+        if (op->attribute_i[k] != NULL && has_word(text, op->attribute_i[k]))
+            return true;
+    }
+    return false;
+}
+
+/* What the graph says to a task with these inputs. */
+static enum plb_status try_task(const struct plb_task *task, const struct mutation *m)
+{
+    plb_graph_t *graph = plb_graph_create();
+    plb_value in[SUBJECT_VALUES], out[PLB_OPERANDS_MAX];
+    enum plb_status status;
+    char name[16];
+
+    for (int k = 0; k < m->n; k++) {
+        snprintf(name, sizeof name, "in.%d", k);
+        in[k] = m->absent[k] ? PLB_NONE
+                             : plb_graph_add_value(graph, name, PLB_ROLE_INPUT, m->type[k].dtype,
+                                                   m->type[k].shape);
+    }
+    plb_graph_add_task(graph, task->op, &task->attributes, in, m->n, NULL, out);
+    status = plb_graph_status(graph);
+    plb_graph_destroy(graph);
+    return status;
+}
+
+static void require_rejection(const struct subject *s, const struct plb_task *task,
+                              const struct mutation *m, int k, const char *what)
+{
+    const struct plb_operator *op = task->op;
+    const struct plb_operand_spec *spec = &op->in[k < op->n_in ? k : op->n_in - 1];
+    enum plb_status status = try_task(task, m);
+    bool alone = m->n == 1 && what[1] == '\0'; /* the rank and the extents of an only operand */
+    bool ok = status == PLB_ERROR_INVALID && names_operand(op, plb_error_message());
+
+    if (status == PLB_OK && (alone || is_free(op, spec->name, what)))
+        return;
+    if (!ok)
+        fprintf(stderr, "%s: %s with another %s (%s): %s\n", subject_name(s), op->name, spec->name,
+                what, status == PLB_OK ? "accepted" : plb_error_message());
+    PLB_CHECK(ok);
+}
+
+static void mutate_dtype(const struct subject *s, const struct plb_task *task,
+                         const struct mutation *original, int k)
+{
+    enum plb_dtype dtype = original->type[k].dtype;
+    bool real = dtype == PLB_F32 || dtype == PLB_BF16;
+    struct mutation m = *original;
+
+    m.type[k].dtype = real ? PLB_F64 : PLB_F32;
+    require_rejection(s, task, &m, k, real ? "f64" : "f32");
+    if (real) {
+        m.type[k].dtype = PLB_I32;
+        require_rejection(s, task, &m, k, "i32");
+    }
+    if (real && m.n > 1) {
+        m.type[k].dtype = dtype == PLB_F32 ? PLB_BF16 : PLB_F32;
+        require_rejection(s, task, &m, k, "bf16");
+    }
+}
+
+static void mutate_shape(const struct subject *s, const struct plb_task *task,
+                         const struct mutation *original, int k)
+{
+    struct mutation m = *original;
+    int rank = m.type[k].shape.rank;
+    char what[2] = {0};
+
+    for (int d = 0; d < rank; d++) {
+        what[0] = (char)('0' + d);
+        m = *original;
+        m.type[k].shape.dim[d]++;
+        require_rejection(s, task, &m, k, what);
+    }
+    m = *original;
+    m.type[k].shape.rank = rank < PLB_RANK_MAX ? rank + 1 : rank - 1;
+    m.type[k].shape.dim[rank < PLB_RANK_MAX ? rank : rank - 1] = rank < PLB_RANK_MAX;
+    require_rejection(s, task, &m, k, "r");
+}
+
+static void check_task(const struct subject *s, const struct plb_task *task)
+{
+    struct mutation original = {.n = 0}, m;
+    const struct plb_operator *op = task->op;
+
+    original.n = subject_inputs(s, task, original.types);
+    for (int k = 0; k < original.n; k++) {
+        original.absent[k] = original.types[k] == PLB_NONE;
+        if (!original.absent[k])
+            original.type[k] = plb_graph_value(s->graph, original.types[k])->type;
+    }
+    PLB_CHECK_EQ(try_task(task, &original), PLB_OK);
+    for (int k = 0; k < original.n; k++) {
+        const struct plb_operand_spec *spec = &op->in[k < op->n_in ? k : op->n_in - 1];
+
+        if (original.absent[k])
+            continue;
+        m = original;
+        m.absent[k] = true;
+        if (!(spec->flags & PLB_OPTIONAL))
+            require_rejection(s, task, &m, k, "absent");
+        mutate_dtype(s, task, &original, k);
+        mutate_shape(s, task, &original, k);
+    }
+}
+
+void check_rejections(struct subject *s)
+{
+    for (plb_task_id t = 0; t < plb_graph_tasks(s->graph); t++)
+        check_task(s, plb_graph_task(s->graph, t));
+}
