@@ -22,3 +22,9 @@ libpalombe_la_SOURCES += %D%/norm/norm.c %D%/norm/norm.h \
 	%D%/norm/layer_norm.c %D%/norm/layer_norm_gradient.c \
 	%D%/cross_entropy/cross_entropy.c %D%/cross_entropy/cross_entropy_gradient.c \
 	%D%/mean_loss/mean_loss.c
+
+# Matrix products.
+libpalombe_la_SOURCES += %D%/common/blas.c %D%/common/blas.h %D%/common/cpu.c %D%/common/cpu.h \
+	%D%/common/onednn.c %D%/common/onednn.h %D%/common/openblas.c %D%/common/openblas.h \
+	%D%/common/product.c %D%/common/product.h \
+	%D%/common/product_kernels.c %D%/common/product_kernels.h
