@@ -2,6 +2,7 @@
 # Fragment of Makefile.am: models, training, checkpoints, generation.
 libpalombe_la_SOURCES += \
 	frontends/nn/checkpoint.c \
+	frontends/nn/cnn.c \
 	frontends/nn/family.h \
 	frontends/nn/generate.c \
 	frontends/nn/gpt2.c \
@@ -10,6 +11,7 @@ libpalombe_la_SOURCES += \
 	frontends/nn/layers.c \
 	frontends/nn/llama.c \
 	frontends/nn/logits.c \
+	frontends/nn/mlp.c \
 	frontends/nn/model.c \
 	frontends/nn/optimizer.c \
 	frontends/nn/pretrain.c \
@@ -20,6 +22,7 @@ libpalombe_la_SOURCES += \
 	frontends/nn/weights.c
 nobase_pkginclude_HEADERS += \
 	frontends/nn/checkpoint.h \
+	frontends/nn/classifiers.h \
 	frontends/nn/generate.h \
 	frontends/nn/language.h \
 	frontends/nn/layers.h \
