@@ -65,16 +65,24 @@ void reference_rms_norm(const struct reference_call *call)
 
 /* One row of dx; `centred` is 1 for layer norm, 0 for RMS norm. */
 static void backward_row(const double *dy, const double *x, const double *gamma, double mean,
-                         double rstd, int centred, int64_t c, double *dx)
+                         double rstd, int centred, int64_t c, double *dx, double *magnitude)
 {
-    double mean_e = 0, mean_eh = 0;
+    double mean_e = 0, mean_eh = 0, size_e = 0, size_eh = 0;
 
     for (int64_t j = 0; j < c; j++) {
-        mean_e += centred * dy[j] * gamma[j] / (double)c;
-        mean_eh += dy[j] * gamma[j] * (x[j] - mean) * rstd / (double)c;
+        double e = dy[j] * gamma[j], h = (x[j] - mean) * rstd;
+
+        mean_e += centred * e / (double)c;
+        mean_eh += e * h / (double)c;
+        size_e += centred * fabs(e) / (double)c;
+        size_eh += fabs(e * h) / (double)c;
     }
-    for (int64_t j = 0; j < c; j++)
-        dx[j] = rstd * (dy[j] * gamma[j] - mean_e - (x[j] - mean) * rstd * mean_eh);
+    for (int64_t j = 0; j < c; j++) {
+        double e = dy[j] * gamma[j], h = (x[j] - mean) * rstd;
+
+        dx[j] = rstd * (e - mean_e - h * mean_eh);
+        magnitude[j] = rstd * (fabs(e) + size_e + fabs(h) * size_eh);
+    }
 }
 
 void reference_layer_norm_dx(const struct reference_call *call)
@@ -83,7 +91,8 @@ void reference_layer_norm_dx(const struct reference_call *call)
 
     for (int64_t i = 0; i < n; i++)
         backward_row(call->in[0].v + i * c, call->in[1].v + i * c, call->in[2].v,
-                     call->in[3].v[i], call->in[4].v[i], 1, c, call->out[0].v + i * c);
+                     call->in[3].v[i], call->in[4].v[i], 1, c, call->out[0].v + i * c,
+                     call->out[0].magnitude + i * c);
 }
 
 void reference_rms_norm_dx(const struct reference_call *call)
@@ -92,7 +101,8 @@ void reference_rms_norm_dx(const struct reference_call *call)
 
     for (int64_t i = 0; i < n; i++)
         backward_row(call->in[0].v + i * c, call->in[1].v + i * c, call->in[2].v, 0,
-                     call->in[3].v[i], 0, c, call->out[0].v + i * c);
+                     call->in[3].v[i], 0, c, call->out[0].v + i * c,
+                     call->out[0].magnitude + i * c);
 }
 
 static void weights(const struct reference_call *call, const double *mean, const double *rstd)
