@@ -170,7 +170,6 @@ struct plb__token {
     size_t offset; /* into `bytes` of the tokenizer */
     uint32_t count;
     bool present;
-    bool added;
     bool special;
 };
 

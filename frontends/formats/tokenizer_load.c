@@ -253,8 +253,7 @@ static enum plb_status parse_model(plb_tokenizer_t *tokenizer, const struct plb_
 /* --- added tokens -------------------------------------------------------------------------------
  */
 
-/* An added token is in the vocabulary already, under the same name, or gets a number of its own. In
- * both cases its bytes from now on are its name. */
+/* An added token is in the vocabulary already, under the same name, or gets a number of its own. */
 static enum plb_status enter_added(plb_tokenizer_t *tokenizer, const struct plb_json_object *file,
                                    const json_t *vocab, size_t limit,
                                    const struct plb__added_token *added)
@@ -266,15 +265,10 @@ static enum plb_status enter_added(plb_tokenizer_t *tokenizer, const struct plb_
                         "%s: added token \"%.100s\" has number %zu, but %" PRId64
                         " in the vocabulary",
                         file->file, added->text, id, (int64_t)json_integer_value(known));
-    memcpy(tokenizer->bytes + tokenizer->byte_count, added->text, added->bytes);
     if (known == NULL) {
+        memcpy(tokenizer->bytes + tokenizer->byte_count, added->text, added->bytes);
         PLB_TRY(add_token(tokenizer, file->file, limit, id, added->bytes));
-    } else {
-        tokenizer->tokens[id].offset = tokenizer->byte_count;
-        tokenizer->tokens[id].count = (uint32_t)added->bytes;
-        tokenizer->byte_count += added->bytes;
     }
-    tokenizer->tokens[id].added = true;
     tokenizer->tokens[id].special = added->special;
     return PLB_OK;
 }
