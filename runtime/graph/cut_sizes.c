@@ -181,12 +181,11 @@ struct times {
     double total; /* of all slices of all tasks */
 };
 
-/* Times of the class's tasks in the middle slice of way k. */
+/* Times of the class's tasks in way k, told from its last slice, which is the longest. */
 static struct times slice_times(const struct plb__cut *cut, const struct ways *ways, int k,
                                 const struct member *member, uint32_t n, bool all)
 {
-    int64_t from = way_begin(ways, k, way_slices(ways, k) / 2);
-    int64_t to = way_begin(ways, k, way_slices(ways, k) / 2 + 1);
+    int64_t from = way_begin(ways, k, way_slices(ways, k) - 1), to = ways->rows;
     struct times times = {0, 0};
     double squares = 0;
 
@@ -205,8 +204,8 @@ static struct times slice_times(const struct plb__cut *cut, const struct ways *w
         times.total += seconds;
         squares += seconds * seconds;
     }
-    times.total *= (double)way_slices(ways, k);
-    times.mean = times.total > 0 ? squares / times.total * (double)way_slices(ways, k) : 0;
+    times.mean = times.total > 0 ? squares / times.total : 0;
+    times.total *= (double)ways->rows / (double)(to - from);
     return times;
 }
 
