@@ -1,2 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: frontends/cli
+# Fragment of Makefile.am: the program.
+palombe_SOURCES += \
+	%D%/bench.h \
+	%D%/bench_generate.c \
+	%D%/bench_rates.c \
+	%D%/bench_train.c \
+	%D%/chart.c \
+	%D%/cli.h \
+	%D%/doctor.c \
+	%D%/generate.c \
+	%D%/inspect.c \
+	%D%/interrupt.c \
+	%D%/main.c \
+	%D%/options.def \
+	%D%/output.c \
+	%D%/picture.c \
+	%D%/presets.c \
+	%D%/program.c \
+	%D%/progress.c \
+	%D%/train.c \
+	%D%/train.h \
+	%D%/train_report.c \
+	%D%/train_setup.c

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * palombe bench train: the time of a training step against what the machine could do.
+ *
+ * The floor is arithmetic at the rate of the matrix library, and after it the optimizer's traffic
+ * at the rate of copying, both measured in the same run.
+ */
+#include "config.h"
+
+#include "frontends/cli/bench.h"
+
+#include "frontends/nn/language.h"
+#include "frontends/nn/trainer.h"
+#include "runtime/base/random.h"
+#include "runtime/run/ledger.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WARM_STEPS 2
+
+struct bench {
+    const struct plb_settings *settings;
+    struct cli_rates rates;
+    struct plb_model_config config;
+    struct plb_language_options shape;
+    struct plb_language language;
+    plb_trainer_t *trainer;
+    int32_t *tokens;
+    double median, least, most; /* seconds of a step */
+    double host;                /* seconds of a step in submission */
+    float loss;
+    double floor_flops, floor_update; /* seconds */
+    double needed;                    /* bytes that no plan could do without */
+};
+
+static enum plb_status make_trainer(struct bench *b)
+{
+    const struct plb_trainer_options options = {
+        .optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW),
+        .schedule = {.kind = PLB_SCHEDULE_CONSTANT, .rate = 1e-4, .steps = 1},
+        .session.memory_policy = plb_settings_text(b->settings, OPTION_MEMORY),
+        .batch = b->shape.batch,
+        .sequence = b->shape.sequence};
+    enum plb_status status;
+
+    PLB_TRY(plb_language_create(&b->config, &b->shape, &b->language));
+    status = plb_trainer_create(b->language.model, b->language.loss, &options, &b->trainer);
+    if (status != PLB_OK) {
+        plb_model_destroy(b->language.model);
+        return status;
+    }
+    return plb_trainer_initialize(b->trainer);
+}
+
+static enum plb_status write_inputs(struct bench *b)
+{
+    int64_t rows = b->shape.batch * b->shape.sequence;
+    size_t bytes = (size_t)rows * sizeof *b->tokens;
+
+    plb_language_positions(b->shape.batch, b->shape.sequence, b->tokens);
+    PLB_TRY(plb_trainer_write(b->trainer, b->language.positions, b->tokens, bytes));
+    for (int64_t r = 0; r < rows; r++) {
+        uint32_t word[4];
+
+        plb_random_words(b->shape.seed, 0, (uint64_t)r, word);
+        b->tokens[r] = (int32_t)(word[0] % (uint32_t)b->config.vocab);
+    }
+    PLB_TRY(plb_trainer_write(b->trainer, b->language.tokens, b->tokens, bytes));
+    return plb_trainer_write(b->trainer, b->language.targets, b->tokens, bytes);
+}
+
+static enum plb_status one_step(struct bench *b, double *seconds_out)
+{
+    double start = cli_seconds();
+
+    PLB_TRY(plb_trainer_step(b->trainer));
+    PLB_TRY(plb_trainer_read(b->trainer, &b->loss, NULL));
+    PLB_TRY(plb_trainer_wait(b->trainer));
+    *seconds_out = cli_seconds() - start;
+    return PLB_OK;
+}
+
+static enum plb_status measure(struct bench *b)
+{
+    int repeat = (int)plb_settings_integer(b->settings, OPTION_REPEAT);
+    double *seconds = malloc((size_t)repeat * sizeof *seconds), warm;
+    struct plb_session_info before, after;
+    enum plb_status status = PLB_OK;
+
+    if (!seconds)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %d measurements", repeat);
+    for (int k = 0; k < WARM_STEPS && status == PLB_OK; k++)
+        status = one_step(b, &warm);
+    plb_session_get_info(plb_trainer_session(b->trainer), &before);
+    for (int k = 0; k < repeat && status == PLB_OK; k++)
+        status = one_step(b, &seconds[k]);
+    plb_session_get_info(plb_trainer_session(b->trainer), &after);
+    if (status == PLB_OK) {
+        b->median = cli_median(seconds, repeat);
+        b->least = seconds[0];
+        b->most = seconds[repeat - 1];
+        b->host = (after.submit_seconds - before.submit_seconds) / repeat;
+    }
+    free(seconds);
+    return status;
+}
+
+/* Is the value read by a task of the backward pass? */
+static void mark_needed(const plb_graph_t *graph, bool *needed)
+{
+    for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+
+        if (task->phase != PLB_PHASE_BACKWARD)
+            continue;
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+            needed[task->in[j]] = true;
+    }
+}
+
+/* Parameters, optimizer state, their gradients, and the activations that the gradient reads. */
+static enum plb_status count_needed(struct bench *b)
+{
+    const plb_graph_t *graph = plb_session_graph(plb_trainer_session(b->trainer));
+    uint32_t n = plb_graph_values(graph);
+    bool *needed = calloc(n + 1, sizeof *needed);
+
+    if (!needed)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to count %u values", n);
+    mark_needed(graph, needed);
+    for (plb_value v = 0; v < n; v++) {
+        const struct plb_value_info *info = plb_graph_value(graph, v);
+
+        if (info->producer == PLB_NONE || (info->role == PLB_ROLE_ACTIVATION && needed[v]))
+            b->needed += (double)plb_type_bytes(&info->type);
+    }
+    b->needed += 4.0 * (double)plb_model_elements(plb_trainer_model(b->trainer));
+    free(needed);
+    return PLB_OK;
+}
+
+/* The optimizer's tasks move bytes, everything else computes. */
+static void find_floor(struct bench *b)
+{
+    const plb_graph_t *graph = plb_session_graph(plb_trainer_session(b->trainer));
+
+    for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+        struct plb_cost cost;
+
+        plb_task_get_cost(graph, task, &cost);
+        if (task->phase == PLB_PHASE_UPDATE)
+            b->floor_update += cost.bytes / b->rates.copied_per_second;
+        else
+            b->floor_flops += cost.flops / b->rates.flops_per_second;
+    }
+}
+
+static enum plb_status report(const struct bench *b)
+{
+    double tokens = (double)(b->shape.batch * b->shape.sequence);
+    double floor = b->floor_flops + b->floor_update;
+    struct plb_session_info info;
+    struct plb_ledger ledger;
+    char have[32], need[32];
+
+    plb_session_get_info(plb_trainer_session(b->trainer), &info);
+    plb_ledger_get(0, &ledger);
+    if (plb_settings_switch(b->settings, OPTION_JSON))
+        return cli_print_json(json_pack(
+            "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:i, s:s, s:s, s:f, s:f}",
+            "step_seconds", b->median, "least_seconds", b->least, "most_seconds", b->most,
+            "tokens_per_second", tokens / b->median, "flops", info.flops, "floor_seconds", floor,
+            "ratio_to_floor", b->median / floor, "host_seconds", b->host, "host_share",
+            b->host / b->median, "peak_bytes", (json_int_t)ledger.peak_total, "needed_bytes",
+            b->needed, "tasks", (json_int_t)info.tasks, "workers", plb_runtime_workers(),
+            "scheduler", plb_runtime_scheduler(), "dtype", plb_dtype_name(b->shape.dtype), "loss",
+            (double)b->loss, "prepare_seconds", info.prepare_seconds));
+    printf("step       %.3f s (median of %" PRId64 ", %.3f to %.3f), %.0f tokens/s\n", b->median,
+           plb_settings_integer(b->settings, OPTION_REPEAT), b->least, b->most,
+           tokens / b->median);
+    printf("floor      %.3f s: %.1f GFLOP at %.0f GFLOP/s, update at %.1f GB/s; step is %.2f times "
+           "that\n",
+           floor, 1e-9 * info.flops, 1e-9 * b->rates.flops_per_second,
+           1e-9 * b->rates.copied_per_second, b->median / floor);
+    printf("host       %.1f ms of submission a step, %.2f %% of it; %.0f ms of preparation once\n",
+           1e3 * b->host, 100.0 * b->host / b->median, 1e3 * info.prepare_seconds);
+    printf("memory     peak %s, %.2f times parameters, gradients, state and saved activations "
+           "(%s)\n",
+           cli_print_bytes((double)ledger.peak_total, have, sizeof have),
+           (double)ledger.peak_total / b->needed, cli_print_bytes(b->needed, need, sizeof need));
+    printf("tasks      %u a step on %d workers, scheduler %s, %s\n", info.tasks,
+           plb_runtime_workers(), plb_runtime_scheduler(), plb_dtype_name(b->shape.dtype));
+    return PLB_OK;
+}
+
+static enum plb_status bench_train(struct bench *b)
+{
+    const struct plb_settings *s = b->settings;
+    const struct plb_runtime_options options = {
+        .workers = (int)plb_settings_integer(s, OPTION_WORKERS)};
+
+    PLB_TRY(cli_model_config(s, &b->config));
+    b->config.embedding_dropout = b->config.residual_dropout = b->config.attention_dropout = 0.0;
+    b->shape = (struct plb_language_options){
+        .mode = PLB_LANGUAGE_TRAIN,
+        .dtype = strcmp(plb_settings_text(s, OPTION_DTYPE), "bf16") == 0 ? PLB_BF16 : PLB_F32,
+        .batch = plb_settings_integer(s, OPTION_BATCH),
+        .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
+        .seed = (uint64_t)plb_settings_integer(s, OPTION_SEED)};
+    b->tokens = malloc((size_t)(b->shape.batch * b->shape.sequence) * sizeof *b->tokens);
+    if (!b->tokens)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a batch");
+    PLB_TRY(cli_rates_measure(cli_worker_threads(s), &b->rates));
+    PLB_TRY(plb_runtime_start(&options));
+    PLB_TRY(make_trainer(b));
+    PLB_TRY(write_inputs(b));
+    PLB_TRY(measure(b));
+    PLB_TRY(count_needed(b));
+    find_floor(b);
+    return report(b);
+}
+
+enum plb_status cli_bench_train(const struct plb_settings *settings)
+{
+    struct bench bench = {.settings = settings};
+    enum plb_status status = bench_train(&bench);
+
+    plb_trainer_destroy(bench.trainer);
+    plb_runtime_stop();
+    free(bench.tokens);
+    return status;
+}

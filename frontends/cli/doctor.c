@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * palombe doctor: what this machine has, what is wrong with it, and how to mend it.
+ */
+#include "config.h"
+
+#include "frontends/cli/cli.h"
+
+#include "codelets/common/blas.h"
+#include "codelets/common/cpu.h"
+#include "runtime/run/session.h"
+
+#include <dlfcn.h>
+#include <hwloc.h>
+#include <starpu.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum state { GOOD, ABSENT, WRONG };
+
+static const char *const state_names[] = {[GOOD] = "ok", [ABSENT] = "absent", [WRONG] = "wrong"};
+
+struct finding {
+    const char *subject;
+    enum state state;
+    char text[320];
+    char mend[320]; /* empty when there is nothing to do */
+};
+
+enum { FINDINGS_MAX = 24 };
+
+struct report {
+    struct finding finding[FINDINGS_MAX];
+    int n;
+};
+
+static struct finding *add(struct report *report, const char *subject, enum state state,
+                           const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Never more than FINDINGS_MAX: each check below adds a fixed number. */
+static struct finding *add(struct report *report, const char *subject, enum state state,
+                           const char *format, ...)
+{
+    struct finding *f = &report->finding[report->n++];
+    va_list arguments;
+
+    *f = (struct finding){.subject = subject, .state = state};
+    va_start(arguments, format);
+    vsnprintf(f->text, sizeof f->text, format, arguments);
+    va_end(arguments);
+    return f;
+}
+
+static void mend(struct finding *finding, const char *how)
+{
+    snprintf(finding->mend, sizeof finding->mend, "%s", how);
+}
+
+/* ---- the machine ---- */
+
+static void check_processor(struct report *report)
+{
+    const struct plb_cpu_features *cpu = plb_cpu_features();
+    struct finding *f = add(report, "processor", cpu->avx2 ? GOOD : WRONG, "%s:%s%s%s%s", cpu->model,
+                            cpu->avx2 ? " AVX2" : " no AVX2", cpu->avx512 ? " AVX-512" : "",
+                            cpu->avx512_bf16 ? " AVX512-BF16" : "", cpu->amx_bf16 ? " AMX-BF16" : "");
+
+    if (!cpu->avx2)
+        mend(f, "everything works, but slowly: use a processor of 2013 or later");
+}
+
+static void check_topology(struct report *report)
+{
+    hwloc_topology_t topology;
+    char bytes[32];
+    int cores, nodes;
+    size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+
+    if (hwloc_topology_init(&topology) != 0 || hwloc_topology_load(topology) != 0) {
+        add(report, "topology", WRONG, "hwloc cannot read this machine's topology");
+        return;
+    }
+    cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
+    nodes = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE);
+    hwloc_topology_destroy(topology);
+    add(report, "topology", GOOD, "%d cores, %d NUMA node%s, %s of memory", cores, nodes,
+        nodes == 1 ? "" : "s", cli_print_bytes((double)memory, bytes, sizeof bytes));
+}
+
+/* ---- StarPU ---- */
+
+static void check_starpu(struct report *report)
+{
+    int version[3];
+    struct finding *f;
+
+    starpu_get_version(&version[0], &version[1], &version[2]);
+    f = add(report, "StarPU", GOOD, "%d.%d.%d, %d buffers a task, %d memory nodes, %s", version[0],
+            version[1], version[2], STARPU_NMAXBUFS, STARPU_MAXNODES,
+#ifdef STARPU_USE_CUDA
+            "with CUDA"
+#else
+            "without CUDA"
+#endif
+    );
+    if (version[0] == 1 && version[1] < 4) {
+        f->state = WRONG;
+        mend(f, "StarPU 1.4 or newer is needed: run scripts/deps");
+    }
+}
+
+static void check_workers(struct report *report)
+{
+    enum plb_status status = plb_runtime_start(NULL);
+    struct finding *f;
+
+    if (status == PLB_OK) {
+        add(report, "workers", GOOD, "%d CPU workers, scheduler %s", plb_runtime_workers(),
+            plb_runtime_scheduler());
+        plb_runtime_stop();
+        return;
+    }
+    f = add(report, "workers", WRONG, "%s", plb_error_message());
+    mend(f, "nothing can run until this is mended; unset STARPU_* variables that you have set");
+    plb_error_clear();
+}
+
+/* ---- matrix products ---- */
+
+static void check_openblas(struct report *report, const struct plb_blas_info *blas)
+{
+    struct finding *f;
+
+    if (!blas->openblas_found) {
+        add(report, "OpenBLAS", ABSENT, "not installed; not needed beside oneDNN");
+        return;
+    }
+    if (blas->openblas_wrong) {
+        f = add(report, "OpenBLAS", WRONG, "%s takes this processor for a %s (%s wanted): %s",
+                blas->openblas_version, blas->openblas_core, blas->openblas_core_wanted,
+                blas->openblas_reason);
+        snprintf(f->mend, sizeof f->mend, "export OPENBLAS_CORETYPE=%s", blas->openblas_core_wanted);
+        return;
+    }
+    if (blas->openblas_mended)
+        add(report, "OpenBLAS", GOOD,
+            "%s takes this processor for a %s; mended: loaded again with OPENBLAS_CORETYPE=%s",
+            blas->openblas_version, blas->openblas_core_detected, blas->openblas_core);
+    else
+        add(report, "OpenBLAS", GOOD, "%s, core %s", blas->openblas_version, blas->openblas_core);
+}
+
+static void check_blas(struct report *report)
+{
+    struct plb_blas_info blas;
+    struct finding *f;
+
+    plb_blas_inspect(&blas);
+    f = add(report, "matrix products", GOOD, "%s; bf16 %s", blas.library, blas.bf16);
+    if (strcmp(blas.library, "none") == 0) {
+        f->state = WRONG;
+        mend(f, "install libdnnl-dev and configure again, or install libopenblas0");
+    }
+    if (blas.onednn_version[0])
+        add(report, "oneDNN", GOOD, "%s, %s", blas.onednn_version, blas.onednn_isa);
+    else
+        mend(add(report, "oneDNN", ABSENT, "not built in"),
+             "install libdnnl-dev and configure again: it is faster and needs no mending");
+    check_openblas(report, &blas);
+}
+
+/* ---- what may be there ---- */
+
+static bool is_on_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    char file[1024];
+
+    while (path && *path) {
+        size_t n = strcspn(path, ":");
+
+        snprintf(file, sizeof file, "%.*s/%s", (int)n, path, program);
+        if (access(file, X_OK) == 0)
+            return true;
+        path += n;
+        path += *path == ':';
+    }
+    return false;
+}
+
+static void check_mpi(struct report *report)
+{
+    if (is_on_path("mpirun"))
+        add(report, "MPI", GOOD, "mpirun is on the path");
+    else
+        mend(add(report, "MPI", ABSENT, "no mpirun on the path: one machine only"),
+             "install openmpi-bin for runs over several machines");
+}
+
+/* The driver's own answer; no CUDA header is needed for it. */
+static int count_cards(void *driver)
+{
+    int (*init)(unsigned) = (int (*)(unsigned))dlsym(driver, "cuInit");
+    int (*count)(int *) = (int (*)(int *))dlsym(driver, "cuDeviceGetCount");
+    int cards = 0;
+
+    if (!init || !count || init(0) != 0 || count(&cards) != 0)
+        return 0;
+    return cards;
+}
+
+static void check_cuda(struct report *report)
+{
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    int cards;
+
+    if (!driver) {
+        add(report, "CUDA", ABSENT, "no NVIDIA driver here: everything runs on the CPU");
+        return;
+    }
+    cards = count_cards(driver);
+    dlclose(driver);
+    add(report, "CUDA", cards ? GOOD : ABSENT,
+        cards ? "%d NVIDIA card%s found; this version runs on the CPU only"
+              : "an NVIDIA driver but no card (%d%s)",
+        cards, cards == 1 ? "" : "s");
+}
+
+static void check_graphviz(struct report *report)
+{
+    if (is_on_path("dot"))
+        add(report, "Graphviz", GOOD, "graphs can be drawn");
+    else
+        mend(add(report, "Graphviz", ABSENT, "graphs are written as DOT only"),
+             "install graphviz for pictures of graphs");
+}
+
+/* ---- the report ---- */
+
+static enum plb_status print_json(const struct report *report, bool healthy)
+{
+    json_t *findings = json_array();
+
+    for (int k = 0; k < report->n; k++) {
+        const struct finding *f = &report->finding[k];
+
+        json_array_append_new(findings,
+                              json_pack("{s:s, s:s, s:s, s:s}", "subject", f->subject, "state",
+                                        state_names[f->state], "text", f->text, "mend", f->mend));
+    }
+    return cli_print_json(
+        json_pack("{s:b, s:s, s:o}", "healthy", healthy, "version", PACKAGE_VERSION, "findings",
+                  findings));
+}
+
+static void print_text(const struct report *report)
+{
+    printf("palombe %s\n", PACKAGE_VERSION);
+    for (int k = 0; k < report->n; k++) {
+        const struct finding *f = &report->finding[k];
+
+        printf("  %-7s %-16s %s\n", state_names[f->state], f->subject, f->text);
+        if (f->mend[0])
+            printf("  %-7s %-16s -> %s\n", "", "", f->mend);
+    }
+}
+
+enum plb_status cli_doctor(const struct plb_settings *settings)
+{
+    struct report report = {.n = 0};
+    int wrong = 0;
+
+    check_processor(&report);
+    check_topology(&report);
+    check_starpu(&report);
+    check_blas(&report);
+    check_workers(&report);
+    check_mpi(&report);
+    check_cuda(&report);
+    check_graphviz(&report);
+    for (int k = 0; k < report.n; k++)
+        wrong += report.finding[k].state == WRONG;
+    if (plb_settings_switch(settings, OPTION_JSON))
+        PLB_TRY(print_json(&report, wrong == 0));
+    else
+        print_text(&report);
+    if (wrong)
+        return plb_fail(PLB_ERROR_UNAVAILABLE, "%d thing%s to mend", wrong, wrong == 1 ? "" : "s");
+    return PLB_OK;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * palombe generate and palombe logits: using a model directory.
+ */
+#define _GNU_SOURCE
+#include "config.h"
+
+#include "frontends/cli/cli.h"
+
+#include "frontends/formats/safetensors.h"
+#include "frontends/nn/generate.h"
+#include "frontends/nn/language.h"
+#include "frontends/nn/weights.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The longest prompt read from standard input, and list of tokens. */
+#define PROMPT_BYTES ((size_t)16 << 20)
+#define TOKENS_MAX (1 << 20)
+
+static enum plb_dtype chosen_dtype(const struct plb_settings *s)
+{
+    return strcmp(plb_settings_text(s, OPTION_DTYPE), "bf16") == 0 ? PLB_BF16 : PLB_F32;
+}
+
+static enum plb_status start_runtime(const struct plb_settings *s)
+{
+    const struct plb_runtime_options options = {
+        .workers = (int)plb_settings_integer(s, OPTION_WORKERS)};
+
+    return plb_runtime_start(&options);
+}
+
+/* ---- generate ---- */
+
+static enum plb_status read_input(char **text_out, size_t *bytes_out)
+{
+    char *text = malloc(PROMPT_BYTES + 1);
+    size_t bytes;
+
+    if (!text)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the prompt");
+    bytes = fread(text, 1, PROMPT_BYTES + 1, stdin);
+    if (ferror(stdin) || bytes > PROMPT_BYTES) {
+        free(text);
+        return ferror(stdin) ? plb_fail(PLB_ERROR_IO, "standard input cannot be read")
+                             : plb_fail(PLB_ERROR_INVALID, "the prompt is longer than %zu MiB",
+                                        PROMPT_BYTES >> 20);
+    }
+    *text_out = text;
+    *bytes_out = bytes;
+    return PLB_OK;
+}
+
+/* The tokens of the prompt; without one, the token that begins or ends a text. */
+static enum plb_status encode_prompt(const struct plb_settings *s, const plb_generator_t *generator,
+                                     int32_t **tokens_out, size_t *count_out)
+{
+    const struct plb_model_config *config = plb_generator_config(generator);
+    const char *prompt = plb_settings_text(s, OPTION_PROMPT);
+    const plb_tokenizer_t *tokenizer = plb_generator_tokenizer(generator);
+    char *input = NULL;
+    size_t bytes = prompt ? strlen(prompt) : 0;
+    enum plb_status status;
+
+    if (!tokenizer)
+        return plb_fail(PLB_ERROR_INVALID, "%s has no tokenizer.json", s->argument[0]);
+    if (prompt && strcmp(prompt, "-") == 0) {
+        PLB_TRY(read_input(&input, &bytes));
+        prompt = input;
+    }
+    status = plb_tokenizer_encode(tokenizer, prompt ? prompt : "", bytes, PLB_ENCODE_TEMPLATE,
+                                  tokens_out, count_out);
+    free(input);
+    if (status != PLB_OK || *count_out > 0)
+        return status;
+    free(*tokens_out);
+    *tokens_out = malloc(sizeof **tokens_out);
+    if (!*tokens_out)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the prompt");
+    if (config->bos_token < 0 && config->eos_count == 0)
+        return plb_fail(PLB_ERROR_INVALID, "this model has no token that begins a text: give a "
+                                           "--prompt");
+    **tokens_out = (int32_t)(config->bos_token >= 0 ? config->bos_token : config->eos_token[0]);
+    *count_out = 1;
+    return PLB_OK;
+}
+
+struct output {
+    bool stream; /* show text as it comes */
+    FILE *text;  /* all of it, for --json */
+};
+
+static bool show(void *context, int32_t token, const char *text)
+{
+    const struct output *output = context;
+
+    (void)token;
+    fputs(text, output->text);
+    if (output->stream) {
+        fputs(text, stdout);
+        if (fflush(stdout) != 0)
+            return false; /* nobody reads any more */
+    }
+    return !cli_interrupted();
+}
+
+static const char *stop_name(enum plb_stop stop)
+{
+    switch (stop) {
+    case PLB_STOP_LENGTH: return "length";
+    case PLB_STOP_END: return "end";
+    case PLB_STOP_CAPACITY: return "capacity";
+    case PLB_STOP_CALLER: return "interrupted";
+    }
+    return "";
+}
+
+static enum plb_status report(const struct plb_settings *s, const struct plb_generation *g,
+                              const char *text)
+{
+    double rate = g->decode_seconds > 0.0 ? (double)g->tokens / g->decode_seconds : 0.0;
+
+    if (plb_settings_switch(s, OPTION_JSON))
+        return cli_print_json(json_pack("{s:s, s:I, s:I, s:s, s:f, s:f, s:f}", "text", text,
+                                        "prompt_tokens", (json_int_t)g->prompt_tokens, "tokens",
+                                        (json_int_t)g->tokens, "stop", stop_name(g->stop),
+                                        "prefill_seconds", g->prefill_seconds, "decode_seconds",
+                                        g->decode_seconds, "tokens_per_second", rate));
+    putchar('\n');
+    cli_say(s,
+            "\n%" PRId64 " tokens of prompt in %.2f s, %" PRId64 " generated in %.2f s "
+            "(%.1f tokens/s), stopped by %s\n",
+            g->prompt_tokens, g->prefill_seconds, g->tokens, g->decode_seconds, rate,
+            stop_name(g->stop));
+    return PLB_OK;
+}
+
+static enum plb_status generate(const struct plb_settings *s, plb_generator_t *generator)
+{
+    const struct plb_sampling sampling = {
+        .temperature = plb_settings_number(s, OPTION_TEMPERATURE),
+        .top_k = plb_settings_integer(s, OPTION_TOP_K),
+        .top_p = plb_settings_number(s, OPTION_TOP_P),
+        .seed = (uint64_t)plb_settings_integer(s, OPTION_SEED)};
+    const char *prompt = plb_settings_text(s, OPTION_PROMPT);
+    struct output output = {.stream = !plb_settings_switch(s, OPTION_JSON)};
+    struct plb_generation generation;
+    int32_t *tokens = NULL;
+    char *text = NULL;
+    size_t count = 0, bytes = 0;
+    enum plb_status status = encode_prompt(s, generator, &tokens, &count);
+
+    if (status != PLB_OK)
+        goto free_tokens;
+    output.text = open_memstream(&text, &bytes);
+    if (!output.text) {
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory for the text");
+        goto free_tokens;
+    }
+    if (output.stream && prompt && strcmp(prompt, "-") != 0)
+        fputs(prompt, stdout);
+    status = plb_generator_run(generator, tokens, (int64_t)count, &sampling,
+                               plb_settings_integer(s, OPTION_MAX_TOKENS),
+                               plb_settings_switch(s, OPTION_IGNORE_END), show, &output,
+                               &generation);
+    if (fclose(output.text) != 0 && status == PLB_OK)
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory for the text");
+    if (status == PLB_OK)
+        status = report(s, &generation, text);
+    free(text);
+free_tokens:
+    free(tokens);
+    return status;
+}
+
+enum plb_status cli_generate(const struct plb_settings *settings)
+{
+    const struct plb_generator_options options = {.dtype = chosen_dtype(settings)};
+    plb_generator_t *generator = NULL;
+    enum plb_status status = start_runtime(settings);
+
+    if (status == PLB_OK)
+        status = plb_generator_create(settings->argument[0], &options, &generator);
+    if (status == PLB_OK) {
+        cli_interrupt_catch();
+        status = generate(settings, generator);
+    }
+    plb_generator_destroy(generator);
+    plb_runtime_stop();
+    return status;
+}
+
+/* ---- logits ---- */
+
+static enum plb_status parse_tokens(const char *list, int32_t *tokens, int64_t *count_out)
+{
+    int64_t count = 0;
+
+    if (!list)
+        return plb_fail(PLB_ERROR_INVALID, "--tokens is missing");
+    for (const char *at = list;;) {
+        char *end;
+        long value;
+
+        errno = 0;
+        value = strtol(at, &end, 10);
+        if (end == at || errno || value < 0 || value > INT32_MAX || (*end && *end != ','))
+            return plb_fail(PLB_ERROR_INVALID,
+                            "--tokens wants numbers separated by commas, not '%.20s'", at);
+        if (count == TOKENS_MAX)
+            return plb_fail(PLB_ERROR_INVALID, "--tokens takes at most %d tokens", TOKENS_MAX);
+        tokens[count++] = (int32_t)value;
+        if (!*end)
+            break;
+        at = end + 1;
+    }
+    *count_out = count;
+    return PLB_OK;
+}
+
+/* A logits graph for a prompt, with its weights. */
+struct forward {
+    struct plb_model_config config;
+    struct plb_language language;
+    plb_store_t *store;
+    plb_session_t *session;
+    plb_safetensors_t *weights;
+    int64_t count;
+    size_t n_logits;
+    void *logits; /* in the model's dtype */
+};
+
+static void forward_clear(struct forward *f)
+{
+    plb_session_destroy(f->session);
+    plb_store_destroy(f->store);
+    plb_model_destroy(f->language.model);
+    plb_safetensors_close(f->weights);
+    free(f->logits);
+}
+
+static enum plb_status forward_prepare(struct forward *f, const struct plb_settings *s)
+{
+    const struct plb_language_options options = {.mode = PLB_LANGUAGE_LOGITS,
+                                                 .dtype = chosen_dtype(s),
+                                                 .batch = 1,
+                                                 .sequence = f->count};
+
+    PLB_TRY(plb_model_config_load(s->argument[0], &f->config));
+    PLB_TRY(plb_safetensors_open(s->argument[0], &f->weights));
+    PLB_TRY(plb_language_create(&f->config, &options, &f->language));
+    PLB_TRY(plb_store_create(&f->store));
+    PLB_TRY(plb_session_create(plb_model_graph(f->language.model), NULL, f->store, &f->session));
+    PLB_TRY(plb_weights_load(f->language.model, f->store, f->weights));
+    f->n_logits = (size_t)f->count * (size_t)f->config.vocab;
+    f->logits = malloc(f->n_logits * plb_dtype_bytes(options.dtype));
+    if (!f->logits)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %zu logits", f->n_logits);
+    return PLB_OK;
+}
+
+static enum plb_status forward_run(struct forward *f, const struct plb_settings *s,
+                                   const int32_t *tokens)
+{
+    size_t bytes = (size_t)f->count * sizeof *tokens;
+    int32_t *positions = malloc(bytes);
+    enum plb_status status;
+
+    if (!positions)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %" PRId64 " positions", f->count);
+    plb_language_positions(1, f->count, positions);
+    status = plb_session_write(f->session, f->language.positions, positions, bytes);
+    free(positions);
+    PLB_TRY(status);
+    PLB_TRY(plb_session_write(f->session, f->language.tokens, tokens, bytes));
+    PLB_TRY(plb_session_step(f->session, 0));
+    return plb_session_read(f->session, f->language.logits, f->logits,
+                            f->n_logits * plb_dtype_bytes(chosen_dtype(s)));
+}
+
+static enum plb_status write_logits(const struct forward *f, const struct plb_settings *s)
+{
+    const int64_t dim[2] = {f->count, f->config.vocab};
+    enum plb_stored_dtype from = chosen_dtype(s) == PLB_BF16 ? PLB_STORED_BF16 : PLB_STORED_F32;
+    plb_safetensors_writer_t *writer;
+    enum plb_status status;
+
+    PLB_TRY(plb_safetensors_writer_create(&writer));
+    status = plb_safetensors_writer_declare(writer, "logits", PLB_STORED_F32, 2, dim);
+    if (status == PLB_OK)
+        status = plb_safetensors_writer_open_file(writer, plb_settings_text(s, OPTION_OUT));
+    if (status == PLB_OK)
+        status = plb_safetensors_writer_append(writer, 0, from, f->logits, f->n_logits);
+    if (status != PLB_OK) {
+        plb_safetensors_writer_abort(writer);
+        return status;
+    }
+    return plb_safetensors_writer_commit(writer);
+}
+
+static enum plb_status logits(struct forward *f, const struct plb_settings *s, int32_t *tokens)
+{
+    if (!plb_settings_given(s, OPTION_OUT))
+        return plb_fail(PLB_ERROR_INVALID, "--out FILE is missing");
+    PLB_TRY(parse_tokens(plb_settings_text(s, OPTION_TOKENS), tokens, &f->count));
+    PLB_TRY(start_runtime(s));
+    PLB_TRY(forward_prepare(f, s));
+    PLB_TRY(forward_run(f, s, tokens));
+    PLB_TRY(write_logits(f, s));
+    if (plb_settings_switch(s, OPTION_JSON))
+        return cli_print_json(json_pack("{s:s, s:I, s:I}", "out", plb_settings_text(s, OPTION_OUT),
+                                        "tokens", (json_int_t)f->count, "vocabulary",
+                                        (json_int_t)f->config.vocab));
+    printf("%s: logits f32[%" PRId64 ",%" PRId64 "]\n", plb_settings_text(s, OPTION_OUT), f->count,
+           f->config.vocab);
+    return PLB_OK;
+}
+
+enum plb_status cli_logits(const struct plb_settings *settings)
+{
+    struct forward forward = {.session = NULL};
+    int32_t *tokens = malloc(TOKENS_MAX * sizeof *tokens);
+    enum plb_status status;
+
+    if (!tokens)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the tokens");
+    status = logits(&forward, settings, tokens);
+    forward_clear(&forward);
+    plb_runtime_stop();
+    free(tokens);
+    return status;
+}

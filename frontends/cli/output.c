@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What commands print and write.
+ */
+#include "config.h"
+
+#include "frontends/cli/cli.h"
+
+#include "frontends/formats/file.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum plb_status cli_print_json(json_t *object)
+{
+    int failed;
+
+    if (!object)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the output");
+    failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(object);
+    if (failed || putchar('\n') == EOF)
+        return plb_fail(PLB_ERROR_IO, "standard output could not be written");
+    return PLB_OK;
+}
+
+void cli_say(const struct plb_settings *settings, const char *format, ...)
+{
+    va_list arguments;
+
+    if (plb_settings_switch(settings, OPTION_QUIET) || plb_settings_switch(settings, OPTION_JSON))
+        return;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+}
+
+enum plb_status cli_write_text(const char *directory, const char *name, const char *text)
+{
+    char *path = NULL;
+    enum plb_status status;
+
+    if (!directory)
+        return plb_file_write_atomic(name, text, strlen(text));
+    PLB_TRY(plb_file_join(directory, name, &path));
+    status = plb_file_write_atomic(path, text, strlen(text));
+    free(path);
+    return status;
+}
+
+char *cli_print_bytes(double bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    size_t k = 0;
+
+    while (bytes >= 1024.0 && k + 1 < sizeof units / sizeof units[0]) {
+        bytes /= 1024.0;
+        k++;
+    }
+    snprintf(text, size, k ? "%.1f %s" : "%.0f %s", bytes, units[k]);
+    return text;
+}

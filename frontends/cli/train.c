@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * palombe train: the loop over steps.
+ */
+#include "config.h"
+
+#include "frontends/cli/train.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Validation is measured this many times in a run, over this many batches. */
+#define VALIDATIONS 10
+#define VALIDATION_BATCHES 8
+
+static size_t rows_bytes(const struct cli_run *run)
+{
+    return (size_t)(run->shape.batch * run->shape.sequence) * sizeof(int32_t);
+}
+
+static enum plb_status train_step(struct cli_run *run, float *norm_out)
+{
+    PLB_TRY(plb_corpus_batch(run->corpus, PLB_CORPUS_TRAINING, run->shape.seed,
+                             plb_trainer_steps(run->trainer), run->shape.batch,
+                             run->shape.sequence, run->tokens, run->targets));
+    PLB_TRY(plb_trainer_write(run->trainer, run->language.tokens, run->tokens, rows_bytes(run)));
+    PLB_TRY(plb_trainer_write(run->trainer, run->language.targets, run->targets, rows_bytes(run)));
+    PLB_TRY(plb_trainer_step(run->trainer));
+    return plb_trainer_read(run->trainer, &run->loss, norm_out);
+}
+
+static enum plb_status validate(struct cli_run *run)
+{
+    double sum = 0.0;
+
+    run->validation_loss = NAN;
+    if (!run->validation_session)
+        return PLB_OK;
+    for (int k = 0; k < VALIDATION_BATCHES; k++) {
+        float loss;
+
+        PLB_TRY(plb_corpus_batch(run->corpus, PLB_CORPUS_VALIDATION, run->shape.seed, (uint64_t)k,
+                                 run->shape.batch, run->shape.sequence, run->tokens,
+                                 run->targets));
+        PLB_TRY(plb_session_write(run->validation_session, run->validation.tokens, run->tokens,
+                                  rows_bytes(run)));
+        PLB_TRY(plb_session_write(run->validation_session, run->validation.targets, run->targets,
+                                  rows_bytes(run)));
+        PLB_TRY(plb_session_step(run->validation_session, (uint64_t)k));
+        PLB_TRY(plb_session_read(run->validation_session, run->validation.loss, &loss,
+                                 sizeof loss));
+        sum += (double)loss;
+    }
+    run->validation_loss = sum / VALIDATION_BATCHES;
+    return PLB_OK;
+}
+
+static enum plb_status write_companions(void *context, const char *folder)
+{
+    const struct cli_run *run = context;
+
+    PLB_TRY(plb_model_config_save(&run->config, folder));
+    return plb_tokenizer_save(run->tokenizer, folder);
+}
+
+static enum plb_status save(struct cli_run *run)
+{
+    const struct plb_trainer_companion companion = {write_companions, run};
+
+    PLB_TRY(plb_trainer_save(run->trainer, run->out, &companion));
+    return cli_run_save_points(run);
+}
+
+static bool is_due(uint64_t step, uint64_t every)
+{
+    return every && step % every == 0;
+}
+
+static void show(struct cli_run *run, struct cli_progress *progress, uint64_t step)
+{
+    double rows = (double)(run->shape.batch * run->shape.sequence);
+    char validation[40] = "";
+
+    if (isfinite(run->validation_loss))
+        snprintf(validation, sizeof validation, " (validation %.3f)", run->validation_loss);
+    cli_progress_show(progress, run->last ? (double)step / (double)run->last : 1.0,
+                      "step %" PRIu64 "/%" PRIu64 ", loss %.3f%s, %.0f tokens/s", step, run->last,
+                      (double)run->loss, validation,
+                      run->seconds > 0.0 ? rows * (double)run->steps / run->seconds : 0.0);
+}
+
+/* One step with all that hangs on it. */
+static enum plb_status turn(struct cli_run *run, struct cli_progress *progress)
+{
+    uint64_t every = run->options.schedule.steps / VALIDATIONS;
+    double start = cli_seconds();
+    uint64_t step;
+    float norm;
+
+    if (plb_trainer_steps(run->trainer) + 1 == run->last)
+        plb_session_trace(plb_trainer_session(run->trainer), true);
+    PLB_TRY(train_step(run, &norm));
+    run->seconds += cli_seconds() - start;
+    run->steps++;
+    step = plb_trainer_steps(run->trainer);
+    if (!isfinite(run->loss))
+        return plb_fail(PLB_ERROR_INVALID,
+                        "the loss of step %" PRIu64 " is not a number: try a smaller "
+                        "--learning-rate; nothing was saved since the last checkpoint",
+                        step);
+    if (is_due(step, every ? every : 1) || step == run->last) {
+        PLB_TRY(validate(run));
+        PLB_TRY(cli_run_add_point(run, (double)step, (double)run->loss, run->validation_loss));
+    } else {
+        PLB_TRY(cli_run_add_point(run, (double)step, (double)run->loss, NAN));
+    }
+    show(run, progress, step);
+    if (step < run->last && is_due(step, (uint64_t)plb_settings_integer(run->settings,
+                                                                        OPTION_SAVE_EVERY)))
+        PLB_TRY(save(run));
+    return PLB_OK;
+}
+
+static enum plb_status loop(struct cli_run *run)
+{
+    bool quiet = plb_settings_switch(run->settings, OPTION_QUIET) ||
+                 plb_settings_switch(run->settings, OPTION_JSON);
+    struct cli_progress progress;
+    enum plb_status status = PLB_OK;
+
+    run->validation_loss = NAN;
+    cli_progress_start(&progress, !quiet);
+    while (status == PLB_OK && plb_trainer_steps(run->trainer) < run->last && !cli_interrupted())
+        status = turn(run, &progress);
+    cli_progress_end(&progress);
+    PLB_TRY(status);
+    PLB_TRY(save(run));
+    if (plb_trainer_steps(run->trainer) < run->last)
+        return plb_fail(PLB_ERROR_INTERRUPTED,
+                        "interrupted; step %" PRIu64 " is saved in %s, go on with --resume",
+                        plb_trainer_steps(run->trainer), run->out);
+    return PLB_OK;
+}
+
+static enum plb_status train(struct cli_run *run)
+{
+    PLB_TRY(cli_run_prepare(run));
+    cli_interrupt_catch();
+    PLB_TRY(loop(run));
+    if (plb_settings_switch(run->settings, OPTION_PICTURES))
+        PLB_TRY(cli_run_draw(run));
+    return cli_run_report(run);
+}
+
+enum plb_status cli_train(const struct plb_settings *settings)
+{
+    struct cli_run run = {.settings = settings, .out = plb_settings_text(settings, OPTION_OUT)};
+    enum plb_status status = train(&run);
+
+    cli_run_clear(&run);
+    return status;
+}
