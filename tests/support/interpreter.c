@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGNMENT 64
+#define ALIGNMENT   64
 #define NOT_WRITTEN 0xff /* in every byte: a NaN in all real dtypes, -1 in integers */
 
 struct plb_interpreter {

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What every test program is linked with, and the test of it.
 check_LTLIBRARIES += %D%/libplbtest.la
-tests_support_libplbtest_la_SOURCES = %D%/plb_test.c %D%/plb_test.h %D%/plb_test_alloc.c
+tests_support_libplbtest_la_SOURCES = \
+	%D%/interpreter.c %D%/interpreter.h \
+	%D%/plb_test.c %D%/plb_test.h %D%/plb_test_alloc.c
 
 check_PROGRAMS += %D%/test_support
 TESTS += %D%/test_support
