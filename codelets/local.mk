@@ -30,3 +30,5 @@ libpalombe_la_SOURCES += %D%/common/blas.c %D%/common/blas.h %D%/common/cpu.c %D
 	%D%/common/product_kernels.c %D%/common/product_kernels.h
 libpalombe_la_SOURCES += %D%/common/cells.h %D%/linear/linear.c %D%/linear/linear.h \
 	%D%/linear/linear_dx.c %D%/linear/linear_dw.c
+
+libpalombe_la_SOURCES += %D%/embedding/embedding.c %D%/relu/relu.c
