@@ -32,3 +32,5 @@ libpalombe_la_SOURCES += %D%/common/cells.h %D%/linear/linear.c %D%/linear/linea
 	%D%/linear/linear_dx.c %D%/linear/linear_dw.c
 
 libpalombe_la_SOURCES += %D%/embedding/embedding.c %D%/relu/relu.c
+libpalombe_la_SOURCES += %D%/attention/attention.c %D%/attention/attention_gradient.c \
+	%D%/attention/attention.h %D%/attention/geometry.c %D%/attention/tiles.c %D%/attention/tiles.h
