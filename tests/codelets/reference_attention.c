@@ -173,7 +173,8 @@ static void attend_backward(const struct reference_call *call, const struct shap
         const double *k = keys + j * s->width, *v = k + s->g * s->d;
         double *dk = dkeys + j * s->width, *dv = dk + s->g * s->d;
         double p = exp(score[j] - lse), m = mask(call, s, n, h, j);
-        double ds = p * (m * dot(dy, v, s->d) - delta) * scale;
+        double dp = m > 0 ? m * dot(dy, v, s->d) : 0; /* what is dropped is zero, whatever it was */
+        double ds = p * (dp - delta) * scale;
 
         for (int64_t c = 0; c < s->d; c++) {
             dq[c] += ds * k[c];

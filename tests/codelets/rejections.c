@@ -21,6 +21,7 @@ static const struct freedom {
     {"embedding", "tokens", "0"},
     {"embedding", "table", "0 1 bf16"},
     {"linear", "x", "0"},
+    {"linear", "w", "0"}, /* where there is no bias */
     {"linear_dx", "dy", "0"},
     {"linear_dx", "w", "1"},
     {"linear_dw", "x", "1"},
@@ -37,7 +38,7 @@ static const struct freedom {
     {"mean_loss_dx", "targets", "0"},
     {"reshape", "x", "f64 i32"}, /* any dtype: it moves bytes */
     {"conv2d", "x", "0 2 3"},
-    {"conv2d", "w", "2 3"},
+    {"conv2d", "w", "0 2 3"},
     {"conv2d_dx", "dy", "0"},
     {"conv2d_dx", "w", "1"},
     {"conv2d_dw", "x", "1"},

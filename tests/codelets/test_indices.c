@@ -24,13 +24,13 @@ static const struct bad {
     int64_t value[3];
     bool backward;
 } table[] = {
-    {"embedding", "embedding", "tokens", {11, -1, INT32_MIN}},
+    {"embedding", "embedding", "tokens", {11, -1, INT32_MIN}, false},
     {"embedding", "embedding_dw", "tokens", {11, -1, INT32_MAX}, true},
-    {"take_rows", "take_rows", "index", {7, -1, INT32_MAX}},
-    {"cross_entropy", "cross_entropy", "targets", {5, INT32_MAX, 6}},
+    {"take_rows", "take_rows", "index", {7, -1, INT32_MAX}, false},
+    {"cross_entropy", "cross_entropy", "targets", {5, INT32_MAX, 6}, false},
     {"cross_entropy", "cross_entropy_dx", "targets", {5, INT32_MAX, 6}, true},
-    {"cache_write", "cache_write", "positions", {8, -1, INT32_MAX}},
-    {"attention_cached", "attention_cached", "positions", {7, -1, INT32_MAX}},
+    {"cache_write", "cache_write", "positions", {8, -1, INT32_MAX}, false},
+    {"attention_cached", "attention_cached", "positions", {7, -1, INT32_MAX}, false},
 };
 
 static const struct subject_case *find_case(const char *name)
