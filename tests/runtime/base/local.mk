@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: tests/runtime/base
+# Fragment of Makefile.am: tests of what everything stands on.
+check_PROGRAMS += %D%/test_options %D%/test_random
+TESTS += %D%/test_options %D%/test_random
+tests_runtime_base_test_options_SOURCES = %D%/test_options.c
+tests_runtime_base_test_random_SOURCES = %D%/test_random.c
