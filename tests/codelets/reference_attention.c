@@ -179,7 +179,7 @@ static void attend_backward(const struct reference_call *call, const struct shap
         for (int64_t c = 0; c < s->d; c++) {
             dq[c] += ds * k[c];
             dk[c] += ds * q[c];
-            dv[c] += p * m * dy[c];
+            dv[c] += m > 0 ? p * m * dy[c] : 0;
         }
     }
 }
