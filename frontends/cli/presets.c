@@ -50,6 +50,10 @@ static void apply_preset(const struct cli_preset *preset, struct plb_model_confi
     config->ffn = preset->ffn;
     config->max_positions = preset->max_positions;
     config->tied_embeddings = preset->tied;
+    if (config->bos_token >= config->vocab || config->eos_token[0] >= config->vocab) {
+        config->bos_token = PLB_NO_TOKEN;
+        config->eos_count = 0;
+    }
 }
 
 /* Other sizes keep the proportions: the width of the MLP and the ratio of key-value heads. */
