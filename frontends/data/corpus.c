@@ -173,7 +173,7 @@ static enum plb_status finish(plb_corpus_t *corpus, enum plb_status status,
 enum plb_status plb_corpus_open(const char *const *paths, int n, const plb_tokenizer_t *tokenizer,
                                 const struct plb_corpus_options *options, plb_corpus_t **corpus_out)
 {
-    plb_corpus_t *corpus;
+    plb_corpus_t *corpus = NULL;
     struct collector collector = {NULL, tokenizer, options, options->vocab, 0};
     enum plb_status status = PLB_OK;
 
@@ -195,7 +195,7 @@ enum plb_status plb_corpus_from_tokens(const int32_t *tokens, int64_t count,
                                        const struct plb_corpus_options *options,
                                        plb_corpus_t **corpus_out)
 {
-    plb_corpus_t *corpus;
+    plb_corpus_t *corpus = NULL;
     int64_t vocab = options->vocab ? options->vocab : INT32_MAX;
 
     if (count < 1)
