@@ -25,11 +25,10 @@ bool check_made(const struct subject *s, const struct plb_task *task, const stru
 void check_values(struct subject *s);
 
 /* Checks the gradient rules: gradients made by references alone against central differences of the
- * references of the forward tasks. */
+ * references of the forward tasks. Large subjects are passed over. */
 void check_gradients(struct subject *s);
 
-/* A NaN in each real operand reaches what the reference says and nothing else. After
- * check_values(). */
+/* A NaN in each real operand reaches what the reference says and nothing else. */
 void check_nan(struct subject *s);
 
 /* Shape rules: absent operands, other dtypes, ranks and extents. */
