@@ -13,7 +13,7 @@
 enum { LANES = 16 };
 
 typedef float f16 __attribute__((vector_size(64)));
-typedef float f16_unaligned __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float f16_unaligned __attribute__((vector_size(64), aligned(2), may_alias));
 typedef uint32_t u16x __attribute__((vector_size(64)));
 
 /* bf16 is the upper half of an fp32. Of 32 bf16 seen as 16 words (little-endian), the lower halves
