@@ -34,7 +34,7 @@ struct region {
 
 struct memory {
     unsigned char *block, *data, *copy; /* copy: of an input, to see whether it was written */
-    size_t bytes, before;
+    size_t bytes, before, after;        /* before, after: bytes of the guards */
 };
 
 struct session {
@@ -203,8 +203,9 @@ static void memory_allocate(struct memory *m, size_t bytes, size_t offset)
 {
     m->bytes = bytes;
     m->before = GUARD + offset;
+    m->after = GUARD_AFTER;
     m->block = NULL;
-    if (posix_memalign((void **)&m->block, ALIGNMENT, m->before + bytes + GUARD_AFTER) != 0) {
+    if (posix_memalign((void **)&m->block, ALIGNMENT, m->before + bytes + m->after) != 0) {
         fputs("no memory for an operand\n", stderr);
         abort();
     }
@@ -212,7 +213,7 @@ static void memory_allocate(struct memory *m, size_t bytes, size_t offset)
     m->copy = NULL;
     memset(m->block, GUARD_BYTE, m->before);
     memset(m->data, GARBAGE, bytes);
-    memset(m->data + bytes, GUARD_BYTE, GUARD_AFTER);
+    memset(m->data + bytes, GUARD_BYTE, m->after);
 }
 
 /* Adds a part; returns it. Its memory is fresh. */
@@ -383,7 +384,7 @@ static void memory_check(const struct session *p, const struct memory *m)
 
     for (size_t i = 0; i < m->before; i++)
         front = front && m->block[i] == GUARD_BYTE;
-    for (size_t i = 0; i < GUARD_AFTER; i++)
+    for (size_t i = 0; i < m->after; i++)
         back = back && m->data[m->bytes + i] == GUARD_BYTE;
     if (!front || !back || (m->copy != NULL && memcmp(m->copy, m->data, m->bytes) != 0)) {
         fprintf(stderr, "%s task %s: wrote %s\n", subject_name(p->s), p->op->name,
