@@ -37,4 +37,5 @@ libpalombe_la_SOURCES += %D%/conv2d/image.c %D%/conv2d/image.h %D%/conv2d/conv2d
 	%D%/conv2d/conv2d.h %D%/conv2d/conv2d_dx.c %D%/conv2d/conv2d_dw.c \
 	%D%/pool/pool.c %D%/pool/pool.h %D%/pool/max_pool2d.c %D%/pool/avg_pool2d.c
 libpalombe_la_SOURCES += %D%/attention/attention.c %D%/attention/attention_gradient.c \
-	%D%/attention/attention.h %D%/attention/geometry.c %D%/attention/tiles.c %D%/attention/tiles.h
+	%D%/attention/attention.h %D%/attention/flash.c %D%/attention/flash.h \
+	%D%/attention/geometry.c %D%/attention/tiles.c %D%/attention/tiles.h

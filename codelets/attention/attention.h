@@ -62,4 +62,7 @@ void plb__rows_load(float *to, int64_t stride, const struct plb_operand *operand
 void plb__panels_load(float *to, float *buffer, const struct plb_operand *operand, int64_t row,
                       int64_t n, int64_t col, int64_t columns);
 
+/* x[i] *= factor for i < n. */
+void plb__scale(float *x, float factor, int64_t n);
+
 #endif

@@ -218,12 +218,6 @@ static void do_pairs(const struct pass *p, const struct block *b, bool want_quer
     }
 }
 
-PLB_KERNEL_CLONES static void scale(float *x, float factor, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        x[i] *= factor;
-}
-
 /* delta[i] = a[i] . b[i], rows of n elements, a multiple of PLB_LANES. */
 PLB_KERNEL_CLONES static void dot_rows(float *delta, const float *a, const float *b, int64_t rows,
                                        int64_t n)
@@ -247,7 +241,7 @@ static void load_queries(const struct pass *p, const struct block *b)
     int cell = 0;
 
     plb__rows_load(m->queries, stride, &in[QKV], row, b->rows, b->padded, col, p->h->dim);
-    scale(m->queries, p->h->scale, b->padded * stride);
+    plb__scale(m->queries, p->h->scale, b->padded * stride);
     plb__rows_load(m->dy, stride, &in[DY], row, b->rows, b->padded, col, p->h->dim);
     plb__rows_load(m->buffer, stride, &in[Y], row, b->rows, b->rows, col, p->h->dim);
     dot_rows(m->delta, m->dy, m->buffer, b->rows, stride);
@@ -284,7 +278,7 @@ static void do_own_queries(struct pass *p, struct block *b)
         b->keys = limit - b->k0 < BLOCK_KEYS ? limit - b->k0 : BLOCK_KEYS;
         do_pairs(p, b, true, b->k0 >= p->base);
     }
-    scale(p->m.dqueries, p->h->scale, b->rows * p->h->padded_dim);
+    plb__scale(p->m.dqueries, p->h->scale, b->rows * p->h->padded_dim);
     store_rows(p, p->m.dqueries, b->at, b->rows, p->head * p->h->dim);
 }
 

@@ -114,3 +114,14 @@ void plb__panels_load(float *to, float *buffer, const struct plb_operand *operan
         plb__pack_transposed(buffer, PLB_F32, columns, PANEL, columns, to + i * columns, PANEL);
     }
 }
+
+PLB_KERNEL_CLONES static void scale(float *x, float factor, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= factor;
+}
+
+void plb__scale(float *x, float factor, int64_t n)
+{
+    scale(x, factor, n);
+}
