@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: tests/runtime/plan
+# Fragment of Makefile.am: tests of plans and of the policy that keeps everything.
+check_PROGRAMS += %D%/test_plan
+TESTS += %D%/test_plan
+tests_runtime_plan_test_plan_SOURCES = %D%/test_plan.c

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: tests/runtime/run
-check_PROGRAMS += %D%/test_gather
-TESTS += %D%/test_gather
+# Fragment of Makefile.am: tests of the executor.
+check_PROGRAMS += %D%/test_gather %D%/test_session
+TESTS += %D%/test_gather %D%/test_session
 tests_runtime_run_test_gather_SOURCES = %D%/test_gather.c
+tests_runtime_run_test_session_SOURCES = %D%/test_session.c
+tests_runtime_run_test_session_LDADD = $(LDADD) $(JANSSON_LIBS)
