@@ -36,12 +36,13 @@ static const struct freedom {
     {"cross_entropy", "logits", "1 bf16"},
     {"cross_entropy_dx", "logits", "1 bf16"},
     {"mean_loss_dx", "targets", "0"},
+    {"max_pool2d_dx", "dy", "bf16"},
     {"reshape", "x", "f64 i32"}, /* any dtype: it moves bytes */
     {"conv2d", "x", "0 2 3"},
     {"conv2d", "w", "0 2 3"},
     {"conv2d_dx", "dy", "0"},
-    {"conv2d_dx", "w", "1"},
-    {"conv2d_dw", "x", "1"},
+    {"conv2d_dx", "w", "1 2 3"}, /* 2, 3: where the stride passes over the rest */
+    {"conv2d_dw", "x", "1 2 3"},
     {"conv2d_dw", "dy", "1"},
 };
 

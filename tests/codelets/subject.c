@@ -66,15 +66,11 @@ static double uniform(const struct subject *s, plb_value value, int64_t i)
     return (double)word[2] * 0x1p-32;
 }
 
-/* The i-th step of a ladder of n steps of 1/8 around zero, shuffled by a stride coprime to n. */
-static double ladder(int64_t i, int64_t n)
+/* A shuffled ladder of 256 steps of 1/8 around zero, all of which bf16 can hold. It repeats, but
+ * not within the 255 elements that a window for pooling may span. */
+static double ladder(int64_t i)
 {
-    int64_t stride = n / 2 + 1;
-
-    while (n > 1 && (stride % 2 == 0 || n % stride == 0 || (n % 3 == 0 && stride % 3 == 0) ||
-                     (n % 5 == 0 && stride % 5 == 0) || (n % 7 == 0 && stride % 7 == 0)))
-        stride++;
-    return (double)(i * stride % n - n / 2) / 8;
+    return (double)(i * 97 % 256 - 128) / 8;
 }
 
 static double filling(const struct subject *s, plb_value value, int64_t i, int64_t n)
@@ -86,7 +82,7 @@ static double filling(const struct subject *s, plb_value value, int64_t i, int64
     case FILL_NORMAL: return a * normal;
     case FILL_POSITIVE: return 0.1 + fabs(normal) * a;
     case FILL_APART: return normal + copysign(0.1, normal);
-    case FILL_DISTINCT: return ladder(i, n);
+    case FILL_DISTINCT: return ladder(i);
     case FILL_INDEX: return floor(uniform(s, value, i) * a);
     case FILL_TARGET: return uniform(s, value, i + n) < 0.25 ? -1 : floor(uniform(s, value, i) * a);
     case FILL_IGNORED: return -1;

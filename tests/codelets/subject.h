@@ -20,7 +20,7 @@ enum fill {
     FILL_NORMAL,   /* normal deviates times a */
     FILL_POSITIVE, /* 0.1 + |normal| a */
     FILL_APART,    /* normal, but at least 0.1 away from zero */
-    FILL_DISTINCT, /* differing by at least 1/8 from each other: a shuffled ladder */
+    FILL_DISTINCT, /* differing by at least 1/8 within 255 elements */
     FILL_INDEX,    /* integers in [0, a) */
     FILL_TARGET,   /* integers in [0, a), about a quarter of them -1 */
     FILL_IGNORED,  /* -1 */
