@@ -312,11 +312,14 @@ static void say_what(const struct cli_run *run)
                             sizeof bytes));
 }
 
+/* A run that goes on may be told to go further than its schedule, whose last rate then stays. */
 static void choose_last(struct cli_run *run)
 {
     uint64_t stop = (uint64_t)plb_settings_integer(run->settings, OPTION_STOP_AT);
 
     run->last = run->options.schedule.steps;
+    if (run->resumed && plb_settings_given(run->settings, OPTION_STEPS))
+        run->last = (uint64_t)plb_settings_integer(run->settings, OPTION_STEPS);
     if (stop && stop < run->last)
         run->last = stop;
 }
