@@ -39,7 +39,7 @@ struct plb_value_info {
     plb_task_id producer;   /* PLB_NONE: exists before the step */
     plb_value next;         /* for a value that lives on: its version at the end of the step */
     bool output;            /* the caller reads it after the step */
-    plb_value source;       /* in a cut graph: the value of the whole graph that this is a cell of */
+    plb_value source;       /* in a cut graph: the value of the whole graph that it is a cell of */
     struct plb_shape whole; /* shape of that value */
     int64_t row0, col0;     /* where the cell begins in it */
 };
@@ -71,8 +71,8 @@ enum plb_status plb_graph_fail(plb_graph_t *graph, enum plb_status status);
 
 uint32_t plb_graph_values(const plb_graph_t *graph);
 uint32_t plb_graph_tasks(const plb_graph_t *graph);
-/* What is returned stays where it is as long as the graph. For PLB_NONE and numbers beyond the graph:
- * a value with rank 0 and an empty name, and no task (NULL). */
+/* What is returned stays where it is as long as the graph. For PLB_NONE and numbers beyond the
+ * graph: a value with rank 0 and an empty name, and no task (NULL). */
 const struct plb_value_info *plb_graph_value(const plb_graph_t *graph, plb_value value);
 const struct plb_task *plb_graph_task(const plb_graph_t *graph, plb_task_id task);
 
@@ -87,8 +87,8 @@ void plb_graph_set_scope(plb_graph_t *graph, const char *scope);
 plb_value plb_graph_add_value(plb_graph_t *graph, const char *name, enum plb_role role,
                               enum plb_dtype dtype, struct plb_shape shape);
 
-/* Finds a value that exists before the step by its full name ("h.3/x" when it was added in a scope);
- * PLB_NONE when there is none. */
+/* Finds a value that exists before the step by its full name ("h.3/x" when it was added in a
+ * scope); PLB_NONE when there is none. */
 plb_value plb_graph_find(const plb_graph_t *graph, const char *name);
 
 /* Adds a task on `n_in` single-value inputs (op->n_in of them, PLB_NONE for absent optional ones; a
@@ -141,9 +141,9 @@ struct plb_task_cells {
 };
 
 /* Adds a value of a cut graph; `info` is copied with its name, its producer must be PLB_NONE (the
- * task that lists it as an output becomes its producer; no task may have read it before), its `next`
- * is not looked at (see plb_graph_carry). Values of whole graphs and cells never share a graph, and
- * plb_graph_find() does not find cells: several may have one name. */
+ * task that lists it as an output becomes its producer; no task may have read it before), its
+ * `next` is not looked at (see plb_graph_carry). Values of whole graphs and cells never share a
+ * graph, and plb_graph_find() does not find cells: several may have one name. */
 plb_value plb_graph_add_cell(plb_graph_t *graph, const struct plb_value_info *info);
 enum plb_status plb_graph_add_task_cells(plb_graph_t *graph, const struct plb_task_cells *task);
 

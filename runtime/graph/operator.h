@@ -146,8 +146,8 @@ struct plb_operator {
     enum plb_status (*cpu)(const struct plb_call *call);
 };
 
-/* The record of a name, NULL when there is none. The table is codelets'; it is declared here because
- * differentiation itself adds tasks of "fill" and "add". */
+/* The record of a name, NULL when there is none. The table is codelets'; it is declared here
+ * because differentiation itself adds tasks of "fill" and "add". */
 const struct plb_operator *plb_operator_find(const char *name);
 
 #ifdef __cplusplus

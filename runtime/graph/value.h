@@ -40,7 +40,7 @@ enum plb_dtype {
 enum plb_role {
     PLB_ROLE_INPUT,      /* written by the caller before a step */
     PLB_ROLE_PARAMETER,  /* what is trained, in the dtype that the layers read */
-    PLB_ROLE_STATE,      /* lives from step to step beside the parameters: moments, masters, caches */
+    PLB_ROLE_STATE,      /* lives on beside the parameters: moments, masters, caches */
     PLB_ROLE_ACTIVATION, /* made by the forward pass */
     PLB_ROLE_GRADIENT,   /* made by the backward pass */
     PLB_ROLES
