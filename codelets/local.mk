@@ -13,13 +13,14 @@ libpalombe_la_SOURCES += %D%/common/check.c %D%/common/check.h \
 
 # Element-wise operators.
 libpalombe_la_SOURCES += %D%/add/add.c %D%/cast/cast.c %D%/dropout/dropout.c %D%/fill/fill.c \
-	%D%/gelu/gelu.c %D%/reshape/reshape.c
+	%D%/gelu/gelu.c %D%/reshape/reshape.c %D%/rope/rope.c %D%/silu/silu.c %D%/silu/swiglu.c \
+	%D%/take_rows/take_rows.c
 
 # Updates of parameters, and sums.
 libpalombe_la_SOURCES += %D%/adamw/adamw.c %D%/adamw/update.c %D%/adamw/update.h %D%/sgd/sgd.c \
 	%D%/sum_squares/sum_squares.c %D%/clip_scale/clip_scale.c %D%/sum/sum.c
 libpalombe_la_SOURCES += %D%/norm/norm.c %D%/norm/norm.h \
-	%D%/norm/layer_norm.c %D%/norm/layer_norm_gradient.c \
+	%D%/norm/layer_norm.c %D%/norm/layer_norm_gradient.c %D%/norm/rms_norm.c \
 	%D%/cross_entropy/cross_entropy.c %D%/cross_entropy/cross_entropy_gradient.c \
 	%D%/mean_loss/mean_loss.c
 
