@@ -312,7 +312,7 @@ static void build_sgd(struct subject *s)
 /* rows, columns */
 static void build_sum_squares(struct subject *s)
 {
-    plb_sum_squares(s->graph, state_of(s, "x", FILL_NORMAL));
+    plb_sum_squares(s->graph, state_of(s, "x", FILL_WIDE));
 }
 
 /* how many, limit in halves + 1, norm: 1 wanted 2 not */

@@ -15,3 +15,18 @@ tests_codelets_test_operators_SOURCES = %D%/test_operators.c
 tests_codelets_test_operators_LDADD = %D%/liboperators.la $(LDADD)
 tests_codelets_test_random_SOURCES = %D%/test_random.c
 tests_codelets_test_random_LDADD = %D%/liboperators.la $(LDADD)
+
+# Products of matrices, by each library.
+check_LTLIBRARIES += %D%/common/libproducts.la
+tests_codelets_common_libproducts_la_SOURCES = %D%/common/product_check.c %D%/common/product_check.h
+check_PROGRAMS += %D%/common/test_blas %D%/common/test_product %D%/common/test_product_native \
+	%D%/common/test_product_openblas
+TESTS += %D%/common/test_blas %D%/common/test_product %D%/common/test_product_native \
+	%D%/common/test_product_openblas
+tests_codelets_common_test_blas_SOURCES = %D%/common/test_blas.c
+tests_codelets_common_test_product_SOURCES = %D%/common/test_product.c
+tests_codelets_common_test_product_LDADD = %D%/common/libproducts.la $(LDADD)
+tests_codelets_common_test_product_native_SOURCES = %D%/common/test_product_native.c
+tests_codelets_common_test_product_native_LDADD = %D%/common/libproducts.la $(LDADD)
+tests_codelets_common_test_product_openblas_SOURCES = %D%/common/test_product_openblas.c
+tests_codelets_common_test_product_openblas_LDADD = %D%/common/libproducts.la $(LDADD)

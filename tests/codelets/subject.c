@@ -80,6 +80,7 @@ static double filling(const struct subject *s, plb_value value, int64_t i, int64
 
     switch (s->fill[value]) {
     case FILL_NORMAL: return a * normal;
+    case FILL_WIDE: return ldexp(normal, (int)(i * 7 % 41) - 20);
     case FILL_POSITIVE: return 0.1 + fabs(normal) * a;
     case FILL_APART: return normal + copysign(0.1, normal);
     case FILL_DISTINCT: return ladder(i);

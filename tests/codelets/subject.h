@@ -18,6 +18,7 @@
 /* What an input is filled with. `a` is a parameter of the kind. */
 enum fill {
     FILL_NORMAL,   /* normal deviates times a */
+    FILL_WIDE,     /* normal deviates of many magnitudes: the order of a sum shows in its bits */
     FILL_POSITIVE, /* 0.1 + |normal| a */
     FILL_APART,    /* normal, but at least 0.1 away from zero */
     FILL_DISTINCT, /* differing by at least 1/8 within 255 elements */
