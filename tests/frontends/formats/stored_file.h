@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes tmpdir/`name`: the length `claimed`, the text `header`, `data_bytes` zero bytes. Returns the
- * path. */
+/* Writes tmpdir/`name`: the length `claimed`, the text `header`, `data_bytes` zero bytes. Returns
+ * the path. */
 const char *stored_file_claiming(const char *name, uint64_t claimed, const char *header,
                                  size_t data_bytes);
 

@@ -26,10 +26,26 @@ static void check_refused(const char *text, const char *why)
 static void refuses_malformed_texts(void)
 {
     static const char *const texts[] = {
-        "",           "{",           "}",          "{]",          "{\"a\":}",   "{\"a\":1,}",
-        "{'a':1}",    "{\"a\":NaN}", "{\"a\":01}", "{\"a\":.5}",  "{\"a\":+1}", "{\"a\":Infinity}",
-        "{\"a\":1}x", "{\"a\":\"\n\"}", "{a:1}",  "{\"a\":tru}", "{\"a\":\"\\ud800\"}",
-        "{\"\xff\":1}", "{\"a\":\"\xc0\x80\"}", "\xef\xbb\xbf{}",
+        "",
+        "{",
+        "}",
+        "{]",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{'a':1}",
+        "{\"a\":NaN}",
+        "{\"a\":01}",
+        "{\"a\":.5}",
+        "{\"a\":+1}",
+        "{\"a\":Infinity}",
+        "{\"a\":1}x",
+        "{\"a\":\"\n\"}",
+        "{a:1}",
+        "{\"a\":tru}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"\xff\":1}",
+        "{\"a\":\"\xc0\x80\"}",
+        "\xef\xbb\xbf{}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         check_refused(texts[i], "not valid JSON");
@@ -91,8 +107,9 @@ static void bounds_the_depth(void)
     check_refused(text, "nested 1000000 deep");
     free(text);
     /* Brackets in strings do not count. */
-    PLB_CHECK_EQ(parse("{\"a\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[[[[[[\"}", &root),
-                 PLB_OK);
+    PLB_CHECK_EQ(
+        parse("{\"a\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[[[[[[\"}", &root),
+        PLB_OK);
     json_decref(root);
 }
 

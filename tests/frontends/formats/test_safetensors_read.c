@@ -144,9 +144,9 @@ static void accepts_the_corners_of_the_format(void)
         for (size_t j = 0; j < plb_safetensors_count(set); j++) {
             const struct plb_stored_tensor *tensor = plb_safetensors_at(set, j);
             double values[8] = {0};
-            PLB_CHECK_EQ(plb_safetensors_read(set, tensor, 0, tensor->elements, PLB_STORED_F64,
-                                              values),
-                         PLB_OK);
+            PLB_CHECK_EQ(
+                plb_safetensors_read(set, tensor, 0, tensor->elements, PLB_STORED_F64, values),
+                PLB_OK);
         }
         plb_safetensors_close(set);
     }
@@ -279,13 +279,13 @@ static void a_file_that_shrinks_is_an_error(void)
         "shrinks", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1024],\"data_offsets\":[0,4096]}}", 4096);
     PLB_REQUIRE(plb_safetensors_open(path, &set) == PLB_OK);
     PLB_REQUIRE(truncate(path, 1000) == 0);
-    PLB_CHECK_EQ(plb_safetensors_read(set, plb_safetensors_at(set, 0), 0, 1024, PLB_STORED_F32,
-                                      values),
-                 PLB_ERROR_FORMAT);
+    PLB_CHECK_EQ(
+        plb_safetensors_read(set, plb_safetensors_at(set, 0), 0, 1024, PLB_STORED_F32, values),
+        PLB_ERROR_FORMAT);
     PLB_CHECK_CONTAINS(plb_error_message(), "ends at byte 1000");
-    PLB_CHECK_EQ(plb_safetensors_read(set, plb_safetensors_at(set, 0), 0, 1024, PLB_STORED_BF16,
-                                      values),
-                 PLB_ERROR_FORMAT);
+    PLB_CHECK_EQ(
+        plb_safetensors_read(set, plb_safetensors_at(set, 0), 0, 1024, PLB_STORED_BF16, values),
+        PLB_ERROR_FORMAT);
     plb_safetensors_close(set);
 }
 
@@ -300,7 +300,8 @@ static void refuses_what_cannot_be_opened(void)
     PLB_CHECK_CONTAINS(plb_error_message(), "holds neither model.safetensors nor");
 }
 
-/* --- indices ------------------------------------------------------------------------------------ */
+/* --- indices ------------------------------------------------------------------------------------
+ */
 
 static const char index_path[] = "x.safetensors.index.json";
 
@@ -328,8 +329,8 @@ static void refuses_lying_indices(void)
 
 static void refuses_paths_out_of_the_directory(void)
 {
-    static const char *const names[] = {"../one", "/etc/passwd", "a/b", "..", ".", "",
-                                        ".hidden", "./one"};
+    static const char *const names[] = {"../one", "/etc/passwd", "a/b",  "..", ".",
+                                        "",       ".hidden",     "./one"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char text[200];
         snprintf(text, sizeof text, "{\"weight_map\":{\"a\":\"%s\"}}", names[i]);

@@ -112,19 +112,27 @@ static void integers_convert_when_they_fit(void)
 static void every_pair_converts_or_is_refused(void)
 {
     static const uint64_t ones[PLB_STORED_DTYPES] = {
-        [PLB_STORED_BOOL] = 1, [PLB_STORED_U8] = 1,       [PLB_STORED_I8] = 1,
-        [PLB_STORED_U16] = 1,  [PLB_STORED_I16] = 1,      [PLB_STORED_F16] = 0x3c00,
-        [PLB_STORED_U32] = 1,  [PLB_STORED_BF16] = 0x3f80, [PLB_STORED_I32] = 1,
-        [PLB_STORED_U64] = 1,  [PLB_STORED_F32] = 0x3f800000, [PLB_STORED_I64] = 1,
+        [PLB_STORED_BOOL] = 1,
+        [PLB_STORED_U8] = 1,
+        [PLB_STORED_I8] = 1,
+        [PLB_STORED_U16] = 1,
+        [PLB_STORED_I16] = 1,
+        [PLB_STORED_F16] = 0x3c00,
+        [PLB_STORED_U32] = 1,
+        [PLB_STORED_BF16] = 0x3f80,
+        [PLB_STORED_I32] = 1,
+        [PLB_STORED_U64] = 1,
+        [PLB_STORED_F32] = 0x3f800000,
+        [PLB_STORED_I64] = 1,
         [PLB_STORED_F64] = 0x3ff0000000000000,
     };
     for (int from = 0; from < PLB_STORED_DTYPES; from++) {
         for (int to = 0; to < PLB_STORED_DTYPES; to++) {
             uint64_t target = 0;
-            bool known = plb_stored_converts((enum plb_stored_dtype)from, (enum plb_stored_dtype)to);
-            enum plb_status status =
-                plb_stored_convert((enum plb_stored_dtype)from, &ones[from],
-                                   (enum plb_stored_dtype)to, &target, 1);
+            bool known =
+                plb_stored_converts((enum plb_stored_dtype)from, (enum plb_stored_dtype)to);
+            enum plb_status status = plb_stored_convert((enum plb_stored_dtype)from, &ones[from],
+                                                        (enum plb_stored_dtype)to, &target, 1);
             PLB_CHECK_EQ(status, known ? PLB_OK : PLB_ERROR_INVALID);
             PLB_CHECK(target == (known ? ones[to] : 0));
         }
