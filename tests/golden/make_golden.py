@@ -98,7 +98,8 @@ def save_model(directory, model, tokenizer, seed, shard_size="1GB"):
                             eos_token="<|endoftext|>").save_pretrained(directory)
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(0, VOCAB, (2, 12), generator=generator)
-    exact = model.float()
+    # Loaded anew: in a model that was turned to bfloat16 the rotary frequencies are rounded too.
+    exact = type(model).from_pretrained(directory, dtype=torch.float32).eval()
     with torch.no_grad():
         result = exact(input_ids=tokens, labels=tokens)
     save_file({"tokens": tokens, "logits": result.logits.contiguous(),
