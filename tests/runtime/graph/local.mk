@@ -4,6 +4,7 @@ check_PROGRAMS += \
 	%D%/test_differentiate \
 	%D%/test_dot \
 	%D%/test_fingerprint \
+	%D%/test_gradients \
 	%D%/test_graph \
 	%D%/test_lineage \
 	%D%/test_value
@@ -11,12 +12,14 @@ TESTS += \
 	%D%/test_differentiate \
 	%D%/test_dot \
 	%D%/test_fingerprint \
+	%D%/test_gradients \
 	%D%/test_graph \
 	%D%/test_lineage \
 	%D%/test_value
 tests_runtime_graph_test_differentiate_SOURCES = %D%/test_differentiate.c %D%/fake.c %D%/fake.h
 tests_runtime_graph_test_dot_SOURCES = %D%/test_dot.c %D%/fake.c %D%/fake.h
 tests_runtime_graph_test_fingerprint_SOURCES = %D%/test_fingerprint.c %D%/fake.c %D%/fake.h
+tests_runtime_graph_test_gradients_SOURCES = %D%/test_gradients.c
 tests_runtime_graph_test_graph_SOURCES = %D%/test_graph.c %D%/fake.c %D%/fake.h
 tests_runtime_graph_test_lineage_SOURCES = %D%/test_lineage.c %D%/fake.c %D%/fake.h
 tests_runtime_graph_test_value_SOURCES = %D%/test_value.c
