@@ -40,3 +40,4 @@ libpalombe_la_SOURCES += %D%/conv2d/image.c %D%/conv2d/image.h %D%/conv2d/conv2d
 libpalombe_la_SOURCES += %D%/attention/attention.c %D%/attention/attention_gradient.c \
 	%D%/attention/attention.h %D%/attention/flash.c %D%/attention/flash.h \
 	%D%/attention/geometry.c %D%/attention/tiles.c %D%/attention/tiles.h
+libpalombe_la_SOURCES += %D%/cache/attention_cached.c %D%/cache/cache.h %D%/cache/cache_write.c
