@@ -5,3 +5,8 @@ TESTS += %D%/test_gather %D%/test_session
 tests_runtime_run_test_gather_SOURCES = %D%/test_gather.c
 tests_runtime_run_test_session_SOURCES = %D%/test_session.c
 tests_runtime_run_test_session_LDADD = $(LDADD) $(JANSSON_LIBS)
+
+# How a step is run does not change its bits.
+check_PROGRAMS += %D%/test_same_bits
+TESTS += %D%/test_same_bits
+tests_runtime_run_test_same_bits_SOURCES = %D%/test_same_bits.c
