@@ -19,6 +19,8 @@ libpalombe_la_SOURCES += %D%/add/add.c %D%/cast/cast.c %D%/dropout/dropout.c %D%
 # Updates of parameters, and sums.
 libpalombe_la_SOURCES += %D%/adamw/adamw.c %D%/adamw/update.c %D%/adamw/update.h %D%/sgd/sgd.c \
 	%D%/sum_squares/sum_squares.c %D%/clip_scale/clip_scale.c %D%/sum/sum.c
+
+# Norms and losses.
 libpalombe_la_SOURCES += %D%/norm/norm.c %D%/norm/norm.h \
 	%D%/norm/layer_norm.c %D%/norm/layer_norm_gradient.c %D%/norm/rms_norm.c \
 	%D%/cross_entropy/cross_entropy.c %D%/cross_entropy/cross_entropy_gradient.c \
@@ -37,6 +39,8 @@ libpalombe_la_SOURCES += %D%/embedding/embedding.c %D%/relu/relu.c
 libpalombe_la_SOURCES += %D%/conv2d/image.c %D%/conv2d/image.h %D%/conv2d/conv2d.c \
 	%D%/conv2d/conv2d.h %D%/conv2d/conv2d_dx.c %D%/conv2d/conv2d_dw.c \
 	%D%/pool/pool.c %D%/pool/pool.h %D%/pool/max_pool2d.c %D%/pool/avg_pool2d.c
+
+# Attention.
 libpalombe_la_SOURCES += %D%/attention/attention.c %D%/attention/attention_gradient.c \
 	%D%/attention/attention.h %D%/attention/flash.c %D%/attention/flash.h \
 	%D%/attention/geometry.c %D%/attention/tiles.c %D%/attention/tiles.h
