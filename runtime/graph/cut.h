@@ -12,9 +12,11 @@
  *   - Parameters and optimizer state (role PARAMETER, STATE) are cut by rows into blocks of about
  *     `block_elements`, whatever the graph, so that several graphs share them.
  *   - Rows of activations that belong together (through PLB_AXIS_A of the operators) get one common
- *     cut, at whole sequences where there are enough of them, else inside sequences.
+ *     cut, at whole sequences where there are enough of them, else inside sequences. Where tasks
+ *     would be near the target uncut there are still a few slices, for several workers.
  *   - Columns are cut where one row range alone would make a task much longer than the target (the
- *     logits of a large vocabulary, single-row decoding), at boundaries of the weight's blocks.
+ *     logits of a large vocabulary, single-row decoding), at boundaries of the weight's blocks, and
+ *     where everyone who reads them can take that.
  *   - A sum axis is gone through in order within a task, or in groups added by a balanced binary
  *     tree of "sum" tasks where that would be too long.
  */

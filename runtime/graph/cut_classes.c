@@ -227,7 +227,9 @@ static enum plb_status unite_input(struct plb__cut *cut, const struct plb_task *
 static void note_input(struct plb__cut *cut, const struct plb_task *task,
                        const struct plb_operand_spec *spec, plb_value value)
 {
+    const unsigned lists = PLB_LIST | PLB_WINDOW_BEFORE | PLB_WINDOW_SEQUENCE | PLB_VARIADIC;
     struct plb__dimension *rows = plb__root(cut, plb__rows_of(value));
+    struct plb__dimension *cols = plb__root(cut, plb__cols_of(value));
 
     if (spec->rows != PLB_AXIS_NONE && task->op->granule > 0 &&
         (spec->flags & (PLB_WINDOW_BEFORE | PLB_WINDOW_SEQUENCE))) {
@@ -237,7 +239,10 @@ static void note_input(struct plb__cut *cut, const struct plb_task *task,
             rows->granule = common_multiple(rows->granule, granule, rows->extent);
     }
     if (spec->cols != PLB_AXIS_NONE && (spec->flags & PLB_UNSPLIT))
-        plb__root(cut, plb__cols_of(value))->listed = true;
+        cols->listed = true;
+    /* Nobody gathers for a list: without an axis its cells have all columns. */
+    if (spec->cols == PLB_AXIS_NONE && (spec->flags & lists))
+        cols->step = cols->extent;
 }
 
 static enum plb_status unite_inputs(struct plb__cut *cut, const struct plb_task *task)

@@ -6,7 +6,8 @@
  * cut alike are united in a *class*; what is known of a class stands at its root. The passes, in
  * order:
  *   cut_classes.c  unites dimensions and settles what a shape alone decides
- *   cut_sizes.c    chooses the pieces of the other classes from modelled costs
+ *   cut_sizes.c    chooses the pieces of the other classes from modelled costs, cut_columns.c
+ *                  those of columns
  *   cut_cells.c    makes the cells of all values
  *   cut_tasks.c    makes the tasks, cut_sums.c those of long sums
  * cut_cost.c tells what a part of a task takes.
@@ -104,8 +105,15 @@ void plb__cut_window(const struct plb_task *task, const struct plb_operand_spec 
 double plb__cut_seconds(const struct plb__cut *cut, const struct plb_task *task,
                         const int64_t low[PLB_AXES], const int64_t high[PLB_AXES]);
 
-/* Cuts a class into ceil(extent / step) pieces. */
-enum plb_status plb__cut_set_step(struct plb__dimension *root, int64_t step);
+/* A task that is cut along a dimension of some class, and its axis there. */
+struct plb__member {
+    plb_task_id task;
+    enum plb_axis axis;
+};
+
+/* Cuts a free class of columns that these tasks make. */
+enum plb_status plb__cut_columns(struct plb__cut *cut, struct plb__dimension *root,
+                                 const struct plb__member *member, uint32_t n_members);
 
 /* One task of the cut graph on its way: `task` of the whole graph in a range. */
 struct plb__piece {

@@ -6,8 +6,7 @@
  * that time itself (what a worker spends its time in), is about the target. Tasks whose columns can
  * be cut as well as their rows do not count (the product that makes logits would otherwise set the
  * slices of the whole model). More slices read the weights more often, so they end where that costs
- * too much. Columns are cut where a slice still takes far too long, at boundaries of the weight's
- * blocks.
+ * too much. Columns come after rows, in cut_columns.c.
  */
 #include "config.h"
 
@@ -20,22 +19,16 @@
 #define SLICES_MAX      1024 /* of a class of rows; leaves cells to its columns */
 #define SLICE_ALIGNED   INT64_C(16)
 #define SLICE_TOLERANCE 1.41421356 /* a mean up to this times the target is near enough */
+#define SLICES_WANTED   8          /* even of tasks shorter than the target, */
+#define SLICE_SHORTEST  0.1        /* down to this times the target */
 #define SLICE_OVERHEAD  1.25 /* most modelled time of all slices, by that of the uncut tasks */
-#define LONG_TASK       4.0  /* times the target: columns are cut from here */
-#define LONG_ONLY_TASK  2.0  /* the same where rows are not cut */
 
 /* --- the tasks of each class ------------------------------------------------------------------ */
 
-/* Tasks that are cut along a dimension, by the number of its class: those of class r stand at
- * start[r] to start[r + 1] - 1. */
-struct member {
-    plb_task_id task;
-    enum plb_axis axis;
-};
-
+/* The members of all classes, by number: those of class r stand at start[r] to start[r + 1] - 1. */
 struct members {
     uint32_t *start;
-    struct member *member;
+    struct plb__member *member;
 };
 
 static void members_place(const struct plb__cut *cut, struct members *members)
@@ -51,7 +44,7 @@ static void members_place(const struct plb__cut *cut, struct members *members)
                 slot[1]++;
                 continue;
             }
-            members->member[(*slot)++] = (struct member){t, axis};
+            members->member[(*slot)++] = (struct plb__member){t, axis};
         }
     }
 }
@@ -86,7 +79,8 @@ static void members_free(struct members *members)
 
 /* --- pieces --------------------------------------------------------------------------------- */
 
-enum plb_status plb__cut_set_step(struct plb__dimension *root, int64_t step)
+/* Cuts a class into ceil(extent / step) pieces. */
+static enum plb_status set_step(struct plb__dimension *root, int64_t step)
 {
     int64_t n = (root->extent + step - 1) / step;
 
@@ -183,7 +177,7 @@ struct times {
 
 /* Times of the class's tasks in way k, told from its last slice, which is the longest. */
 static struct times slice_times(const struct plb__cut *cut, const struct ways *ways, int k,
-                                const struct member *member, uint32_t n, bool all)
+                                const struct plb__member *member, uint32_t n, bool all)
 {
     int64_t from = way_begin(ways, k, way_slices(ways, k) - 1), to = ways->rows;
     struct times times = {0, 0};
@@ -209,121 +203,92 @@ static struct times slice_times(const struct plb__cut *cut, const struct ways *w
     return times;
 }
 
-/* The coarsest way that reaches the target, or the finest that does not cost too much. */
-static int choose_way(const struct plb__cut *cut, const struct ways *ways,
-                      const struct member *member, uint32_t n)
-{
-    struct times uncut = slice_times(cut, ways, 0, member, n, false);
-    bool all = uncut.total <= 0;
-    int low = 0, high = ways->n - 1;
+/* The tasks of a class of rows, and what they take uncut. */
+struct choice {
+    const struct plb__cut *cut;
+    const struct ways *ways;
+    const struct plb__member *member;
+    uint32_t n;
+    bool all;
+    double uncut;
+};
 
-    if (all)
-        uncut = slice_times(cut, ways, 0, member, n, true);
+static struct times choice_times(const struct choice *choice, int k)
+{
+    return slice_times(choice->cut, choice->ways, k, choice->member, choice->n, choice->all);
+}
+
+static bool costs_too_much(const struct choice *choice, const struct times *times)
+{
+    return times->total > SLICE_OVERHEAD * choice->uncut;
+}
+
+/* The coarsest way that reaches the target, or the finest that does not cost too much. */
+static int choose_by_target(const struct choice *choice)
+{
+    double target = SLICE_TOLERANCE * choice->cut->options.target_seconds;
+    int low = 0, high = choice->ways->n - 1;
+    struct times times;
+
     while (low < high) {
         int middle = low + (high - low) / 2;
-        struct times times = slice_times(cut, ways, middle, member, n, all);
 
-        if (times.mean <= SLICE_TOLERANCE * cut->options.target_seconds ||
-            times.total > SLICE_OVERHEAD * uncut.total)
+        times = choice_times(choice, middle);
+        if (times.mean <= target || costs_too_much(choice, &times))
             high = middle;
         else
             low = middle + 1;
     }
-    while (low > 0 &&
-           slice_times(cut, ways, low, member, n, all).total > SLICE_OVERHEAD * uncut.total)
-        low--;
+    for (; low > 0; low--) {
+        times = choice_times(choice, low);
+        if (!costs_too_much(choice, &times))
+            break;
+    }
     return low;
 }
 
-static enum plb_status cut_rows(struct plb__cut *cut, const struct members *members,
-                                struct plb__dimension *root)
+/* Goes on to a few slices for several workers where that takes no cut inside sequences and leaves
+ * tasks worth their while. */
+static int choose_for_workers(const struct choice *choice, int k)
 {
-    size_t class = (size_t)(root - cut->dimension);
-    const struct member *member = &members->member[members->start[class]];
-    uint32_t n = members->start[class + 1] - members->start[class];
+    double shortest = SLICE_SHORTEST * choice->cut->options.target_seconds;
+    int most = choice->ways->n;
+
+    if (choice->ways->sequences > 1 && choice->ways->sequences < most)
+        most = (int)choice->ways->sequences;
+    most = most < SLICES_WANTED ? most : SLICES_WANTED;
+    while (k + 1 < most) {
+        struct times times = choice_times(choice, k + 1);
+
+        if (times.mean < shortest || costs_too_much(choice, &times))
+            break;
+        k++;
+    }
+    return k;
+}
+
+static int choose_way(const struct plb__cut *cut, const struct ways *ways,
+                      const struct plb__member *member, uint32_t n)
+{
+    struct choice choice = {.cut = cut, .ways = ways, .member = member, .n = n};
+
+    choice.uncut = choice_times(&choice, 0).total;
+    if (choice.uncut <= 0) {
+        choice.all = true;
+        choice.uncut = choice_times(&choice, 0).total;
+    }
+    return choose_for_workers(&choice, choose_by_target(&choice));
+}
+
+static enum plb_status cut_rows(struct plb__cut *cut, struct plb__dimension *root,
+                                const struct plb__member *member, uint32_t n)
+{
     struct ways ways;
 
     if (n == 0)
         return PLB_OK;
     ways = ways_of(cut, root);
     return slice(root, &ways, choose_way(cut, &ways, member, n));
-}
-
-/* --- columns -------------------------------------------------------------------------------- */
-
-/* The cut rows of an input along `axis`, of the one with the most blocks. */
-static struct plb__bounds blocks_along(const struct plb__cut *cut, const struct plb_task *task,
-                                       enum plb_axis axis)
-{
-    struct plb__bounds best = {1, NULL};
-
-    for (uint32_t i = 0, k = 0; i < task->in_start[task->n_in]; i++) {
-        struct plb__bounds bounds;
-
-        while (task->in_start[k + 1] <= i)
-            k++;
-        if (task->op->in[k].rows != axis)
-            continue;
-        bounds = plb__bounds_of(cut, plb__rows_of(task->in[i]));
-        if (bounds.n > best.n)
-            best = bounds;
-    }
-    return best;
-}
-
-/* Modelled time of the first slice of a task, with all of its columns. */
-static double slice_seconds(const struct plb__cut *cut, const struct plb_task *task,
-                            enum plb_axis columns, int *slices_out)
-{
-    enum plb_axis other = columns == PLB_AXIS_A ? PLB_AXIS_B : PLB_AXIS_A;
-    int64_t low[PLB_AXES], high[PLB_AXES];
-    uint32_t dimension;
-
-    for (int a = 0; a < PLB_AXES; a++) {
-        low[a] = task->low[a];
-        high[a] = task->high[a];
-    }
-    *slices_out = 1;
-    if (plb__cut_along(task, other, &dimension)) {
-        struct plb__bounds bounds = plb__bounds_of(cut, dimension);
-
-        *slices_out = bounds.n;
-        high[other - 1] = bounds.at[1];
-    }
-    return plb__cut_seconds(cut, task, low, high);
-}
-
-static enum plb_status cut_columns(struct plb__cut *cut, const struct members *members,
-                                   struct plb__dimension *root)
-{
-    size_t class = (size_t)(root - cut->dimension);
-    struct plb__bounds blocks = {1, NULL};
-    double longest = 0;
-    int slices = 1;
-    int64_t n;
-
-    for (uint32_t i = members->start[class]; i < members->start[class + 1]; i++) {
-        const struct plb_task *task = plb_graph_task(cut->whole, members->member[i].task);
-        int task_slices;
-
-        longest = fmax(longest, slice_seconds(cut, task, members->member[i].axis, &task_slices));
-        slices = task_slices > slices ? task_slices : slices;
-        if (blocks.n == 1)
-            blocks = blocks_along(cut, task, members->member[i].axis);
-    }
-    if (longest <= (slices > 1 ? LONG_TASK : LONG_ONLY_TASK) * cut->options.target_seconds)
-        return PLB_OK;
-    n = (int64_t)fmin(longest / cut->options.target_seconds + 0.5, blocks.n);
-    n = n < PLB__CELLS_MAX / slices ? n : PLB__CELLS_MAX / slices;
-    if (n < 2)
-        return PLB_OK;
-    root->at = malloc((size_t)(n + 1) * sizeof *root->at);
-    if (root->at == NULL)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for %" PRId64 " pieces", n);
-    for (int64_t i = 0; i <= n; i++)
-        root->at[i] = blocks.at[i * blocks.n / n];
-    root->n = (int)n;
-    return PLB_OK;
 }
 
 /* --- the pass ------------------------------------------------------------------------------- */
@@ -334,7 +299,7 @@ static enum plb_status cut_decided(struct plb__cut *cut)
         struct plb__dimension *root = &cut->dimension[i];
 
         if (root->parent == i && root->step > 0)
-            PLB_TRY(plb__cut_set_step(root, root->step));
+            PLB_TRY(set_step(root, root->step));
     }
     return PLB_OK;
 }
@@ -346,10 +311,13 @@ static enum plb_status cut_free(struct plb__cut *cut, const struct members *memb
         for (plb_value value = 0; value < cut->n_values; value++) {
             uint32_t i = columns ? plb__cols_of(value) : plb__rows_of(value);
             struct plb__dimension *root = &cut->dimension[i];
+            const struct plb__member *member = &members->member[members->start[i]];
+            uint32_t n = members->start[i + 1] - members->start[i];
 
             if (root->parent != i || root->step != 0 || root->extent == 0)
                 continue;
-            PLB_TRY(columns ? cut_columns(cut, members, root) : cut_rows(cut, members, root));
+            PLB_TRY(columns ? plb__cut_columns(cut, root, member, n)
+                            : cut_rows(cut, root, member, n));
         }
     }
     return PLB_OK;

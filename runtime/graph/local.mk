@@ -4,6 +4,7 @@ libpalombe_la_SOURCES += \
 	runtime/graph/cut.c \
 	runtime/graph/cut_cells.c \
 	runtime/graph/cut_classes.c \
+	runtime/graph/cut_columns.c \
 	runtime/graph/cut_cost.c \
 	runtime/graph/cut_internal.h \
 	runtime/graph/cut_sizes.c \

@@ -18,7 +18,8 @@
  * Kernels see operands as lists of parts. Unless an operand has PLB_LIST, the executor hands it
  * over as exactly one part that holds exactly the task's range (gathering copies where the cells
  * do not match; that is rare and small). With PLB_LIST the kernel gets all cells that overlap the
- * range, in order of rows and then columns, and must honour row0/col0 and the range itself.
+ * range, in order of rows and then columns, and must honour row0/col0 and the range itself; they
+ * have all columns unless an axis indexes the operand's columns.
  */
 #ifndef PLB_GRAPH_OPERATOR_H
 #define PLB_GRAPH_OPERATOR_H

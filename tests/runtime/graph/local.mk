@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: tests of values, graphs, and what is asked of them.
 check_PROGRAMS += \
+	%D%/test_cut \
+	%D%/test_cut_run \
 	%D%/test_differentiate \
 	%D%/test_dot \
 	%D%/test_fingerprint \
@@ -9,6 +11,8 @@ check_PROGRAMS += \
 	%D%/test_lineage \
 	%D%/test_value
 TESTS += \
+	%D%/test_cut \
+	%D%/test_cut_run \
 	%D%/test_differentiate \
 	%D%/test_dot \
 	%D%/test_fingerprint \
@@ -16,6 +20,10 @@ TESTS += \
 	%D%/test_graph \
 	%D%/test_lineage \
 	%D%/test_value
+tests_runtime_graph_test_cut_SOURCES = %D%/test_cut.c %D%/cut_check.c %D%/cut_check.h \
+	%D%/models.c %D%/models.h
+tests_runtime_graph_test_cut_run_SOURCES = %D%/test_cut_run.c %D%/cut_check.c %D%/cut_check.h \
+	%D%/models.c %D%/models.h
 tests_runtime_graph_test_differentiate_SOURCES = %D%/test_differentiate.c %D%/fake.c %D%/fake.h
 tests_runtime_graph_test_dot_SOURCES = %D%/test_dot.c %D%/fake.c %D%/fake.h
 tests_runtime_graph_test_fingerprint_SOURCES = %D%/test_fingerprint.c %D%/fake.c %D%/fake.h
