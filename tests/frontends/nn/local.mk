@@ -2,6 +2,7 @@
 # Fragment of Makefile.am: tests of models and training.
 plb_nn_tests = \
 	tests/frontends/nn/test_checkpoint \
+	tests/frontends/nn/test_examples \
 	tests/frontends/nn/test_generate \
 	tests/frontends/nn/test_golden \
 	tests/frontends/nn/test_model \
@@ -12,6 +13,7 @@ check_PROGRAMS += $(plb_nn_tests)
 TESTS += $(plb_nn_tests)
 plb_nn_fixtures = tests/frontends/nn/fixtures.c tests/frontends/nn/fixtures.h
 tests_frontends_nn_test_checkpoint_SOURCES = tests/frontends/nn/test_checkpoint.c
+tests_frontends_nn_test_examples_SOURCES = tests/frontends/nn/test_examples.c
 tests_frontends_nn_test_generate_SOURCES = tests/frontends/nn/test_generate.c $(plb_nn_fixtures)
 tests_frontends_nn_test_golden_SOURCES = tests/frontends/nn/test_golden.c $(plb_nn_fixtures)
 tests_frontends_nn_test_model_SOURCES = tests/frontends/nn/test_model.c
