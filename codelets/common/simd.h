@@ -162,7 +162,7 @@ PLB_INLINE float plb__erff(float x)
     return fabsf(x) < 1.0f ? p * x + x : q;
 }
 
-/* sin(x) and cos(x), absolute error 1.1e-7 for |x| < 2^31. The reduction to a quarter turn is in double
+/* sin(x) and cos(x), absolute error 2e-7 for |x| < 2^31. The reduction to a quarter turn is in double
  * precision, so that angles of far positions keep their accuracy. */
 PLB_INLINE void plb__sincosf(float x, float *sin_out, float *cos_out)
 {
