@@ -43,10 +43,12 @@ void reference_cross_entropy_dx(const struct reference_call *call)
         int64_t target = (int64_t)call->in[1].v[i];
 
         for (int64_t j = 0; j < v; j++) {
-            double p = exp(call->in[0].v[i * v + j] - call->in[2].v[i]);
+            double argument = call->in[0].v[i * v + j] - call->in[2].v[i], p = exp(argument);
             double slope = target < 0 ? 0 : p - (j == target);
 
             call->out[0].v[i * v + j] = target < 0 ? 0 : slope * call->in[3].v[i];
+            call->out[0].magnitude[i * v + j] =
+                target < 0 ? 0 : (p * (1 + fabs(argument)) + (j == target)) * fabs(call->in[3].v[i]);
         }
     }
 }

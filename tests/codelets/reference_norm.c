@@ -13,13 +13,20 @@
 
 #include <math.h>
 
-static void forward(const struct reference_call *call, const double *x, double *y, double mean,
-                    double rstd, int64_t c)
+static void forward(const struct reference_call *call, int64_t row, double mean, double rstd,
+                    int64_t c)
 {
-    bool beta = call->op->n_in > 2 && call->in[2].type.shape.rank > 0;
+    const double *x = call->in[0].v + row * c;
+    double *y = call->out[0].v + row * c, *magnitude = call->out[0].magnitude + row * c;
 
-    for (int64_t j = 0; j < c; j++)
-        y[j] = (x[j] - mean) * rstd * call->in[1].v[j] + (beta ? call->in[2].v[j] : 0);
+    for (int64_t j = 0; j < c; j++) {
+        double gamma = call->in[1].v[j], beta = 0;
+
+        if (call->op->n_in > 2 && call->in[2].type.shape.rank > 0)
+            beta = call->in[2].v[j];
+        y[j] = (x[j] - mean) * rstd * gamma + beta;
+        magnitude[j] = (fabs(x[j]) + fabs(mean)) * rstd * fabs(gamma) + fabs(beta);
+    }
 }
 
 static double mean_square(const double *x, int64_t c, double mean)
@@ -43,7 +50,7 @@ void reference_layer_norm(const struct reference_call *call)
         for (int64_t j = 0; j < c; j++)
             mean += x[j] / (double)c;
         rstd = 1 / sqrt(mean_square(x, c, mean) + eps);
-        forward(call, x, call->out[0].v + i * c, mean, rstd, c);
+        forward(call, i, mean, rstd, c);
         call->out[1].v[i] = mean;
         call->out[2].v[i] = rstd;
     }
@@ -58,7 +65,7 @@ void reference_rms_norm(const struct reference_call *call)
         const double *x = call->in[0].v + i * c;
         double rstd = 1 / sqrt(mean_square(x, c, 0) + eps);
 
-        forward(call, x, call->out[0].v + i * c, 0, rstd, c);
+        forward(call, i, 0, rstd, c);
         call->out[1].v[i] = rstd;
     }
 }

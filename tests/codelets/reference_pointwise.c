@@ -42,16 +42,20 @@ void reference_gelu(const struct reference_call *call)
 {
     int64_t kind = reference_int(call, "kind");
 
-    for (int64_t i = 0; i < elements(call); i++)
+    for (int64_t i = 0; i < elements(call); i++) {
         call->out[0].v[i] = gelu(call->in[0].v[i], kind);
+        call->out[0].magnitude[i] = fabs(call->in[0].v[i]); /* 1 + erf cancels far below zero */
+    }
 }
 
 void reference_gelu_dx(const struct reference_call *call)
 {
     int64_t kind = reference_int(call, "kind");
 
-    for (int64_t i = 0; i < elements(call); i++)
+    for (int64_t i = 0; i < elements(call); i++) {
         call->out[0].v[i] = call->in[0].v[i] * gelu_slope(call->in[1].v[i], kind);
+        call->out[0].magnitude[i] = fabs(call->in[0].v[i]) * (1 + fabs(call->in[1].v[i]));
+    }
 }
 
 static double sigmoid(double x)

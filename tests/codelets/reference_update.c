@@ -31,13 +31,14 @@ void reference_adamw(const struct reference_call *call)
         double p = call->in[0].v[i], g = scaled_gradient(call, 5, i);
         double m = beta1 * call->in[2].v[i] + (1 - beta1) * g;
         double v = beta2 * call->in[3].v[i] + (1 - beta2) * g * g;
-        double step = m * hyper[1] / (sqrt(v * hyper[2]) + epsilon);
+        double factor = hyper[1] / (sqrt(v * hyper[2]) + epsilon), step = m * factor;
+        double size = beta1 * fabs(call->in[2].v[i]) + (1 - beta1) * fabs(g);
         double next = p - hyper[0] * (step + decay * p);
 
         call->out[0].v[i] = next;
-        call->out[0].magnitude[i] = fabs(p) + hyper[0] * (fabs(step) + decay * fabs(p));
+        call->out[0].magnitude[i] = fabs(p) + hyper[0] * (size * factor + decay * fabs(p));
         call->out[1].v[i] = m;
-        call->out[1].magnitude[i] = fabs(call->in[2].v[i]) + fabs(g);
+        call->out[1].magnitude[i] = size;
         call->out[2].v[i] = v;
         if (call->out[3].type.shape.rank > 0) {
             call->out[3].v[i] = next;

@@ -3,7 +3,7 @@
  * The checks of test_operators on dimensions drawn at random, cut at random places.
  *
  * PLB_TEST_SEED: the first seed (1); a failure prints the seed of its subject, which alone makes it
- * again. PLB_TEST_ROUNDS: seeds tried for each case (6). PLB_TEST_CASE: as in test_operators.
+ * again. PLB_TEST_ROUNDS: seeds tried for each case (20). PLB_TEST_CASE: as in test_operators.
  */
 #include "config.h"
 
@@ -41,7 +41,7 @@ static void each(void (*check)(struct subject *s))
 {
     static const enum plb_dtype dtypes[] = {PLB_F32, PLB_BF16};
     const char *only = getenv("PLB_TEST_CASE");
-    uint64_t first = setting("PLB_TEST_SEED", 1), rounds = setting("PLB_TEST_ROUNDS", 6);
+    uint64_t first = setting("PLB_TEST_SEED", 1), rounds = setting("PLB_TEST_ROUNDS", 20);
     int n;
     const struct subject_case *cases = cases_table(&n);
     int64_t d[SUBJECT_DIMS];
