@@ -1,3 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: benchmarks. They report and are not run by `make check`.
 EXTRA_DIST += %D%/README.md %D%/compare %D%/peers/pytorch_train.py
+
+# Figures of single kernels: make tests/bench/bench_kernels
+EXTRA_PROGRAMS = %D%/bench_kernels
+tests_bench_bench_kernels_SOURCES = %D%/bench_kernels.c
+tests_bench_bench_kernels_LDADD = libpalombe.la $(STARPU_LIBS)
+CLEANFILES += $(EXTRA_PROGRAMS)
