@@ -66,18 +66,27 @@ static enum plb_status write_svg(const char *path, const char *dot)
     return status;
 }
 
+static bool wants_overview(const struct plb_settings *s, bool svg)
+{
+    const char *detail = plb_settings_text(s, OPTION_DETAIL);
+
+    return strcmp(detail, "overview") == 0 || (svg && strcmp(detail, "auto") == 0);
+}
+
 static enum plb_status write_dot(const struct plb_settings *s, const plb_graph_t *graph)
 {
     const char *out = plb_settings_text(s, OPTION_OUT);
     bool print = !plb_settings_given(s, OPTION_OUT) || strcmp(out, "-") == 0;
+    bool svg = !print && has_ending(out, ".svg");
     enum plb_status status = PLB_OK;
     char *dot;
 
-    PLB_TRY(plb_graph_dot(graph, &dot));
+    PLB_TRY(wants_overview(s, svg) ? plb_graph_dot_overview(graph, &dot)
+                                   : plb_graph_dot(graph, &dot));
     if (print && !plb_settings_switch(s, OPTION_JSON))
         fputs(dot, stdout);
     else if (!print)
-        status = has_ending(out, ".svg") ? write_svg(out, dot) : cli_write_text(NULL, out, dot);
+        status = svg ? write_svg(out, dot) : cli_write_text(NULL, out, dot);
     free(dot);
     return status;
 }

@@ -100,20 +100,33 @@ static enum plb_status write_and_free(const struct cli_run *run, const char *nam
     return status;
 }
 
-/* The picture of the graph is a convenience: without Graphviz the DOT file alone is there. */
-static enum plb_status draw_graph(struct cli_run *run)
+/* step.dot has everything, step.svg the overview. The picture is a convenience: without Graphviz the
+ * DOT file alone is there. */
+static enum plb_status draw_overview(const struct cli_run *run, const plb_graph_t *graph)
 {
     char *text, *dot = NULL, *svg = NULL;
     enum plb_status status;
 
-    PLB_TRY(plb_graph_dot(plb_model_graph(run->language.model), &text));
-    PLB_TRY(write_and_free(run, "step.dot", text));
-    PLB_TRY(plb_file_join(run->out, "step.dot", &dot));
+    PLB_TRY(plb_graph_dot_overview(graph, &text));
+    PLB_TRY(write_and_free(run, "step-overview.dot", text));
+    PLB_TRY(plb_file_join(run->out, "step-overview.dot", &dot));
     status = plb_file_join(run->out, "step.svg", &svg);
     if (status == PLB_OK)
         status = cli_dot_to_svg(dot, svg, DRAW_SECONDS);
     free(dot);
     free(svg);
+    return status;
+}
+
+static enum plb_status draw_graph(const struct cli_run *run)
+{
+    const plb_graph_t *graph = plb_model_graph(run->language.model);
+    enum plb_status status;
+    char *text;
+
+    PLB_TRY(plb_graph_dot(graph, &text));
+    PLB_TRY(write_and_free(run, "step.dot", text));
+    status = draw_overview(run, graph);
     if (status != PLB_ERROR_UNAVAILABLE)
         return status;
     cli_say(run->settings, "no step.svg: %s\n", plb_error_message());

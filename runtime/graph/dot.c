@@ -2,10 +2,11 @@
 /*
  * A graph in Graphviz's language.
  *
- * Tasks are boxes coloured by phase and gathered by block; values are edges labelled with their
- * type. What exists before the step is an ellipse; what the caller reads, or what lives on, has a
- * shape of its own or an edge back to its first version. For people: a cut graph of a large model
- * makes a text that no one can look at.
+ * Tasks are boxes coloured by phase; those of a block and a phase make a cluster, so that the
+ * picture is a column, blocks one below the other. Values are edges labelled with their type. What
+ * exists before the step is an ellipse, drawn again in each cluster that reads it (lines across the
+ * whole picture would hide the rest); but where a task makes the next version of what it reads, as
+ * updates do, that is only written in its box.
  */
 #include "config.h"
 
@@ -17,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_BYTES 4096 /* room at first */
+#define TEXT_BYTES     4096 /* room at first */
+#define ROW_OF_UPDATES 6
 
 /* A text that grows. After a failure `text` is NULL and all further printing does nothing. */
 struct text {
@@ -106,66 +108,143 @@ static void print_type(struct text *text, const struct plb_type *type)
     print(text, "%s", plb_type_print(type, type_text, sizeof type_text));
 }
 
-/* An ellipse for a value that exists before the step. */
-static void print_source(struct text *text, plb_value v, const struct plb_value_info *info)
+/* --- nodes and edges -------------------------------------------------------------------------- */
+
+struct drawing {
+    const plb_graph_t *graph;
+    struct text text;
+    uint32_t *cluster_of; /* by value that exists before the step: the latest cluster, 0 for none */
+};
+
+/* Does the task make the next version of this value, which exists before the step? */
+static bool is_updated_by(const struct drawing *d, plb_value v, plb_task_id t)
 {
-    print(text, "  v%" PRIu32 " [shape=ellipse, fillcolor=\"%s\", label=\"", v,
-          role_colours[info->role]);
-    print_name(text, info->name);
-    print(text, "\\n");
-    print_type(text, &info->type);
-    print(text, "\"];\n");
+    plb_value next = plb_graph_value(d->graph, v)->next;
+
+    return next != PLB_NONE && plb_graph_value(d->graph, next)->producer == t;
 }
 
-/* What the caller reads, and the way back of what lives on. */
-static void print_ends(struct text *text, const plb_graph_t *graph, plb_value v)
+/* An ellipse for a value that exists before the step, in a cluster (0: outside all). */
+static void print_source(struct drawing *d, plb_value v, uint32_t cluster)
 {
-    const struct plb_value_info *info = plb_graph_value(graph, v);
+    const struct plb_value_info *info = plb_graph_value(d->graph, v);
 
-    if (info->output && info->producer != PLB_NONE) {
-        print(text, "  o%" PRIu32 " [shape=ellipse, peripheries=2, label=\"", v);
-        print_name(text, info->name);
-        print(text, "\"];\n  t%" PRIu32 " -> o%" PRIu32 " [label=\"", info->producer, v);
-        print_type(text, &info->type);
-        print(text, "\"];\n");
+    d->cluster_of[v] = cluster;
+    print(&d->text, "  v%" PRIu32 "_%" PRIu32 " [shape=ellipse, fillcolor=\"%s\", label=\"", v,
+          cluster, role_colours[info->role]);
+    print_name(&d->text, info->name);
+    print(&d->text, "\\n");
+    print_type(&d->text, &info->type);
+    print(&d->text, "\"];\n");
+}
+
+/* The value that the box of an update names: a parameter, if there is one. */
+static plb_value updated_by(const struct drawing *d, plb_task_id t)
+{
+    const struct plb_task *task = plb__graph_task(d->graph, t);
+    plb_value updated = PLB_NONE;
+
+    for (uint32_t i = task->in_start[task->n_in]; i-- > 0;) {
+        if (is_updated_by(d, task->in[i], t) &&
+            (updated == PLB_NONE ||
+             plb_graph_value(d->graph, task->in[i])->role == PLB_ROLE_PARAMETER))
+            updated = task->in[i];
     }
-    if (info->next != PLB_NONE && plb_graph_value(graph, info->next)->producer != PLB_NONE)
-        print(text,
-              "  t%" PRIu32 " -> v%" PRIu32 " [style=dashed, constraint=false, label=\"next\"];\n",
-              plb_graph_value(graph, info->next)->producer, v);
+    return updated;
 }
 
-static void print_task(struct text *text, plb_task_id t, const struct plb_task *task)
+static void print_task(struct drawing *d, plb_task_id t)
 {
-    print(text, "  t%" PRIu32 " [shape=box, fillcolor=\"%s\", label=\"", t,
+    const struct plb_task *task = plb__graph_task(d->graph, t);
+    plb_value updated = updated_by(d, t);
+
+    print(&d->text, "  t%" PRIu32 " [shape=box, fillcolor=\"%s\", label=\"", t,
           phase_colours[task->phase]);
-    print_name(text, task->op->name);
-    if (strcmp(task->name, task->op->name) != 0) {
-        print(text, "\\n");
-        print_name(text, task->name);
+    print_name(&d->text, task->op->name);
+    if (updated != PLB_NONE) {
+        print(&d->text, "\\nupdates ");
+        print_name(&d->text, plb_graph_value(d->graph, updated)->name);
+    } else if (strcmp(task->name, task->op->name) != 0) {
+        print(&d->text, "\\n");
+        print_name(&d->text, task->name);
     }
-    print(text, "\"];\n");
+    print(&d->text, "\"];\n");
 }
 
-static void print_edges(struct text *text, const plb_graph_t *graph, plb_task_id t)
+/* Edges from what exists before the step, to a task of this cluster. */
+static void print_sources(struct drawing *d, plb_task_id t, uint32_t cluster)
 {
-    const struct plb_task *task = plb__graph_task(graph, t);
+    const struct plb_task *task = plb__graph_task(d->graph, t);
 
     for (uint32_t i = 0; i < task->in_start[task->n_in]; i++) {
-        const struct plb_value_info *info = plb_graph_value(graph, task->in[i]);
+        plb_value v = task->in[i];
 
-        if (info->producer == PLB_NONE) {
-            print(text, "  v%" PRIu32 " -> t%" PRIu32 ";\n", task->in[i], t);
+        if (plb_graph_value(d->graph, v)->producer != PLB_NONE || is_updated_by(d, v, t))
             continue;
-        }
-        print(text, "  t%" PRIu32 " -> t%" PRIu32 " [label=\"", info->producer, t);
-        print_type(text, &info->type);
-        print(text, "\"];\n");
+        if (d->cluster_of[v] != cluster)
+            print_source(d, v, cluster);
+        print(&d->text, "  v%" PRIu32 "_%" PRIu32 " -> t%" PRIu32 ";\n", v, cluster, t);
     }
 }
 
-/* A task and its block, to write the boxes of a block together. */
+static void print_edges(struct drawing *d, plb_task_id t)
+{
+    const struct plb_task *task = plb__graph_task(d->graph, t);
+
+    for (uint32_t i = 0; i < task->in_start[task->n_in]; i++) {
+        const struct plb_value_info *info = plb_graph_value(d->graph, task->in[i]);
+
+        if (info->producer == PLB_NONE)
+            continue;
+        print(&d->text, "  t%" PRIu32 " -> t%" PRIu32 " [label=\"", info->producer, t);
+        print_type(&d->text, &info->type);
+        print(&d->text, "\"];\n");
+    }
+}
+
+/* A node for what leaves the step: an output, or a next version whose first one the task that makes
+ * it does not read. */
+static void print_end(struct drawing *d, plb_value v, const char *prefix, const char *name)
+{
+    const struct plb_value_info *info = plb_graph_value(d->graph, v);
+
+    print(&d->text, "  %c%" PRIu32 " [shape=ellipse, peripheries=2, label=\"%s",
+          prefix[0] == '\0' ? 'o' : 'n', v, prefix);
+    print_name(&d->text, name);
+    print(&d->text, "\"];\n  t%" PRIu32 " -> %c%" PRIu32 " [label=\"", info->producer,
+          prefix[0] == '\0' ? 'o' : 'n', v);
+    print_type(&d->text, &info->type);
+    print(&d->text, "\"];\n");
+}
+
+static bool reads(const struct plb_task *task, plb_value v)
+{
+    for (uint32_t i = 0; i < task->in_start[task->n_in]; i++) {
+        if (task->in[i] == v)
+            return true;
+    }
+    return false;
+}
+
+static void print_ends(struct drawing *d, plb_value v)
+{
+    const struct plb_value_info *info = plb_graph_value(d->graph, v);
+    plb_task_id maker;
+
+    if (info->output && info->producer != PLB_NONE)
+        print_end(d, v, "", info->name);
+    if (info->next == PLB_NONE)
+        return;
+    maker = plb_graph_value(d->graph, info->next)->producer;
+    if (maker != PLB_NONE && !reads(plb__graph_task(d->graph, maker), v))
+        print_end(d, info->next, "next ", info->name);
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+/* A task and the cluster that it belongs to. */
 struct place {
+    enum plb_phase phase;
     int block;
     plb_task_id task;
 };
@@ -174,65 +253,101 @@ static int place_compare(const void *a, const void *b)
 {
     const struct place *x = a, *y = b;
 
+    if (x->phase != y->phase)
+        return x->phase < y->phase ? -1 : 1;
     if (x->block != y->block)
         return x->block < y->block ? -1 : 1;
     return x->task < y->task ? -1 : x->task > y->task;
 }
 
-static void print_tasks(struct text *text, const plb_graph_t *graph, struct place *places)
+/* Updates have nothing to do with each other and would stand in one endless row. */
+static void print_rows(struct drawing *d, const struct place *places, uint32_t n)
 {
-    int block = -1;
-
-    for (plb_task_id t = 0; t < graph->tasks.n; t++)
-        places[t] = (struct place){plb__graph_task(graph, t)->block, t};
-    qsort(places, graph->tasks.n, sizeof *places, place_compare);
-    for (uint32_t i = 0; i < graph->tasks.n; i++) {
-        if (places[i].block != block) {
-            if (block >= 0)
-                print(text, "  }\n");
-            block = places[i].block;
-            print(text,
-                  "  subgraph cluster_%d {\n  label=\"block %d\"; style=rounded; "
-                  "color=\"#999999\";\n",
-                  block, block);
-        }
-        print_task(text, places[i].task, plb__graph_task(graph, places[i].task));
-    }
-    if (block >= 0)
-        print(text, "  }\n");
+    for (uint32_t i = 0; i + ROW_OF_UPDATES < n && places[0].phase == PLB_PHASE_UPDATE; i++)
+        print(&d->text, "  t%" PRIu32 " -> t%" PRIu32 " [style=invis];\n", places[i].task,
+              places[i + ROW_OF_UPDATES].task);
 }
 
-static void print_graph(struct text *text, const plb_graph_t *graph, struct place *places)
+/* The n tasks of a cluster; those of no block stand free. */
+static void print_cluster(struct drawing *d, const struct place *places, uint32_t n,
+                          uint32_t cluster)
 {
-    print(text, "digraph palombe {\n  rankdir=TB;\n"
-                "  node [style=filled, fillcolor=white, fontname=\"Helvetica\", fontsize=11];\n"
-                "  edge [fontname=\"Helvetica\", fontsize=9, color=\"#666666\"];\n");
-    for (plb_value v = 0; v < graph->values.n; v++) {
-        if (plb_graph_value(graph, v)->producer == PLB_NONE)
-            print_source(text, v, plb_graph_value(graph, v));
+    static const char *const phases[PLB_PHASES] = {"forward", "backward", "update"};
+
+    if (places[0].block >= 0)
+        print(&d->text,
+              "  subgraph cluster_%" PRIu32 " {\n  label=\"block %d, %s\"; style=rounded; "
+              "color=\"#999999\";\n",
+              cluster, places[0].block, phases[places[0].phase]);
+    for (uint32_t i = 0; i < n; i++) {
+        print_task(d, places[i].task);
+        print_sources(d, places[i].task, cluster);
     }
-    print_tasks(text, graph, places);
-    for (plb_task_id t = 0; t < graph->tasks.n; t++)
-        print_edges(text, graph, t);
-    for (plb_value v = 0; v < graph->values.n; v++)
-        print_ends(text, graph, v);
-    print(text, "}\n");
+    print_rows(d, places, n);
+    if (places[0].block >= 0)
+        print(&d->text, "  }\n");
+}
+
+static void print_clusters(struct drawing *d, struct place *places)
+{
+    uint32_t n = d->graph->tasks.n, first = 0, cluster = 0;
+
+    for (plb_task_id t = 0; t < n; t++) {
+        const struct plb_task *task = plb__graph_task(d->graph, t);
+
+        places[t] = (struct place){task->phase, task->block, t};
+    }
+    qsort(places, n, sizeof *places, place_compare);
+    for (uint32_t i = 1; i <= n; i++) {
+        if (i < n && places[i].block == places[first].block &&
+            places[i].phase == places[first].phase)
+            continue;
+        print_cluster(d, &places[first], i - first, ++cluster);
+        first = i;
+    }
+}
+
+static void print_graph(struct drawing *d, struct place *places)
+{
+    uint32_t values = d->graph->values.n;
+
+    print(&d->text,
+          "digraph palombe {\n  newrank=true; ranksep=0.3; nodesep=0.2;\n"
+          "  node [style=filled, fillcolor=white, fontname=\"Helvetica\", fontsize=11, "
+          "height=0.3, margin=\"0.08,0.04\"];\n"
+          "  edge [fontname=\"Helvetica\", fontsize=9, color=\"#666666\", arrowsize=0.6];\n");
+    if (d->graph->tasks.n > 0)
+        print_clusters(d, places);
+    for (plb_value v = 0; v < values; v++) {
+        const struct plb_value_info *info = plb_graph_value(d->graph, v);
+
+        if (info->producer == PLB_NONE && info->next == PLB_NONE && d->cluster_of[v] == 0)
+            print_source(d, v, 0);
+    }
+    for (plb_task_id t = 0; t < d->graph->tasks.n; t++)
+        print_edges(d, t);
+    for (plb_value v = 0; v < values; v++)
+        print_ends(d, v);
+    print(&d->text, "}\n");
 }
 
 enum plb_status plb_graph_dot(const plb_graph_t *graph, char **text_out)
 {
-    struct text text = {malloc(TEXT_BYTES), 0, TEXT_BYTES};
+    struct drawing d = {graph, {malloc(TEXT_BYTES), 0, TEXT_BYTES}, NULL};
     struct place *places = malloc(((size_t)graph->tasks.n + 1) * sizeof *places);
+    enum plb_status status = PLB_OK;
 
-    if (places != NULL)
-        print_graph(&text, graph, places);
-    if (places == NULL || text.text == NULL) {
-        free(places);
-        free(text.text);
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for the text of %" PRIu32 " tasks",
-                        graph->tasks.n);
+    d.cluster_of = calloc((size_t)graph->values.n + 1, sizeof *d.cluster_of);
+    if (places != NULL && d.cluster_of != NULL)
+        print_graph(&d, places);
+    if (places == NULL || d.cluster_of == NULL || d.text.text == NULL) {
+        text_abandon(&d.text);
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory for the text of %" PRIu32 " tasks",
+                          graph->tasks.n);
     }
+    if (status == PLB_OK)
+        *text_out = d.text.text;
     free(places);
-    *text_out = text.text;
-    return PLB_OK;
+    free(d.cluster_of);
+    return status;
 }

@@ -123,6 +123,9 @@ uint64_t plb_graph_fingerprint(const plb_graph_t *graph);
 /* The graph in Graphviz's language, tasks as boxes coloured by phase, values as edges with their
  * type; `text_out` is to be freed by the caller. */
 enum plb_status plb_graph_dot(const plb_graph_t *graph, char **text_out);
+/* The same for the eye: parameters and updates as words in the tasks that read and feed them, the
+ * gradient laid out upwards beside the forward pass. */
+enum plb_status plb_graph_dot_overview(const plb_graph_t *graph, char **text_out);
 
 /*
  * For code that makes graphs out of graphs (cut.h, splits): a task with lists of cells, as is.

@@ -12,6 +12,7 @@ libpalombe_la_SOURCES += \
 	runtime/graph/cut_tasks.c \
 	runtime/graph/differentiate.c \
 	runtime/graph/dot.c \
+	runtime/graph/dot_overview.c \
 	runtime/graph/fingerprint.c \
 	runtime/graph/graph.c \
 	runtime/graph/internal.h \

@@ -10,14 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Two blocks, all phases, an output, a carry. */
+/* Two blocks, all phases, an output, an update, a next version made from something else. */
 static plb_graph_t *example(const char *name)
 {
     plb_graph_t *graph = plb_graph_create();
-    plb_value x, w, y, next;
+    plb_value x, w, s, y, next;
 
     x = plb_graph_add_value(graph, name, PLB_ROLE_INPUT, PLB_F32, plb_shape2(6, 4));
     w = fake_input(graph, "w", 4, 4);
+    s = fake_input(graph, "s", 4, 4);
     plb_graph_set_block(graph, 0);
     plb_graph_set_scope(graph, "h.0");
     y = fake_binary(graph, &fake_linear, x, w);
@@ -31,9 +32,25 @@ static plb_graph_t *example(const char *name)
     plb_graph_set_phase(graph, PLB_PHASE_BACKWARD);
     next = fake_unary(graph, &fake_one, w);
     plb_graph_set_phase(graph, PLB_PHASE_UPDATE);
-    next = fake_unary(graph, &fake_one, next);
+    next = fake_binary(graph, &fake_mul, w, next);
     plb_graph_carry(graph, w, next);
+    plb_graph_carry(graph, s, fake_unary(graph, &fake_one, next));
     return graph;
+}
+
+static void the_overview_leaves_out(void)
+{
+    plb_graph_t *graph = example("a \"hostile\" name");
+    char *text = NULL;
+
+    PLB_CHECK_EQ(plb_graph_dot_overview(graph, &text), PLB_OK);
+    PLB_CHECK_CONTAINS(text, "a \\\"hostile\\\" name");
+    PLB_CHECK_CONTAINS(text, "subgraph cluster_1");
+    PLB_CHECK_CONTAINS(text, "t0 -> t1 [label=\"f32[6,4]\", weight=4];");
+    PLB_CHECK(strstr(text, "t4") == NULL); /* the update */
+    PLB_CHECK(strstr(text, "v1 ->") == NULL); /* the parameter */
+    free(text);
+    plb_graph_destroy(graph);
 }
 
 static char *text_of(plb_graph_t *graph)
@@ -50,17 +67,40 @@ static void everything_is_drawn(void)
 {
     char *text = text_of(example("tokens"));
 
-    PLB_CHECK_CONTAINS(text, "shape=ellipse, fillcolor=\"#fff2b8\", label=\"w\\nf32[4,4]\"");
+    PLB_CHECK_CONTAINS(text, "v1_2 [shape=ellipse, fillcolor=\"#fff2b8\", label=\"w\\nf32[4,4]\"");
+    PLB_CHECK_CONTAINS(text, "v1_3 [shape=ellipse, fillcolor=\"#fff2b8\", label=\"w\\nf32[4,4]\"");
     PLB_CHECK_CONTAINS(text, "label=\"fake_linear\\nh.1/fake_linear\"");
-    PLB_CHECK_CONTAINS(text, "subgraph cluster_0 {\n  label=\"block 0\"");
-    PLB_CHECK_CONTAINS(text, "subgraph cluster_1 {");
+    PLB_CHECK_CONTAINS(text, "subgraph cluster_2 {\n  label=\"block 0, forward\"");
+    PLB_CHECK_CONTAINS(text, "subgraph cluster_3 {\n  label=\"block 1, forward\"");
     PLB_CHECK_CONTAINS(text, "t0 -> t1 [label=\"f32[6,4]\"];");
-    PLB_CHECK_CONTAINS(text, "v1 -> t0;");
-    PLB_CHECK_CONTAINS(text, "t2 -> o4 [label=\"f32[1]\"];");
-    PLB_CHECK_CONTAINS(text, "t4 -> v1 [style=dashed, constraint=false, label=\"next\"];");
+    PLB_CHECK_CONTAINS(text, "v1_2 -> t0;");
+    PLB_CHECK_CONTAINS(text, "v1_3 -> t1;");
+    PLB_CHECK_CONTAINS(text, "t2 -> o5 [label=\"f32[1]\"];");
     PLB_CHECK_CONTAINS(text, "t2 [shape=box, fillcolor=\"#cfe3f7\"");
     PLB_CHECK_CONTAINS(text, "t3 [shape=box, fillcolor=\"#fbdcc4\"");
-    PLB_CHECK_CONTAINS(text, "t4 [shape=box, fillcolor=\"#d3ecd0\"");
+    PLB_CHECK_CONTAINS(text,
+                       "t4 [shape=box, fillcolor=\"#d3ecd0\", label=\"fake_mul\\nupdates w\"");
+    PLB_CHECK(strstr(text, "-> t4;") == NULL); /* w is written in the box */
+    PLB_CHECK_CONTAINS(text, "n8 [shape=ellipse, peripheries=2, label=\"next s\"");
+    PLB_CHECK_CONTAINS(text, "t5 -> n8 [label=\"f32[4,4]\"];");
+    PLB_CHECK(strstr(text, "v2_") == NULL); /* no one reads s */
+    free(text);
+}
+
+/* Many updates do not stand in one row. */
+static void updates_stand_in_rows(void)
+{
+    plb_graph_t *graph = plb_graph_create();
+    plb_value x = fake_input(graph, "x", 1, 1);
+    char *text;
+
+    plb_graph_set_phase(graph, PLB_PHASE_UPDATE);
+    for (int k = 0; k < 9; k++)
+        fake_unary(graph, &fake_one, x);
+    text = text_of(graph);
+    PLB_CHECK_CONTAINS(text, "t0 -> t6 [style=invis];");
+    PLB_CHECK_CONTAINS(text, "t2 -> t8 [style=invis];");
+    PLB_CHECK(strstr(text, "t3 -> t9") == NULL);
     free(text);
 }
 
@@ -95,7 +135,7 @@ static void graphviz_reads_it(void)
 
         PLB_CHECK_EQ(drawn.status, 0);
         PLB_CHECK_STRING(drawn.err, "");
-        PLB_CHECK_CONTAINS(drawn.out, "\nnode t4 ");
+        PLB_CHECK_CONTAINS(drawn.out, "\nnode t5 ");
         PLB_CHECK(strstr(drawn.out, "node evil") == NULL);
         plb_test_output_free(&drawn);
         free(text);
@@ -125,6 +165,7 @@ static void short_memory_is_reported(void)
     plb_graph_destroy(graph);
 }
 
-PLB_TEST_MAIN("runtime/graph/dot", NULL, NULL, PLB_TEST(everything_is_drawn),
-              PLB_TEST(names_are_escaped), PLB_TEST(an_empty_graph_is_a_graph),
-              PLB_TEST(graphviz_reads_it), PLB_TEST(short_memory_is_reported))
+PLB_TEST_MAIN("runtime/graph/dot", NULL, NULL, PLB_TEST(the_overview_leaves_out), PLB_TEST(everything_is_drawn),
+              PLB_TEST(updates_stand_in_rows), PLB_TEST(names_are_escaped),
+              PLB_TEST(an_empty_graph_is_a_graph), PLB_TEST(graphviz_reads_it),
+              PLB_TEST(short_memory_is_reported))
