@@ -7,6 +7,7 @@
 
 #include "runtime/graph/cut.h"
 
+#include "runtime/base/random.h"
 #include "tests/runtime/graph/cut_check.h"
 #include "tests/runtime/graph/models.h"
 #include "tests/support/plb_test.h"
@@ -241,6 +242,41 @@ static void everything_is_cut(void)
     PLB_CHECK(f.share_sums > 0);
     plb_graph_destroy(cut);
     plb_graph_destroy(model.graph);
+}
+
+/* Numbers below n, the same ones in each run. */
+static int64_t draw(uint64_t *counter, uint32_t n)
+{
+    uint32_t words[4];
+
+    plb_random_words(5, 1, (*counter)++, words);
+    return (int64_t)(words[0] % n);
+}
+
+/* The rules hold for shapes that fit nothing, too. */
+static void shapes_at_random(void)
+{
+    uint64_t counter = 0;
+
+    for (int i = 0; i < 60; i++) {
+        struct plb_cut_options options = {.target_seconds = pow(10, -9 + (double)draw(&counter, 7)),
+                                          .bytes_per_second = i % 2 ? 1e18 : 0,
+                                          .block_elements = 1 + draw(&counter, 500),
+                                          .rows_min = 1 + draw(&counter, 40)};
+        struct model_shape shape = {.batch = 1 + draw(&counter, 9),
+                                    .sequence = 1 + draw(&counter, 40),
+                                    .heads = 1 + draw(&counter, 3),
+                                    .layers = draw(&counter, 3),
+                                    .vocabulary = 2 + draw(&counter, 90),
+                                    .working = i % 3 == 0,
+                                    .clip = i % 4 == 0};
+
+        shape.width = shape.heads * 2 * (1 + draw(&counter, 8));
+        struct model model = i % 5 ? model_gpt(&shape) : model_decode(&shape);
+
+        check_model("random", model, &options, NULL);
+        plb_graph_destroy(model.graph);
+    }
 }
 
 static void check_same_cells(const plb_graph_t *a, const plb_graph_t *cut_a, const plb_graph_t *b,
@@ -575,8 +611,9 @@ PLB_TEST_MAIN("runtime/graph/cut", NULL, NULL, PLB_TEST(training_of_gpt2),
               PLB_TEST(one_long_sequence), PLB_TEST(large_model), PLB_TEST(working_copies_in_bf16),
               PLB_TEST(decoding), PLB_TEST(decoding_with_a_small_target), PLB_TEST(images),
               PLB_TEST(small_models_stay_whole), PLB_TEST(everything_is_cut),
-              PLB_TEST(parameters_are_cut_by_their_shape), PLB_TEST(rows_follow_the_axis),
-              PLB_TEST(what_is_made_whole_stays_whole), PLB_TEST(all_outputs_need_the_axis),
-              PLB_TEST(state_made_whole_stays_whole), PLB_TEST(parameters_keep_their_cut),
-              PLB_TEST(blocks_of_parameters), PLB_TEST(options_are_checked),
-              PLB_TEST(graphs_are_checked), PLB_TEST(memory_runs_out))
+              PLB_TEST(shapes_at_random), PLB_TEST(parameters_are_cut_by_their_shape),
+              PLB_TEST(rows_follow_the_axis), PLB_TEST(what_is_made_whole_stays_whole),
+              PLB_TEST(all_outputs_need_the_axis), PLB_TEST(state_made_whole_stays_whole),
+              PLB_TEST(parameters_keep_their_cut), PLB_TEST(blocks_of_parameters),
+              PLB_TEST(options_are_checked), PLB_TEST(graphs_are_checked),
+              PLB_TEST(memory_runs_out))

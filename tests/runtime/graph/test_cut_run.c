@@ -92,7 +92,8 @@ static float initial(const struct plb_value_info *info, uint64_t stream, int64_t
     if (strcmp(info->name, "targets") == 0)
         return words[1] % 5 == 0 ? -1.0f : (float)(words[0] % (uint32_t)shape->vocabulary);
     if (strcmp(info->name, "places") == 0)
-        return (float)(first_position >= 0 ? first_position + i % 2 : i % shape->sequence);
+        return (float)(first_position >= 0 ? (first_position + i) % shape->sequence
+                                           : i % shape->sequence);
     if (strcmp(info->name, "images") == 0)
         return x;
     if (ends(info->name, ".g"))
@@ -187,7 +188,6 @@ static void check_run(struct model model, const struct model_shape *shape, int64
 
     PLB_CHECK_EQ(plb_graph_cut(model.graph, options, &cut), PLB_OK);
     PLB_REQUIRE(cut != NULL);
-    PLB_CHECK(plb_graph_tasks(cut) > plb_graph_tasks(model.graph));
     cut_check(model.graph, cut);
     a = interpreter_of(&model, NULL, shape, first_position);
     b = interpreter_of(&model, cut, shape, first_position);
@@ -215,7 +215,7 @@ static const struct model_shape tiny = {.batch = 3,
 
 static void training_in_crumbs(void)
 {
-    check_run(model_gpt(&tiny), &tiny, -1, &crumbs, 2e-4);
+    check_run(model_gpt(&tiny), &tiny, -1, &crumbs, 5e-5);
 }
 
 static void training_with_dropout(void)
@@ -223,7 +223,7 @@ static void training_with_dropout(void)
     struct model_shape shape = tiny;
 
     shape.dropout = 0.25;
-    check_run(model_gpt(&shape), &shape, -1, &crumbs, 2e-4);
+    check_run(model_gpt(&shape), &shape, -1, &crumbs, 5e-5);
 }
 
 /* Results in bf16 may fall to either side. */
@@ -232,7 +232,7 @@ static void training_in_bf16(void)
     struct model_shape shape = tiny;
 
     shape.working = true;
-    check_run(model_gpt(&shape), &shape, -1, &crumbs, 0.1);
+    check_run(model_gpt(&shape), &shape, -1, &crumbs, 0.03);
 }
 
 static void training_by_sequences(void)
@@ -240,7 +240,7 @@ static void training_by_sequences(void)
     const struct plb_cut_options options = {
         .target_seconds = 2e-6, .bytes_per_second = 1e18, .block_elements = 256};
 
-    check_run(model_gpt(&tiny), &tiny, -1, &options, 2e-4);
+    check_run(model_gpt(&tiny), &tiny, -1, &options, 5e-5);
 }
 
 static void decoding_by_columns(void)
@@ -254,7 +254,32 @@ static void training_on_images(void)
     const struct plb_cut_options options = {
         .target_seconds = 1e-7, .bytes_per_second = 1e18, .block_elements = 256, .rows_min = 2};
 
-    check_run(model_images(&shape), &shape, -1, &options, 2e-4);
+    check_run(model_images(&shape), &shape, -1, &options, 5e-5);
+}
+
+/* Shapes and options that fit nothing. */
+static void shapes_at_random(void)
+{
+    uint32_t r[4];
+
+    for (uint64_t i = 0; i < 12; i++) {
+        plb_random_words(SEED, 99, i, r);
+        const struct plb_cut_options options = {.target_seconds = r[0] % 3 ? 1e-9 : 1e-7,
+                                                .bytes_per_second = 1e18,
+                                                .block_elements = 1 + r[1] % 90,
+                                                .rows_min = 1 + r[2] % 3};
+        const struct model_shape shape = {.batch = 2 + r[0] / 3 % 3,
+                                          .sequence = 2 + r[1] / 90 % 7,
+                                          .width = 8 * (1 + r[2] / 3 % 3),
+                                          .heads = 2,
+                                          .layers = 1,
+                                          .vocabulary = 3 + r[3] % 40};
+
+        if (i % 4 == 3)
+            check_run(model_decode(&shape), &shape, 1, &options, 5e-5);
+        else
+            check_run(model_gpt(&shape), &shape, -1, &options, 5e-5);
+    }
 }
 
 /* Without sums in groups and without matrix products not a bit may change. */
@@ -288,4 +313,5 @@ static void slices_change_no_bits(void)
 PLB_TEST_MAIN("runtime/graph/cut_run", NULL, NULL, PLB_TEST(training_in_crumbs),
               PLB_TEST(training_with_dropout), PLB_TEST(training_in_bf16),
               PLB_TEST(training_by_sequences), PLB_TEST(decoding_by_columns),
-              PLB_TEST(training_on_images), PLB_TEST(slices_change_no_bits))
+              PLB_TEST(training_on_images), PLB_TEST(shapes_at_random),
+              PLB_TEST(slices_change_no_bits))
