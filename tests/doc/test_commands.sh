@@ -15,7 +15,7 @@ set -u
 
 source_dir=${PLB_TEST_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
 build_dir=${PLB_TEST_BUILDDIR:-$source_dir}
-seconds=${PLB_TEST_TIMEOUT:-240}
+seconds=${PLB_TEST_TIMEOUT:-300}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
