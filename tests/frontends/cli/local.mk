@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: tests/frontends/cli
+# Fragment of Makefile.am: tests of the program.
+check_PROGRAMS += %D%/test_program
+TESTS += %D%/test_program
+tests_frontends_cli_test_program_SOURCES = %D%/test_program.c
+tests_frontends_cli_test_program_LDADD = $(LDADD) $(JANSSON_LIBS)
