@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * adamw: Adam with decoupled weight decay (Loshchilov, Hutter 2019, algorithm 2; the decay is scaled
- * by the learning rate), on fp32 values, with the bf16 working copy written in the same pass.
+ * adamw: Adam with decoupled weight decay (Loshchilov, Hutter 2019, algorithm 2; the decay is
+ * scaled by the learning rate), on fp32 values, with the bf16 working copy written in the same
+ * pass.
  *
  *   g = scale gradient         m' = beta1 m + (1 - beta1) g        v' = beta2 v + (1 - beta2) g^2
  *   p' = p - rate (m' hyper[1] / (sqrt(v' hyper[2]) + epsilon) + decay p)
@@ -65,10 +66,15 @@ static struct constants constants_of(const struct plb_call *call)
     const double *f = call->attributes->f;
     const float *hyper = call->in[HYPER].part[0].data;
     struct constants c = {
-        .beta1 = (float)f[0], .rest1 = (float)(1 - f[0]),
-        .beta2 = (float)f[1], .rest2 = (float)(1 - f[1]),
-        .epsilon = (float)f[2], .decay = (float)f[3],
-        .rate = hyper[0], .correction1 = hyper[1], .correction2 = hyper[2],
+        .beta1 = (float)f[0],
+        .rest1 = (float)(1 - f[0]),
+        .beta2 = (float)f[1],
+        .rest2 = (float)(1 - f[1]),
+        .epsilon = (float)f[2],
+        .decay = (float)f[3],
+        .rate = hyper[0],
+        .correction1 = hyper[1],
+        .correction2 = hyper[2],
         .scale = plb__update_scale(call, SCALE),
     };
     return c;

@@ -2,9 +2,9 @@
 /*
  * What the parameter updates (adamw, sgd) share: their operands come in the same order.
  *
- * Inputs: parameter, gradient, one or two moments (all f32 of one shape), hyper f32[4], scale f32[1]
- * or absent, working bf16 of the parameter's shape or absent. Outputs: parameter, moments, and
- * working where that was given.
+ * Inputs: parameter, gradient, one or two moments (all f32 of one shape), hyper f32[4], scale
+ * f32[1] or absent, working bf16 of the parameter's shape or absent. Outputs: parameter, moments,
+ * and working where that was given.
  *
  * Not installed.
  */

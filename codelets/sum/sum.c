@@ -30,8 +30,10 @@ static enum plb_status shape(struct plb_task_types *types)
     }
     PLB_TRY(plb__check_real(&plb_op_sum, types, 0));
     if (dtype != PLB_F32 && dtype != PLB_BF16)
-        return plb_fail(PLB_ERROR_INVALID, "sum: dtype must be f32 or bf16 for such an x, but is %s",
-                        dtype == PLB_F64 ? "f64" : "none of these");
+        return plb_fail(PLB_ERROR_INVALID, "sum: dtype must be f32 or bf16 for x of %s, but is %s",
+                        plb_dtype_name(types->in[0].dtype),
+                        dtype >= 0 && dtype < PLB_DTYPES ? plb_dtype_name((enum plb_dtype)dtype)
+                                                         : "no dtype");
     types->out[0] = (struct plb_type){(enum plb_dtype)dtype, types->in[0].shape};
     return PLB_OK;
 }

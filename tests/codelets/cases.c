@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The table of cases. A builder says which dimension is which. Dimensions are odd, one, and just
- * beyond lengths of vectors (8, 16, 32); any positive ones make a subject, so that they can be drawn
+ * beyond lengths of vectors and blocks; any positive ones make a subject, so that they can be drawn
  * at random too.
  */
 #include "config.h"
@@ -18,8 +18,8 @@ static plb_value gamma_of(struct subject *s, const char *name, int64_t c)
 /* rows, columns, vocabulary */
 static void build_embedding(struct subject *s)
 {
-    plb_value tokens = subject_input(s, "tokens", PLB_I32, plb_shape1(s->d[0]), FILL_INDEX,
-                                     (double)s->d[2]);
+    plb_value tokens =
+        subject_input(s, "tokens", PLB_I32, plb_shape1(s->d[0]), FILL_INDEX, (double)s->d[2]);
 
     plb_embedding(s->graph, tokens, subject_real(s, "table", plb_shape2(s->d[2], s->d[1])));
 }
@@ -54,8 +54,8 @@ static void build_rms_norm(struct subject *s)
 /* rows, columns, scale of the values (large ones saturate), what: 1 erf 2 tanh */
 static void build_gelu(struct subject *s)
 {
-    plb_value x = subject_input(s, "x", s->real, plb_shape2(s->d[0], s->d[1]), FILL_NORMAL,
-                                (double)s->d[2]);
+    plb_value x =
+        subject_input(s, "x", s->real, plb_shape2(s->d[0], s->d[1]), FILL_NORMAL, (double)s->d[2]);
 
     plb_gelu(s->graph, x, s->d[3] == 1 ? PLB_GELU_ERF : PLB_GELU_TANH);
 }
@@ -75,8 +75,9 @@ static void build_swiglu(struct subject *s)
 /* images, channels, height, width */
 static void build_relu(struct subject *s)
 {
-    plb_relu(s->graph, subject_input(s, "x", s->real,
-                                     plb_shape4(s->d[0], s->d[1], s->d[2], s->d[3]), FILL_APART, 1));
+    struct plb_shape shape = plb_shape4(s->d[0], s->d[1], s->d[2], s->d[3]);
+
+    plb_relu(s->graph, subject_input(s, "x", s->real, shape, FILL_APART, 1));
 }
 
 /* rows, heads, half of head_dim, further columns + 1, scaling: 1 none 2 Llama 3 3 linear,
@@ -88,8 +89,14 @@ static void build_rope(struct subject *s)
     plb_value positions =
         subject_input(s, "positions", PLB_I32, plb_shape1(s->d[0]), FILL_PLACES, 37);
     struct plb_rope rope = {
-        .heads = s->d[1], .head_dim = 2 * s->d[2], .theta = 10000, .factor = s->d[4] == 1 ? 1 : 8,
-        .low_frequency = 1, .high_frequency = 4, .original_positions = 64, .linear = s->d[4] == 3,
+        .heads = s->d[1],
+        .head_dim = 2 * s->d[2],
+        .theta = 10000,
+        .factor = s->d[4] == 1 ? 1 : 8,
+        .low_frequency = 1,
+        .high_frequency = 4,
+        .original_positions = 64,
+        .linear = s->d[4] == 3,
     };
 
     plb_rope(s->graph, x, positions, &rope);
@@ -99,16 +106,20 @@ static void build_rope(struct subject *s)
 static struct plb_attention attention_of(const struct subject *s)
 {
     struct plb_attention a = {
-        .heads = s->d[2] * s->d[3], .kv_heads = s->d[2], .head_dim = s->d[4], .sequence = s->d[1],
-        .dropout = s->d[5] == 2 ? 0.25 : 0, .seed = 11, .stream = 5,
+        .heads = s->d[2] * s->d[3],
+        .kv_heads = s->d[2],
+        .head_dim = s->d[4],
+        .sequence = s->d[1],
+        .dropout = s->d[5] == 2 ? 0.25 : 0,
+        .seed = 11,
+        .stream = 5,
     };
     return a;
 }
 
 static plb_value qkv_of(struct subject *s)
 {
-    return subject_real(s, "qkv",
-                        plb_shape2(s->d[0] * s->d[1], s->d[2] * (s->d[3] + 2) * s->d[4]));
+    return subject_real(s, "qkv", plb_shape2(s->d[0] * s->d[1], s->d[2] * (s->d[3] + 2) * s->d[4]));
 }
 
 static void build_attention(struct subject *s)
@@ -155,8 +166,9 @@ static void build_take_rows(struct subject *s)
 {
     plb_value x = subject_real(s, "x", plb_shape2(s->d[0], s->d[1]));
 
-    plb_take_rows(s->graph, x, subject_input(s, "index", PLB_I32, plb_shape1(s->d[2]), FILL_INDEX,
-                                             (double)s->d[0]));
+    plb_take_rows(
+        s->graph, x,
+        subject_input(s, "index", PLB_I32, plb_shape1(s->d[2]), FILL_INDEX, (double)s->d[0]));
 }
 
 /* rows, classes, scale of the logits, targets: 1 some ignored 2 all ignored 3 none ignored */
@@ -284,9 +296,9 @@ static plb_value scale_of(struct subject *s)
 
 static plb_value working_of(struct subject *s)
 {
-    return s->d[3] == 1 ? subject_input(s, "working", PLB_BF16, plb_shape2(s->d[0], s->d[1]),
-                                        FILL_NORMAL, 1)
-                        : PLB_NONE;
+    return s->d[3] == 1
+               ? subject_input(s, "working", PLB_BF16, plb_shape2(s->d[0], s->d[1]), FILL_NORMAL, 1)
+               : PLB_NONE;
 }
 
 static void build_adamw(struct subject *s)
@@ -327,15 +339,21 @@ static void build_clip_scale(struct subject *s)
                    s->d[2] == 1 ? &norm : NULL);
 }
 
-#define PIXELS {1, 1, 1, 1}, {3, 2, 5, 7}, {2, 3, 11, 13}, {5, 1, 1, 33}
+#define PIXELS                                                                                     \
+    {1, 1, 1, 1}, {3, 2, 5, 7}, {2, 3, 11, 13},                                                    \
+    {                                                                                              \
+        5, 1, 1, 33                                                                                \
+    }
 
+/* One case a paragraph. */
+/* clang-format off */
 static const struct subject_case table[] = {
     {"embedding", build_embedding, {1, 1, 1}, {40, 70, 50},
      {{1, 1, 1}, {7, 5, 11}, {19, 33, 4}, {64, 16, 100}, {3, 129, 2}, {5, 1100, 7}}},
     {"linear", build_linear, {1, 1, 1, 1}, {70, 90, 70, 2},
      {{1, 1, 1, 1}, {1, 33, 5, 2}, {5, 1, 3, 1}, {7, 13, 17, 1}, {33, 65, 31, 2},
-      {64, 48, 32, 1}, {2, 300, 3, 1}, {19, 8, 127, 2}, {300, 70, 210, 1}, {530, 40, 97, 2}, {40, 1100, 20, 2},
-      {3, 1100, 100, 1}}},
+      {64, 48, 32, 1}, {2, 300, 3, 1}, {19, 8, 127, 2}, {300, 70, 210, 1},
+      {530, 40, 97, 2}, {40, 1100, 20, 2}, {3, 1100, 100, 1}}},
     {"layer_norm", build_layer_norm, {1, 1, 1}, {20, 100, 2},
      {{1, 2, 1}, {7, 5, 2}, {5, 33, 1}, {13, 64, 2}, {3, 130, 1}, {3, 1500, 1}, {300, 9, 1}}},
     {"rms_norm", build_rms_norm, {1, 1}, {20, 100},
@@ -392,6 +410,7 @@ static const struct subject_case table[] = {
     {"clip_scale", build_clip_scale, {1, 1, 1}, {8, 9, 2},
      {{1, 1, 1}, {3, 2, 2}, {8, 9, 1}, {8, 3, 1}, {1, 90, 2}}},
 };
+/* clang-format on */
 
 const struct subject_case *cases_table(int *n_out)
 {

@@ -151,16 +151,20 @@ static const struct way {
     {"in ranges", {.ranges = {CUT_UNEVEN, CUT_UNEVEN}}, 0},
     {"in halves on cells", {.ranges = {CUT_HALVES, CUT_HALVES}, .cells = CUT_UNEVEN}, 0},
     {"in random ranges on random cells",
-     {.ranges = {CUT_RANDOM, CUT_RANDOM}, .cells = CUT_RANDOM, .offset = 1}, 0},
+     {.ranges = {CUT_RANDOM, CUT_RANDOM}, .cells = CUT_RANDOM, .offset = 1},
+     0},
     {"inside sequences", {.ranges = {CUT_UNEVEN, CUT_WHOLE}, .inside = true}, ONLY_SEQUENCES},
     {"inside sequences on cells",
-     {.ranges = {CUT_RANDOM, CUT_WHOLE}, .inside = true, .cells = CUT_RANDOM}, ONLY_SEQUENCES},
+     {.ranges = {CUT_RANDOM, CUT_WHOLE}, .inside = true, .cells = CUT_RANDOM},
+     ONLY_SEQUENCES},
     {"in partial sums", {.sums = CUT_UNEVEN}, ONLY_SUMS},
     {"in ranges and partial sums on cells",
-     {.ranges = {CUT_HALVES, CUT_HALVES}, .sums = CUT_RANDOM, .cells = CUT_RANDOM}, ONLY_SUMS},
+     {.ranges = {CUT_HALVES, CUT_HALVES}, .sums = CUT_RANDOM, .cells = CUT_RANDOM},
+     ONLY_SUMS},
     {"in place", {.in_place = true}, ONLY_SHARING | SAME_BITS},
     {"in place in ranges",
-     {.ranges = {CUT_UNEVEN, CUT_UNEVEN}, .cells = CUT_HALVES, .in_place = true}, ONLY_SHARING},
+     {.ranges = {CUT_UNEVEN, CUT_UNEVEN}, .cells = CUT_HALVES, .in_place = true},
+     ONLY_SHARING},
 };
 
 static bool applies(const struct plb_operator *op, unsigned flags)
@@ -192,8 +196,8 @@ static void check_same_bits(const struct subject *s, const struct plb_task *task
 }
 
 /* Work is shared out over calls: none of it vanishes, and none is done twice, but for what a call
- * costs by itself. Windows of sequences, which a task sees the types of only, may be judged by their
- * extents, so there the bounds are wide. Bytes may be read by several calls. */
+ * costs by itself. Of windows of sequences a cost rule sees the extents only, so there the bounds
+ * are wide. Bytes may be read by several calls. */
 static void check_cost(const struct subject *s, const struct plb_task *task,
                        const struct made *whole, const struct made *cut, const char *how)
 {

@@ -38,7 +38,7 @@ void check_rejections(struct subject *s);
  * table that has no reference, or was not seen by check_values() in each dtype that it has. */
 void check_coverage(void);
 
-/* Prints the worst error of each operator, in units of its tolerance, when PLB_TEST_VERBOSE is set. */
+/* When PLB_TEST_VERBOSE is set: prints the worst error of each operator, its tolerance being 1. */
 void check_print_worst(void);
 
 #endif

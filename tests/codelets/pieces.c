@@ -367,9 +367,8 @@ static struct plb_type operand_type(const struct session *p, const struct plb_op
 
 static void call_types(const struct session *p, struct plb_task_types *types)
 {
-    *types = (struct plb_task_types){.attributes = &p->task->attributes,
-                                     .n_in = p->op->n_in,
-                                     .n_out = p->op->n_out};
+    *types = (struct plb_task_types){
+        .attributes = &p->task->attributes, .n_in = p->op->n_in, .n_out = p->op->n_out};
     for (int k = 0; k < p->op->n_in; k++)
         types->in[k] = operand_type(p, &p->op->in[k], &p->in[k]);
     for (int k = 0; k < p->op->n_out; k++)
@@ -420,7 +419,7 @@ static void output_collect(const struct session *p, int k, struct made *made)
             continue;
         }
         for (int64_t i = 0; i < plb_shape_elements(&part->shape); i++) {
-            int64_t columns = out->whole.rank == 2 ? part->shape.dim[1] : plb_shape_row_elements(&part->shape);
+            int64_t columns = plb_shape_row_elements(&part->shape);
             int64_t at = (r.row0 + i / columns) * plb_shape_row_elements(&out->whole) +
                          (out->whole.rank == 2 ? r.col0 : 0) + i % columns;
 
@@ -530,8 +529,11 @@ enum plb_status pieces_run(const struct subject *s, const struct plb_task *task,
     made_prepare(p, made_out);
     for (int a = 0; a < PLB_AXES; a++)
         axis_prepare(p, a);
-    p->call = (struct plb_call){.attributes = &task->attributes, .n_in = task->op->n_in,
-                                .n_out = task->op->n_out, .in = p->in, .out = p->out,
+    p->call = (struct plb_call){.attributes = &task->attributes,
+                                .n_in = task->op->n_in,
+                                .n_out = task->op->n_out,
+                                .in = p->in,
+                                .out = p->out,
                                 .step = s->step};
     for (int i = 0; i + 1 < p->n_places[0] && status == PLB_OK; i++) {
         for (int j = 0; j + 1 < p->n_places[1] && status == PLB_OK; j++) {
@@ -550,20 +552,4 @@ void made_free(struct made *made)
     for (int k = 0; k < made->n; k++)
         free(made->data[k]);
     *made = (struct made){0};
-}
-
-void pieces_types(const struct subject *s, const struct plb_task *task,
-                  struct plb_task_types *types_out)
-{
-    const struct plb_operator *op = task->op;
-
-    *types_out = (struct plb_task_types){.attributes = &task->attributes, .n_in = op->n_in,
-                                         .n_out = op->n_out};
-    for (int k = 0; k < op->n_in; k++) {
-        if (task->in_start[k] < task->in_start[k + 1])
-            types_out->in[k] = plb_graph_value(s->graph, task->in[task->in_start[k]])->type;
-    }
-    if (op->n_in > 0 && (op->in[op->n_in - 1].flags & PLB_VARIADIC))
-        types_out->variadic =
-            (int)(task->in_start[op->n_in] - task->in_start[op->n_in - 1]);
 }

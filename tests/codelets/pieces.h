@@ -45,10 +45,6 @@ enum plb_status pieces_run(const struct subject *s, const struct plb_task *task,
                            const struct pieces *pieces, struct made *made_out);
 void made_free(struct made *made);
 
-/* Types of a task's operands, whole. */
-void pieces_types(const struct subject *s, const struct plb_task *task,
-                  struct plb_task_types *types_out);
-
 /* Whether an axis indexes an output (and is cut by ranges), only inputs (sums), or nothing. */
 enum axis_use { AXIS_UNUSED, AXIS_RANGE, AXIS_SUM, AXIS_FIXED };
 enum axis_use pieces_axis(const struct plb_operator *op, enum plb_axis axis);

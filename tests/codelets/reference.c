@@ -29,7 +29,7 @@
 
 #define ROW(name, accuracy, flags)                                                                 \
     {                                                                                              \
-        #name, reference_##name, accuracy, flags                                                   \
+#name, reference_##name, accuracy, flags                                                   \
     }
 
 static const struct reference table[] = {

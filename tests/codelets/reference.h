@@ -31,8 +31,8 @@ struct reference_call {
 };
 
 enum reference_flags {
-    REFERENCE_F32_ONLY = 1,   /* has no bf16 operand that it computes with */
-    REFERENCE_ANY_CELLS = 2,  /* the kernel's bits do not depend on how list inputs are cut */
+    REFERENCE_F32_ONLY = 1,    /* has no bf16 operand that it computes with */
+    REFERENCE_ANY_CELLS = 2,   /* the kernel's bits do not depend on how list inputs are cut */
     REFERENCE_NAN_SPREADS = 4, /* a NaN may reach more of the output than it must: 0 * NaN */
 };
 

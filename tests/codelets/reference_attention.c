@@ -75,8 +75,10 @@ struct shape {
 static struct shape shape_of(const struct reference_call *call)
 {
     struct shape s = {
-        .h = reference_int(call, "heads"), .g = reference_int(call, "kv_heads"),
-        .d = reference_int(call, "head_dim"), .t = reference_int(call, "sequence"),
+        .h = reference_int(call, "heads"),
+        .g = reference_int(call, "kv_heads"),
+        .d = reference_int(call, "head_dim"),
+        .t = reference_int(call, "sequence"),
     };
 
     s.width = (s.h + 2 * s.g) * s.d;

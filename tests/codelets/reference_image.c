@@ -56,10 +56,17 @@ static struct geometry geometry_of(const struct reference_call *call,
                                    const struct reference_value *y)
 {
     struct geometry g = {
-        .b = reference_dim(x, 0), .c = reference_dim(x, 1), .h = reference_dim(x, 2),
-        .w = reference_dim(x, 3), .o = reference_dim(y, 1), .p = reference_dim(y, 2),
-        .q = reference_dim(y, 3), .r = reference_dim(w, 2), .s = reference_dim(w, 3),
-        .stride = reference_int(call, "stride"), .padding = reference_int(call, "padding"),
+        .b = reference_dim(x, 0),
+        .c = reference_dim(x, 1),
+        .h = reference_dim(x, 2),
+        .w = reference_dim(x, 3),
+        .o = reference_dim(y, 1),
+        .p = reference_dim(y, 2),
+        .q = reference_dim(y, 3),
+        .r = reference_dim(w, 2),
+        .s = reference_dim(w, 3),
+        .stride = reference_int(call, "stride"),
+        .padding = reference_int(call, "padding"),
     };
     return g;
 }

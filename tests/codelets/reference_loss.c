@@ -44,11 +44,11 @@ void reference_cross_entropy_dx(const struct reference_call *call)
 
         for (int64_t j = 0; j < v; j++) {
             double argument = call->in[0].v[i * v + j] - call->in[2].v[i], p = exp(argument);
-            double slope = target < 0 ? 0 : p - (j == target);
+            double slope = target < 0 ? 0 : p - (j == target), size;
 
             call->out[0].v[i * v + j] = target < 0 ? 0 : slope * call->in[3].v[i];
-            call->out[0].magnitude[i * v + j] =
-                target < 0 ? 0 : (p * (1 + fabs(argument)) + (j == target)) * fabs(call->in[3].v[i]);
+            size = (p * (1 + fabs(argument)) + (j == target)) * fabs(call->in[3].v[i]);
+            call->out[0].magnitude[i * v + j] = target < 0 ? 0 : size;
         }
     }
 }

@@ -97,8 +97,8 @@ void reference_layer_norm_dx(const struct reference_call *call)
     int64_t n = reference_dim(&call->in[0], 0), c = reference_dim(&call->in[0], 1);
 
     for (int64_t i = 0; i < n; i++)
-        backward_row(call->in[0].v + i * c, call->in[1].v + i * c, call->in[2].v,
-                     call->in[3].v[i], call->in[4].v[i], 1, c, call->out[0].v + i * c,
+        backward_row(call->in[0].v + i * c, call->in[1].v + i * c, call->in[2].v, call->in[3].v[i],
+                     call->in[4].v[i], 1, c, call->out[0].v + i * c,
                      call->out[0].magnitude + i * c);
 }
 

@@ -22,10 +22,14 @@ double element_get(const void *data, enum plb_dtype dtype, int64_t i)
     float single;
 
     switch (dtype) {
-    case PLB_F32: return ((const float *)data)[i];
-    case PLB_F64: return ((const double *)data)[i];
-    case PLB_I32: return ((const int32_t *)data)[i];
-    default: break;
+    case PLB_F32:
+        return ((const float *)data)[i];
+    case PLB_F64:
+        return ((const double *)data)[i];
+    case PLB_I32:
+        return ((const int32_t *)data)[i];
+    default:
+        break;
     }
     bits = (uint32_t)((const uint16_t *)data)[i] << 16;
     memcpy(&single, &bits, sizeof single);
@@ -49,10 +53,18 @@ static uint16_t bf16_of(double value)
 void element_set(void *data, enum plb_dtype dtype, int64_t i, double value)
 {
     switch (dtype) {
-    case PLB_F32: ((float *)data)[i] = (float)value; break;
-    case PLB_F64: ((double *)data)[i] = value; break;
-    case PLB_I32: ((int32_t *)data)[i] = (int32_t)value; break;
-    default: ((uint16_t *)data)[i] = bf16_of(value); break;
+    case PLB_F32:
+        ((float *)data)[i] = (float)value;
+        break;
+    case PLB_F64:
+        ((double *)data)[i] = value;
+        break;
+    case PLB_I32:
+        ((int32_t *)data)[i] = (int32_t)value;
+        break;
+    default:
+        ((uint16_t *)data)[i] = bf16_of(value);
+        break;
     }
 }
 
@@ -79,16 +91,26 @@ static double filling(const struct subject *s, plb_value value, int64_t i, int64
     double a = s->fill_a[value], normal = plb_random_normal(s->seed, value, (uint64_t)i);
 
     switch (s->fill[value]) {
-    case FILL_NORMAL: return a * normal;
-    case FILL_WIDE: return ldexp(normal, (int)(i * 7 % 41) - 20);
-    case FILL_POSITIVE: return 0.1 + fabs(normal) * a;
-    case FILL_APART: return normal + copysign(0.1, normal);
-    case FILL_DISTINCT: return ladder(i);
-    case FILL_INDEX: return floor(uniform(s, value, i) * a);
-    case FILL_TARGET: return uniform(s, value, i + n) < 0.25 ? -1 : floor(uniform(s, value, i) * a);
-    case FILL_IGNORED: return -1;
-    case FILL_PLACES: return (double)(i % (int64_t)a + i / (int64_t)a % 3);
-    case FILL_HYPER: return hyper[i % 4];
+    case FILL_NORMAL:
+        return a * normal;
+    case FILL_WIDE:
+        return ldexp(normal, (int)(i * 7 % 41) - 20);
+    case FILL_POSITIVE:
+        return 0.1 + fabs(normal) * a;
+    case FILL_APART:
+        return normal + copysign(0.1, normal);
+    case FILL_DISTINCT:
+        return ladder(i);
+    case FILL_INDEX:
+        return floor(uniform(s, value, i) * a);
+    case FILL_TARGET:
+        return uniform(s, value, i + n) < 0.25 ? -1 : floor(uniform(s, value, i) * a);
+    case FILL_IGNORED:
+        return -1;
+    case FILL_PLACES:
+        return (double)(i % (int64_t)a + i / (int64_t)a % 3);
+    case FILL_HYPER:
+        return hyper[i % 4];
     }
     return 0;
 }
@@ -239,8 +261,8 @@ void subject_destroy(struct subject *s)
 const char *subject_name(const struct subject *s)
 {
     static char text[160];
-    int n = snprintf(text, sizeof text, "%s %s seed %llu:", s->case_->name,
-                     plb_dtype_name(s->real), (unsigned long long)s->seed);
+    int n = snprintf(text, sizeof text, "%s %s seed %llu:", s->case_->name, plb_dtype_name(s->real),
+                     (unsigned long long)s->seed);
 
     for (int k = 0; k < SUBJECT_DIMS && n < (int)sizeof text; k++)
         n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)s->d[k]);

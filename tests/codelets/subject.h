@@ -14,6 +14,7 @@
 
 #define SUBJECT_VALUES 96
 #define SUBJECT_DIMS   8
+#define SUBJECT_ROWS   12
 
 /* What an input is filled with. `a` is a parameter of the kind. */
 enum fill {
@@ -36,7 +37,7 @@ struct subject_case {
     const char *name;
     void (*build)(struct subject *s);
     int64_t low[SUBJECT_DIMS], high[SUBJECT_DIMS]; /* of dimensions drawn at random */
-    int64_t dims[12][SUBJECT_DIMS]; /* each row a subject; ends with a row that starts with 0 */
+    int64_t dims[SUBJECT_ROWS][SUBJECT_DIMS]; /* each row a subject; one that begins with 0: none */
 };
 
 struct subject {
@@ -45,11 +46,11 @@ struct subject {
     const int64_t *d; /* the dimensions */
     enum plb_dtype real;
     uint64_t seed, step;
-    plb_task_id n_forward;      /* tasks before the gradient rules added theirs */
-    uint32_t n;                 /* values */
+    plb_task_id n_forward; /* tasks before the gradient rules added theirs */
+    uint32_t n;            /* values */
     enum fill fill[SUBJECT_VALUES];
     double fill_a[SUBJECT_VALUES];
-    void *data[SUBJECT_VALUES]; /* in the value's dtype */
+    void *data[SUBJECT_VALUES];           /* in the value's dtype */
     plb_value projection[SUBJECT_VALUES]; /* by task: d of its first output */
     plb_value gradient[SUBJECT_VALUES];   /* by value: what the rule gave as its gradient */
 };

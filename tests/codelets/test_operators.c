@@ -28,7 +28,7 @@ static void each(void (*check)(struct subject *s))
     for (int k = 0; k < n; k++) {
         if (only != NULL && strstr(cases[k].name, only) == NULL)
             continue;
-        for (int i = 0; i < 2 * 12 && cases[k].dims[i / 2][0] > 0; i++) {
+        for (int i = 0; i < 2 * SUBJECT_ROWS && cases[k].dims[i / 2][0] > 0; i++) {
             if (!subject_create(&s, &cases[k], cases[k].dims[i / 2], dtypes[i % 2], SEED))
                 continue;
             check(&s);
