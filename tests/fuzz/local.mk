@@ -1,2 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: tests/fuzz
+# Fragment of Makefile.am: the fuzz targets, each over its stored corpus. README.md says how to fuzz.
+plb_fuzz_targets = \
+	%D%/fuzz_json_config \
+	%D%/fuzz_safetensors \
+	%D%/fuzz_tokenizer
+check_PROGRAMS += $(plb_fuzz_targets)
+TESTS += $(plb_fuzz_targets)
+plb_fuzz_replay = %D%/replay.c %D%/fuzz.h
+tests_fuzz_fuzz_json_config_SOURCES = %D%/fuzz_json_config.c $(plb_fuzz_replay)
+tests_fuzz_fuzz_json_config_LDADD = libpalombe.la
+tests_fuzz_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(plb_fuzz_replay)
+tests_fuzz_fuzz_safetensors_LDADD = libpalombe.la
+tests_fuzz_fuzz_tokenizer_SOURCES = %D%/fuzz_tokenizer.c $(plb_fuzz_replay)
+tests_fuzz_fuzz_tokenizer_LDADD = libpalombe.la
+EXTRA_DIST += %D%/README.md %D%/make_seeds.py %D%/corpus
