@@ -88,6 +88,11 @@ bool plb__blas_native_bf16(void)
     return plb_blas_start() == PLB_OK && chosen.native_bf16;
 }
 
+bool plb__blas_wants_straight(void)
+{
+    return plb_blas_start() == PLB_OK && chosen.library == LIBRARY_ONEDNN;
+}
+
 void plb_blas_inspect(struct plb_blas_info *info_out)
 {
     static const char *const names[] = {"none", "oneDNN", "OpenBLAS"};

@@ -85,6 +85,9 @@ enum plb_status plb__bgemm(const struct plb__bgemm *p);
  * AMX they do half of it. PALOMBE_BF16=native|fp32 overrides it (native: with oneDNN only). */
 bool plb__blas_native_bf16(void);
 
+/* Whether the library is faster when a transposed fp32 B is put straight in blocks first. */
+bool plb__blas_wants_straight(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -143,7 +143,7 @@ static void blocks_choose(const struct plb_product *p, struct blocks *b)
 
     memset(b, 0, sizeof *b);
     b->convert_a = p->a.dtype == PLB_BF16;
-    b->pack_b = p->b.dtype == PLB_BF16 || p->b.transposed;
+    b->pack_b = p->b.dtype == PLB_BF16 || (p->b.transposed && plb__blas_wants_straight());
     b->convert_c = p->c_dtype == PLB_BF16;
     rows = rows < BLOCK_M_MIN ? BLOCK_M_MIN : least(rows, BLOCK_M_MAX);
     b->m = b->convert_a || b->convert_c ? least(p->m, rows) : p->m;

@@ -2,12 +2,12 @@
 /*
  * The product of two matrices as kernels want it: fp32 or bf16 in, fp32 or bf16 out, with a bias.
  *
- * Which way a product takes depends on its sizes and dtypes only:
+ * Which way a product takes depends on its sizes, its dtypes and the library:
  *   - few rows times a transposed matrix (decoding): own dot products, one pass over the weights;
- *   - fp32: the library (blas.h), a transposed B being put straight in blocks before;
+ *   - fp32: the library (blas.h), for oneDNN a transposed B being put straight in blocks before;
  *   - bf16: converted to fp32 block by block for the library, or handed to it as it is where that
  *     is the faster way (plb__blas_native_bf16()).
- * Sums are in fp32. The same call gives the same bits on any thread.
+ * Sums are in fp32. The same product has the same bits on any thread and wherever its operands lie.
  */
 #ifndef PLB_CODELETS_COMMON_PRODUCT_H
 #define PLB_CODELETS_COMMON_PRODUCT_H

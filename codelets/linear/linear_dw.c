@@ -163,22 +163,30 @@ static void db_cost(const struct plb_task_types *types, struct plb_cost *cost_ou
     cost_out->bytes = plb__bytes_once(types);
 }
 
-PLB_KERNEL_CLONES static void add_to(float *sum, const float *x, int64_t n)
+PLB_KERNEL_CLONES static void add_f32(float *sum, const float *x, int64_t n)
 {
     for (int64_t j = 0; j < n; j++)
         sum[j] += x[j];
 }
 
-/* Adds rows `n` of some columns of a cell, in order. */
-static void db_piece(const struct plb_tensor *dy, struct plb__span n, int64_t col, int64_t cols,
-                     float *sum)
+PLB_KERNEL_CLONES static void add_bf16(float *sum, const uint16_t *x, int64_t n)
 {
-    float buffer[PLB_CHUNK];
+    for (int64_t j = 0; j < n; j++)
+        sum[j] += plb__from_bf16(x[j]);
+}
+
+/* Adds rows `n` of a cell, in order. */
+static void db_cell(const struct plb_tensor *dy, struct plb__span n, float *sum)
+{
+    int64_t width = dy->shape.dim[1];
 
     for (int64_t i = n.low; i < n.high; i++) {
-        int64_t at = (i - dy->row0) * dy->shape.dim[1] + col;
+        const void *row = plb__cell_at(dy, i, dy->col0);
 
-        add_to(sum, plb__read(dy, at, cols, buffer), cols);
+        if (dy->dtype == PLB_F32)
+            add_f32(sum, row, width);
+        else
+            add_bf16(sum, row, width);
     }
 }
 
@@ -190,13 +198,9 @@ static enum plb_status db_cpu(const struct plb_call *call)
     memset(db, 0, (size_t)call->out[0].part[0].shape.dim[0] * sizeof *db);
     for (int p = 0; p < dy->n_parts; p++) {
         const struct plb_tensor *cell = &dy->part[p];
-        struct plb__span n =
-            plb__span_of(cell->row0, cell->shape.dim[0], call->low[0], call->high[0]);
-        int64_t width = cell->shape.dim[1];
 
-        for (int64_t j = 0; j < width; j += PLB_CHUNK)
-            db_piece(cell, n, j, width - j < PLB_CHUNK ? width - j : PLB_CHUNK,
-                     db + cell->col0 + j);
+        db_cell(cell, plb__span_of(cell->row0, cell->shape.dim[0], call->low[0], call->high[0]),
+                db + cell->col0);
     }
     return PLB_OK;
 }

@@ -2,8 +2,10 @@
 # Fragment of Makefile.am: benchmarks. They report and are not run by `make check`.
 EXTRA_DIST += %D%/README.md %D%/compare %D%/peers/pytorch_train.py
 
-# Figures of single kernels: make tests/bench/bench_kernels
-EXTRA_PROGRAMS = %D%/bench_kernels
+# Figures of single kernels and of matrix products: make tests/bench/bench_kernels
+EXTRA_PROGRAMS = %D%/bench_kernels %D%/bench_products
 tests_bench_bench_kernels_SOURCES = %D%/bench_kernels.c
 tests_bench_bench_kernels_LDADD = libpalombe.la $(STARPU_LIBS)
+tests_bench_bench_products_SOURCES = %D%/bench_products.c
+tests_bench_bench_products_LDADD = libpalombe.la
 CLEANFILES += $(EXTRA_PROGRAMS)

@@ -272,6 +272,56 @@ void products_have_the_same_bits_on_any_thread(void)
     threads_check(PLB_BF16, true, false);
 }
 
+/* --- places ------------------------------------------------------------------------------------- */
+
+/* A copy of n elements that begins `shift` elements behind an aligned address; `free_out` frees it. */
+static void *moved(const void *data, int64_t n, size_t size, int64_t shift, void **free_out)
+{
+    char *copy = aligned_alloc(64, ((size_t)(n + shift) * size + 63) / 64 * 64);
+
+    *free_out = copy;
+    memcpy(copy + (size_t)shift * size, data, (size_t)n * size);
+    return copy + (size_t)shift * size;
+}
+
+static void places_check(enum plb_dtype dtype, int64_t m, bool a_transposed, bool b_transposed)
+{
+    struct subject s = {.p = {.m = m, .n = 70, .k = 130,
+                              .a = {.dtype = dtype, .transposed = a_transposed},
+                              .b = {.dtype = dtype, .transposed = b_transposed}}};
+    int64_t elements, a_rows = a_transposed ? s.p.k : m, b_rows = b_transposed ? s.p.n : s.p.k;
+    size_t size = plb_dtype_bytes(dtype);
+
+    subject_make(&s, false);
+    elements = m * s.p.c_stride;
+    PLB_CHECK_EQ(plb_product(&s.p, s.scratch), PLB_OK);
+    for (int64_t shift = 1; shift < 16; shift += 2) {
+        struct plb_product p = s.p;
+        void *a, *b, *c;
+
+        p.a.data = moved(s.p.a.data, a_rows * p.a.stride, size, shift, &a);
+        p.b.data = moved(s.p.b.data, b_rows * p.b.stride, size, 16 - shift, &b);
+        p.c = moved(s.p.c, elements, sizeof(float), 3 * shift % 16, &c);
+        PLB_CHECK_EQ(plb_product(&p, s.scratch), PLB_OK);
+        PLB_CHECK_MEMORY(p.c, s.p.c, (size_t)elements * sizeof(float));
+        free(a);
+        free(b);
+        free(c);
+    }
+    subject_free(&s);
+}
+
+void products_have_the_same_bits_in_any_place(void)
+{
+    for (int64_t m = 5; m <= 100; m += 95) {
+        for (int dtype = PLB_F32; dtype <= PLB_BF16; dtype++) {
+            places_check((enum plb_dtype)dtype, m, false, true);
+            places_check((enum plb_dtype)dtype, m, false, false);
+            places_check((enum plb_dtype)dtype, m, true, false);
+        }
+    }
+}
+
 /* --- what is not a number ---------------------------------------------------------------------------- */
 
 static void nan_check(int64_t m, float bad)

@@ -16,6 +16,9 @@ void products_at_edges(void);
 /* A large product made by four threads at once and once more: the same bits five times. */
 void products_have_the_same_bits_on_any_thread(void);
 
+/* Operands moved in memory by less than a cache line: the same bits. */
+void products_have_the_same_bits_in_any_place(void);
+
 /* A NaN or an infinity in A reaches its row of C and no other. */
 void products_keep_nan_in_its_row(void);
 
@@ -25,6 +28,7 @@ void scratch_grows_with_sizes(void);
 #define PRODUCT_TESTS                                                                              \
     PLB_TEST(products_match_references), PLB_TEST(products_at_edges),                              \
         PLB_TEST(products_have_the_same_bits_on_any_thread),                                       \
+        PLB_TEST(products_have_the_same_bits_in_any_place),                                        \
         PLB_TEST(products_keep_nan_in_its_row), PLB_TEST(scratch_grows_with_sizes)
 
 #endif

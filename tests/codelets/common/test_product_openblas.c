@@ -35,6 +35,7 @@ static void all_products(void)
     products_match_references();
     products_at_edges();
     products_have_the_same_bits_on_any_thread();
+    products_have_the_same_bits_in_any_place();
     products_keep_nan_in_its_row();
 }
 
