@@ -97,11 +97,11 @@ static void drop(const struct plb__flash *flash, const struct block *block, int6
                  int64_t keys, const struct plb__heads *h, const struct plb__mask *mask)
 {
     for (int64_t i = 0; i < block->rows; i++) {
-        int64_t row = block->origin + block->first + i;
+        int64_t row = block->origin + block->first + i, visible = block->first + i - k0 + 1;
         int64_t element = (row * h->heads + block->head) * h->sequence + k0;
         float *score = flash->scores + i * PLB__FLASH_KEYS;
 
-        plb__mask_apply(mask, score, score, (uint64_t)element, keys);
+        plb__mask_apply(mask, score, score, (uint64_t)element, visible < keys ? visible : keys);
     }
 }
 

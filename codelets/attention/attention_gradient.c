@@ -142,14 +142,28 @@ PLB_KERNEL_CLONES static void differ(const struct memory *m, const struct block 
     }
 }
 
-static void drop(const struct pass *p, const struct block *b, float *matrix)
+/* The same for one row with dropout, whose factors apply to dP, and to P as it meets the values. */
+PLB_KERNEL_CLONES static void differ_dropped(float *restrict score, float *restrict dscore,
+                                             const float *restrict factor, float delta, int64_t n)
 {
-    for (int64_t i = 0; i < b->rows; i++) {
-        int64_t row = p->origin + b->at + i;
-        int64_t element = (row * p->h->heads + p->head) * p->h->sequence + b->k0;
-        float *x = matrix + i * BLOCK_KEYS;
+    for (int64_t j = 0; j < n; j++) {
+        dscore[j] = score[j] * (dscore[j] * factor[j] - delta);
+        score[j] *= factor[j];
+    }
+}
 
-        plb__mask_apply(p->mask, x, x, (uint64_t)element, b->keys);
+static void drop(const struct pass *p, const struct block *b)
+{
+    float factor[BLOCK_KEYS];
+
+    for (int64_t i = 0; i < b->rows; i++) {
+        int64_t row = p->origin + b->at + i, visible = b->at + i - b->k0 + 1;
+        int64_t element = (row * p->h->heads + p->head) * p->h->sequence + b->k0;
+        int64_t n = visible < b->keys ? visible : b->keys;
+
+        plb__mask_factors(p->mask, factor, (uint64_t)element, n);
+        differ_dropped(p->m.scores + i * BLOCK_KEYS, p->m.dscores + i * BLOCK_KEYS, factor,
+                       p->m.delta[i], n);
     }
 }
 
@@ -206,14 +220,13 @@ static void do_pairs(const struct pass *p, const struct block *b, bool want_quer
     multiply_pairs(p, b, m->dscores, m->dy, m->value_panels);
     soften(m, b);
     if (p->mask != NULL)
-        drop(p, b, m->dscores);
-    differ(m, b);
+        drop(p, b);
+    else
+        differ(m, b);
     if (want_queries)
         add_over_keys(p, b);
     if (want_keys) {
         add_over_queries(p, b, m->dkeys, m->dscores, m->queries);
-        if (p->mask != NULL)
-            drop(p, b, m->scores);
         add_over_queries(p, b, m->dvalues, m->scores, m->dy);
     }
 }

@@ -54,20 +54,43 @@ PLB_KERNEL_CLONES static void apply(float *y, const float *x, const uint32_t *wo
         y[i] = word[i] >> 8 < limit ? 0.0f : x[i] * kept;
 }
 
+PLB_KERNEL_CLONES static void factors(float *restrict y, const uint32_t *restrict word,
+                                      uint32_t limit, float kept, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = word[i] >> 8 < limit ? 0.0f : kept;
+}
+
+/* The words of elements `first` on, at most n of them, in words[*skip_out] on; how many they are. */
+static int64_t draw_from(const struct plb__mask *mask, uint32_t words[4 * COUNTERS], uint64_t first,
+                         int64_t n, int64_t *skip_out)
+{
+    int64_t skip = (int64_t)(first % 4), room = 4 * COUNTERS - skip, here = n < room ? n : room;
+    int counters = (int)(skip + here + 3) / 4;
+
+    counters = (counters + COUNTERS_STEP - 1) / COUNTERS_STEP * COUNTERS_STEP;
+    draw(words, mask->seed, mask->stream, first / 4, counters);
+    *skip_out = skip;
+    return here;
+}
+
 void plb__mask_apply(const struct plb__mask *mask, float *y, const float *x, uint64_t first,
                      int64_t n)
 {
     uint32_t words[4 * COUNTERS];
 
-    for (int64_t at = 0; at < n;) {
-        uint64_t element = first + (uint64_t)at;
-        int64_t skip = (int64_t)(element % 4);
-        int64_t here = n - at < 4 * COUNTERS - skip ? n - at : 4 * COUNTERS - skip;
-        int counters = (int)(skip + here + 3) / 4;
-
-        counters = (counters + COUNTERS_STEP - 1) / COUNTERS_STEP * COUNTERS_STEP;
-        draw(words, mask->seed, mask->stream, element / 4, counters);
+    for (int64_t at = 0, here, skip; at < n; at += here) {
+        here = draw_from(mask, words, first + (uint64_t)at, n - at, &skip);
         apply(y + at, x + at, words + skip, mask->limit, mask->kept, here);
-        at += here;
+    }
+}
+
+void plb__mask_factors(const struct plb__mask *mask, float *y, uint64_t first, int64_t n)
+{
+    uint32_t words[4 * COUNTERS];
+
+    for (int64_t at = 0, here, skip; at < n; at += here) {
+        here = draw_from(mask, words, first + (uint64_t)at, n - at, &skip);
+        factors(y + at, words + skip, mask->limit, mask->kept, here);
     }
 }

@@ -30,9 +30,12 @@ static inline struct plb__mask plb__mask_of(uint64_t seed, uint64_t stream, uint
     return mask;
 }
 
-/* Multiplies x[i], which stand for elements first + i, by their factors 0 or 1 / (1 - p). A dropped
- * element becomes zero whatever it was. y may be x. */
+/* Multiplies x[i], which stand for elements first + i, by their factors 0 or 1 / (1 - p), for i < n
+ * (none when n is below 1). A dropped element becomes zero whatever it was. y may be x. */
 void plb__mask_apply(const struct plb__mask *mask, float *y, const float *x, uint64_t first,
                      int64_t n);
+
+/* The factors of elements first + i themselves, for i < n (none when n is below 1). */
+void plb__mask_factors(const struct plb__mask *mask, float *y, uint64_t first, int64_t n);
 
 #endif
