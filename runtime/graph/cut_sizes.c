@@ -247,8 +247,8 @@ static int choose_by_target(const struct choice *choice)
     return low;
 }
 
-/* Goes on to a few slices for several workers where that takes no cut inside sequences and leaves
- * tasks worth their while. */
+/* Goes on to a few slices for several workers where that cuts no sequence, or the only one, and
+ * leaves tasks worth their while. */
 static int choose_for_workers(const struct choice *choice, int k)
 {
     double shortest = SLICE_SHORTEST * choice->cut->options.target_seconds;

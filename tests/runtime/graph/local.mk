@@ -2,6 +2,7 @@
 # Fragment of Makefile.am: tests of values, graphs, and what is asked of them.
 check_PROGRAMS += \
 	%D%/test_cut \
+	%D%/test_cut_rules \
 	%D%/test_cut_run \
 	%D%/test_differentiate \
 	%D%/test_dot \
@@ -12,6 +13,7 @@ check_PROGRAMS += \
 	%D%/test_value
 TESTS += \
 	%D%/test_cut \
+	%D%/test_cut_rules \
 	%D%/test_cut_run \
 	%D%/test_differentiate \
 	%D%/test_dot \
@@ -22,6 +24,7 @@ TESTS += \
 	%D%/test_value
 tests_runtime_graph_test_cut_SOURCES = %D%/test_cut.c %D%/cut_check.c %D%/cut_check.h \
 	%D%/models.c %D%/models.h
+tests_runtime_graph_test_cut_rules_SOURCES = %D%/test_cut_rules.c %D%/cut_check.c %D%/cut_check.h
 tests_runtime_graph_test_cut_run_SOURCES = %D%/test_cut_run.c %D%/cut_check.c %D%/cut_check.h \
 	%D%/models.c %D%/models.h
 tests_runtime_graph_test_differentiate_SOURCES = %D%/test_differentiate.c %D%/fake.c %D%/fake.h
