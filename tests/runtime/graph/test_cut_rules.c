@@ -35,7 +35,7 @@ static enum plb_status shape_first(struct plb_task_types *types)
 
 static void cost_long(const struct plb_task_types *types, struct plb_cost *cost_out)
 {
-    cost_out->flops = 1e9 * (double)plb_shape_elements(&types->in[0].shape);
+    cost_out->flops = 1e9 * (double)plb_shape_elements(&types->out[0].shape);
 }
 
 static enum plb_status no_kernel(const struct plb_call *call)
