@@ -65,18 +65,26 @@ PLB_KERNEL_CLONES static float maximum(const float *x, int64_t n)
     return plb__lanes_max(lane);
 }
 
-/* The sum of exp(x - top). */
-PLB_KERNEL_CLONES static float exponentials(const float *x, float top, int64_t n)
+/* The sum of exp(x - top), and the maximum of the x. */
+PLB_KERNEL_CLONES static float exponentials(const float *x, float top, int64_t n,
+                                            float *maximum_out)
 {
-    float lane[PLB_LANES] = {0.0f};
+    float lane[PLB_LANES] = {0.0f}, top_lane[PLB_LANES];
     int64_t i;
 
+    for (int j = 0; j < PLB_LANES; j++)
+        top_lane[j] = -INFINITY;
     for (i = 0; i + PLB_LANES <= n; i += PLB_LANES) {
-        for (int j = 0; j < PLB_LANES; j++)
+        for (int j = 0; j < PLB_LANES; j++) {
             lane[j] += plb__expf(x[i + j] - top);
+            top_lane[j] = x[i + j] > top_lane[j] ? x[i + j] : top_lane[j];
+        }
     }
-    for (int j = 0; i + j < n; j++)
+    for (int j = 0; i + j < n; j++) {
         lane[j] += plb__expf(x[i + j] - top);
+        top_lane[j] = x[i + j] > top_lane[j] ? x[i + j] : top_lane[j];
+    }
+    *maximum_out = plb__lanes_max(top_lane);
     return plb__lanes_sum(lane);
 }
 
@@ -84,17 +92,26 @@ struct running {
     float top, sum;
 };
 
+/* Takes the maximum so far for that of the piece too, which it mostly is after the first pieces of a
+ * row; if not, the piece, now in the cache, is gone through again. */
 static void add_piece(struct running *running, const float *x, int64_t n)
 {
-    float top = maximum(x, n);
+    float top = running->top, piece_top, sum;
 
+    if (top == -INFINITY)
+        top = maximum(x, n);
+    /* All of them -inf (masked logits): nothing to add, and -inf - -inf is to be avoided. A NaN is
+     * greater than nothing, so it comes through the sum. */
+    sum = exponentials(x, top == -INFINITY ? 0.0f : top, n, &piece_top);
+    if (piece_top > top) {
+        top = piece_top;
+        sum = exponentials(x, top, n, &piece_top);
+    }
     if (top > running->top) {
         running->sum *= plb__expf(running->top - top);
         running->top = top;
     }
-    /* All of them -inf (masked logits): nothing to add, and -inf - -inf is to be avoided. A NaN is
-     * greater than nothing, so it comes through the sum. */
-    running->sum += exponentials(x, running->top == -INFINITY ? 0.0f : running->top, n);
+    running->sum += sum;
 }
 
 /* Goes over row `row`; `target_logit_out` is set when one of the cells holds the target. */
