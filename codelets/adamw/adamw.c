@@ -18,7 +18,8 @@
 #include "codelets/common/elements.h"
 #include "codelets/common/operators.h"
 
-enum { MOMENTS = 2, HYPER = 4, SCALE = 5, WORKING = 6 };
+enum { MOMENTS = 2, HYPER = 4, SCALE = 5 };
+enum { BETA1, BETA2, EPSILON, DECAY }; /* attributes */
 
 struct constants {
     float beta1, rest1, beta2, rest2; /* rest: 1 - beta, rounded once from double */
@@ -53,6 +54,10 @@ PLB_KERNEL_CLONES static void update(const struct arrays *a, const struct consta
 
 static enum plb_status shape(struct plb_task_types *types)
 {
+    PLB_TRY(plb__update_check_attribute(&plb_op_adamw, types, BETA1, 1));
+    PLB_TRY(plb__update_check_attribute(&plb_op_adamw, types, BETA2, 1));
+    PLB_TRY(plb__update_check_attribute(&plb_op_adamw, types, EPSILON, HUGE_VAL));
+    PLB_TRY(plb__update_check_attribute(&plb_op_adamw, types, DECAY, HUGE_VAL));
     return plb__update_shape(&plb_op_adamw, types, MOMENTS);
 }
 
@@ -66,12 +71,12 @@ static struct constants constants_of(const struct plb_call *call)
     const double *f = call->attributes->f;
     const float *hyper = call->in[HYPER].part[0].data;
     struct constants c = {
-        .beta1 = (float)f[0],
-        .rest1 = (float)(1 - f[0]),
-        .beta2 = (float)f[1],
-        .rest2 = (float)(1 - f[1]),
-        .epsilon = (float)f[2],
-        .decay = (float)f[3],
+        .beta1 = (float)f[BETA1],
+        .rest1 = (float)(1 - f[BETA1]),
+        .beta2 = (float)f[BETA2],
+        .rest2 = (float)(1 - f[BETA2]),
+        .epsilon = (float)f[EPSILON],
+        .decay = (float)f[DECAY],
         .rate = hyper[0],
         .correction1 = hyper[1],
         .correction2 = hyper[2],

@@ -7,6 +7,17 @@
 #include "codelets/adamw/update.h"
 #include "codelets/common/check.h"
 
+enum plb_status plb__update_check_attribute(const struct plb_operator *op,
+                                            const struct plb_task_types *types, int i, double end)
+{
+    double value = types->attributes->f[i];
+
+    if (value >= 0 && value < end)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID, "%s: %s must be at least 0 and below %g, but is %g",
+                    op->name, op->attribute_f[i], end, value);
+}
+
 enum plb_status plb__update_shape(const struct plb_operator *op, struct plb_task_types *types,
                                   int moments)
 {

@@ -16,6 +16,10 @@
 /* Elements of hyper: learning rate, two bias corrections, one unused. */
 #define PLB__HYPER 4
 
+/* Float attribute i is at least 0, and below `end`. */
+enum plb_status plb__update_check_attribute(const struct plb_operator *op,
+                                            const struct plb_task_types *types, int i, double end);
+
 /* Checks the inputs and fills the outputs. */
 enum plb_status plb__update_shape(const struct plb_operator *op, struct plb_task_types *types,
                                   int moments);

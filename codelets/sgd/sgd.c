@@ -14,7 +14,8 @@
 #include "codelets/common/elements.h"
 #include "codelets/common/operators.h"
 
-enum { MOMENTS = 1, HYPER = 3, SCALE = 4, WORKING = 5 };
+enum { MOMENTS = 1, HYPER = 3, SCALE = 4 };
+enum { MOMENTUM, DECAY }; /* attributes */
 
 struct constants {
     float momentum, decay, rate, scale;
@@ -46,6 +47,8 @@ PLB_KERNEL_CLONES static void update(const struct arrays *a, const struct consta
 
 static enum plb_status shape(struct plb_task_types *types)
 {
+    PLB_TRY(plb__update_check_attribute(&plb_op_sgd, types, MOMENTUM, HUGE_VAL));
+    PLB_TRY(plb__update_check_attribute(&plb_op_sgd, types, DECAY, HUGE_VAL));
     return plb__update_shape(&plb_op_sgd, types, MOMENTS);
 }
 
@@ -58,11 +61,11 @@ static struct constants constants_of(const struct plb_call *call)
 {
     bool nesterov = call->attributes->i[0] != 0;
     struct constants c = {
-        .momentum = (float)call->attributes->f[0],
-        .decay = (float)call->attributes->f[1],
+        .momentum = (float)call->attributes->f[MOMENTUM],
+        .decay = (float)call->attributes->f[DECAY],
         .rate = ((const float *)call->in[HYPER].part[0].data)[0],
         .scale = plb__update_scale(call, SCALE),
-        .keep = nesterov ? (float)call->attributes->f[0] : 1.0f,
+        .keep = nesterov ? (float)call->attributes->f[MOMENTUM] : 1.0f,
         .take = nesterov ? 1.0f : 0.0f,
     };
     return c;
