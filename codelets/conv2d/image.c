@@ -10,13 +10,19 @@
 /* A block of col: 512 KB, about half of a second-level cache. */
 enum { BLOCK_FLOATS = 1 << 17, BLOCK_MIN = 64, PADDING_MAX = 1 << 20 };
 
+/* The most that a side of an image and a stride may be, so that sums of a few do not overflow. */
+#define SIDE_MAX ((int64_t)1 << 40)
+
 enum plb_status plb__windows_fit(const struct plb_operator *op, struct plb__windows *w)
 {
     int64_t spare_h, spare_w;
 
-    if (w->stride < 1)
-        return plb_fail(PLB_ERROR_INVALID, "%s: stride must be at least 1, but is %lld", op->name,
-                        (long long)w->stride);
+    if (w->stride < 1 || w->stride > SIDE_MAX)
+        return plb_fail(PLB_ERROR_INVALID, "%s: stride must be 1 to %lld, but is %lld", op->name,
+                        (long long)SIDE_MAX, (long long)w->stride);
+    if (w->height > SIDE_MAX || w->width > SIDE_MAX)
+        return plb_fail(PLB_ERROR_INVALID, "%s: an image of %lld x %lld is too large", op->name,
+                        (long long)w->height, (long long)w->width);
     if (w->padding < 0 || w->padding > PADDING_MAX)
         return plb_fail(PLB_ERROR_INVALID, "%s: padding must be 0 to %d, but is %lld", op->name,
                         PADDING_MAX, (long long)w->padding);
