@@ -2,7 +2,7 @@
 /*
  * Shape rules: each operand of each task of a subject is taken away, given another dtype, another
  * rank, or a longer dimension. That must be refused as invalid, with a message that names an
- * operand, unless the operand is free to be so.
+ * operand, unless the operand is free to be so. Attributes become numbers without sense.
  */
 #include "config.h"
 
@@ -11,6 +11,7 @@
 #include "tests/support/plb_test.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,7 @@ static const struct freedom {
 };
 
 struct mutation {
+    struct plb_attributes attributes;
     plb_value types[SUBJECT_VALUES];
     struct plb_type type[SUBJECT_VALUES];
     bool absent[SUBJECT_VALUES];
@@ -105,7 +107,7 @@ static enum plb_status try_task(const struct plb_task *task, const struct mutati
                              : plb_graph_add_value(graph, name, PLB_ROLE_INPUT, m->type[k].dtype,
                                                    m->type[k].shape);
     }
-    plb_graph_add_task(graph, task->op, &task->attributes, in, m->n, NULL, out);
+    plb_graph_add_task(graph, task->op, &m->attributes, in, m->n, NULL, out);
     status = plb_graph_status(graph);
     plb_graph_destroy(graph);
     return status;
@@ -166,9 +168,65 @@ static void mutate_shape(const struct subject *s, const struct plb_task *task,
     require_rejection(s, task, &m, k, "r");
 }
 
+/* A rule may live with another number, but not with one of `never`, and it may not overflow. */
+static void require_sense(const struct subject *s, const struct plb_task *task,
+                          const struct mutation *m, const char *name, bool never, double value)
+{
+    enum plb_status status = try_task(task, m);
+    bool ok = status == PLB_ERROR_INVALID || (status == PLB_OK && !never);
+
+    if (!ok)
+        fprintf(stderr, "%s: %s with %s %g: %s\n", subject_name(s), task->op->name, name, value,
+                status == PLB_OK ? "accepted" : plb_error_message());
+    PLB_CHECK(ok);
+}
+
+static bool among(const char *name, const char *const *names)
+{
+    for (; *names != NULL; names++) {
+        if (strcmp(*names, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void mutate_attributes(const struct subject *s, const struct plb_task *task,
+                              const struct mutation *original)
+{
+    static const char *const positive[] = {"heads",    "kv_heads", "head_dim", "sequence",
+                                           "capacity", "window",   "stride",   NULL};
+    static const char *const numbers[] = {"p",     "dropout", "eps",      "beta1",        "beta2",
+                                          "theta", "epsilon", "momentum", "weight_decay", NULL};
+    bool backward = strstr(task->op->name, "_d") != NULL; /* their attributes come from a rule */
+    static const int64_t integers[] = {0, -1, INT64_MIN, INT64_MAX, INT64_MAX / 2, 1 << 20};
+    static const double reals[] = {-1, NAN, INFINITY};
+
+    for (int k = 0; k < 8; k++) {
+        const char *name = task->op->attribute_i[k];
+
+        for (int j = 0; name != NULL && j < 6; j++) {
+            struct mutation m = *original;
+
+            m.attributes.i[k] = integers[j];
+            require_sense(s, task, &m, name, among(name, positive) && integers[j] <= 0,
+                          (double)integers[j]);
+        }
+    }
+    for (int k = 0; k < 4; k++) {
+        const char *name = task->op->attribute_f[k];
+
+        for (int j = 0; name != NULL && j < 3; j++) {
+            struct mutation m = *original;
+
+            m.attributes.f[k] = reals[j];
+            require_sense(s, task, &m, name, !backward && among(name, numbers), reals[j]);
+        }
+    }
+}
+
 static void check_task(const struct subject *s, const struct plb_task *task)
 {
-    struct mutation original = {.n = 0}, m;
+    struct mutation original = {.attributes = task->attributes, .n = 0}, m;
     const struct plb_operator *op = task->op;
 
     original.n = subject_inputs(s, task, original.types);
@@ -178,6 +236,7 @@ static void check_task(const struct subject *s, const struct plb_task *task)
             original.type[k] = plb_graph_value(s->graph, original.types[k])->type;
     }
     PLB_CHECK_EQ(try_task(task, &original), PLB_OK);
+    mutate_attributes(s, task, &original);
     for (int k = 0; k < original.n; k++) {
         const struct plb_operand_spec *spec = &op->in[k < op->n_in ? k : op->n_in - 1];
 
