@@ -88,10 +88,10 @@ enum plb_encode_flags {
     PLB_ENCODE_PLAIN = 2 /* the names of special tokens in the text are text: for text of others */
 };
 
-/* Encodes a text into tokens that the caller frees with free(). Takes time in proportion to the
- * text, a word of n bytes n log n. PLB_ERROR_INVALID for a text of more than PLB_TOKENIZER_TEXT_MAX
- * bytes; PLB_ERROR_FORMAT when the file's pattern needs too many steps on this text;
- * PLB_ERROR_MEMORY. */
+/* Encodes a text into tokens that the caller frees with free() (NULL when there are none). Takes
+ * time in proportion to the text, a word of n bytes n log n. PLB_ERROR_INVALID for a text of more
+ * than PLB_TOKENIZER_TEXT_MAX bytes; PLB_ERROR_FORMAT when the file's pattern needs too many steps
+ * on this text; PLB_ERROR_MEMORY. */
 enum plb_status plb_tokenizer_encode(const plb_tokenizer_t *tokenizer, const char *text,
                                      size_t bytes, unsigned flags, int32_t **tokens_out,
                                      size_t *count_out);

@@ -3,6 +3,7 @@
 plb_fuzz_targets = \
 	%D%/fuzz_json_config \
 	%D%/fuzz_safetensors \
+	%D%/fuzz_safetensors_index \
 	%D%/fuzz_tokenizer
 check_PROGRAMS += $(plb_fuzz_targets)
 TESTS += $(plb_fuzz_targets)
@@ -11,6 +12,8 @@ tests_fuzz_fuzz_json_config_SOURCES = %D%/fuzz_json_config.c $(plb_fuzz_replay)
 tests_fuzz_fuzz_json_config_LDADD = libpalombe.la
 tests_fuzz_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(plb_fuzz_replay)
 tests_fuzz_fuzz_safetensors_LDADD = libpalombe.la
+tests_fuzz_fuzz_safetensors_index_SOURCES = %D%/fuzz_safetensors_index.c $(plb_fuzz_replay)
+tests_fuzz_fuzz_safetensors_index_LDADD = libpalombe.la
 tests_fuzz_fuzz_tokenizer_SOURCES = %D%/fuzz_tokenizer.c $(plb_fuzz_replay)
 tests_fuzz_fuzz_tokenizer_LDADD = libpalombe.la
 EXTRA_DIST += %D%/README.md %D%/make_seeds.py %D%/corpus

@@ -42,6 +42,15 @@ def safetensors_seeds():
     yield b"1234567"
 
 
+def index_seeds():
+    good = {"a": "one", "b": "two"}
+    for weights in (good, {"a": "one"}, {"a": "two"}, {"a": "one", "b": "one"}, {"a": "../one"},
+                    {"a": "/etc/passwd"}, {"a": "x.index.json"}, {"a": 1}, {}, []):
+        yield json.dumps({"metadata": {"total_size": 2}, "weight_map": weights}).encode()
+    yield b"{}"
+    yield b'{"weight_map":{"a":"one","a":"two"}}'
+
+
 def config_seeds():
     llama = {"model_type": "llama", "vocab_size": 100, "hidden_size": 32, "intermediate_size": 64,
              "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
@@ -102,8 +111,8 @@ def tokenizer_seeds():
 
 
 def main():
-    for name, seeds in (("safetensors", safetensors_seeds()), ("json_config", config_seeds()),
-                        ("tokenizer", tokenizer_seeds())):
+    for name, seeds in (("safetensors", safetensors_seeds()), ("safetensors_index", index_seeds()),
+                        ("json_config", config_seeds()), ("tokenizer", tokenizer_seeds())):
         folder = os.path.join(sys.argv[1], name)
         os.makedirs(folder, exist_ok=True)
         for number, seed in enumerate(seeds):
