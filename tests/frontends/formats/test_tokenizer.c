@@ -2,6 +2,7 @@
 /* Tokens of the golden tokenizers, decoding, and files that are no tokenizers. */
 #include "config.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -245,6 +246,52 @@ static void long_words_take_no_quadratic_time(void)
     free(text);
 }
 
+/* --- threads ------------------------------------------------------------------------------------
+ */
+
+struct share {
+    const plb_tokenizer_t *tokenizer;
+    const char *text;
+    int32_t *tokens;
+    size_t count;
+    enum plb_status status;
+};
+
+static void *encode_share(void *argument)
+{
+    struct share *share = argument;
+    share->status = plb_tokenizer_encode(share->tokenizer, share->text, strlen(share->text), 0,
+                                         &share->tokens, &share->count);
+    return NULL;
+}
+
+static void threads_share_a_tokenizer(void)
+{
+    enum { THREADS = 4 };
+    size_t bytes = 0;
+    char *text = plb_test_read_file(plb_test_source("tests/golden/golden_text.py"), &bytes);
+    plb_tokenizer_t *tokenizer = golden("tokenizer_llama3");
+    pthread_t threads[THREADS];
+    struct share shares[THREADS];
+    PLB_REQUIRE(tokenizer != NULL && text != NULL);
+    for (int i = 0; i < THREADS; i++) {
+        shares[i] = (struct share){.tokenizer = tokenizer, .text = text};
+        PLB_REQUIRE(pthread_create(&threads[i], NULL, encode_share, &shares[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++) {
+        PLB_CHECK_EQ(shares[i].status, PLB_OK);
+        PLB_CHECK(shares[i].count > 100 && shares[i].count == shares[0].count);
+        PLB_CHECK_MEMORY(shares[i].tokens, shares[0].tokens,
+                         shares[0].count * sizeof shares[0].tokens[0]);
+    }
+    for (int i = 0; i < THREADS; i++)
+        free(shares[i].tokens);
+    plb_tokenizer_free(tokenizer);
+    free(text);
+}
+
 /* --- files that are wrong -----------------------------------------------------------------------
  */
 
@@ -463,8 +510,9 @@ PLB_TEST_MAIN("frontends/formats/tokenizer", NULL, NULL, PLB_TEST(encodes_as_gpt
               PLB_TEST(any_bytes_survive), PLB_TEST(plain_text_has_no_special_tokens),
               PLB_TEST(decoding_refuses_what_is_no_token),
               PLB_TEST(streams_never_give_half_a_character),
-              PLB_TEST(long_words_take_no_quadratic_time), PLB_TEST(refuses_broken_vocabularies),
-              PLB_TEST(refuses_other_pipelines), PLB_TEST(refuses_broken_added_tokens),
-              PLB_TEST(refuses_broken_templates), PLB_TEST(a_pattern_that_never_ends_is_stopped),
+              PLB_TEST(long_words_take_no_quadratic_time), PLB_TEST(threads_share_a_tokenizer),
+              PLB_TEST(refuses_broken_vocabularies), PLB_TEST(refuses_other_pipelines),
+              PLB_TEST(refuses_broken_added_tokens), PLB_TEST(refuses_broken_templates),
+              PLB_TEST(a_pattern_that_never_ends_is_stopped),
               PLB_TEST(bytes_outside_the_vocabulary_are_unknown), PLB_TEST(refuses_truncations),
               PLB_TEST(saving_copies_the_file), PLB_TEST(survives_without_memory))
