@@ -264,7 +264,7 @@ enum plb_status plb_corpus_batch(const plb_corpus_t *corpus, enum plb_corpus_par
                                  uint64_t seed, uint64_t step, int64_t batch, int64_t sequence,
                                  int32_t *tokens, int32_t *targets)
 {
-    int64_t windows;
+    int64_t windows = 0;
     size_t bytes = (size_t)sequence * sizeof *tokens;
 
     PLB_TRY(plb_corpus_windows(corpus, part, sequence, &windows));

@@ -118,6 +118,11 @@ plb_trainer_t *plb_pretrain_trainer(plb_pretrain_t *pretrain)
     return pretrain->trainer;
 }
 
+const plb_graph_t *plb_pretrain_graph(const plb_pretrain_t *pretrain)
+{
+    return plb_model_graph(pretrain->language.model);
+}
+
 /* Reads a batch into the buffers. */
 static enum plb_status take_batch(plb_pretrain_t *pretrain, enum plb_corpus_part part,
                                   uint64_t step)

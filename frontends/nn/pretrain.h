@@ -38,6 +38,8 @@ enum plb_status plb_pretrain_create(const struct plb_model_config *config,
 void plb_pretrain_destroy(plb_pretrain_t *pretrain); /* waits; NULL is allowed */
 
 plb_trainer_t *plb_pretrain_trainer(plb_pretrain_t *pretrain);
+/* The graph of a step, as captured. */
+const plb_graph_t *plb_pretrain_graph(const plb_pretrain_t *pretrain);
 
 /* Takes the next batch of the corpus and submits the step; plb_trainer_read() waits for its loss.
  */

@@ -172,7 +172,7 @@ static void a_death_leaves_one_whole_set(void)
     long n = 1;
 
     for (; status == DIED && n < 200; n++) {
-        char name[32];
+        char name[64];
         snprintf(name, sizeof name, "die-%ld", n);
         const char *directory = fresh(name);
         status = save_with_fault(directory, DIE, n);
@@ -193,7 +193,7 @@ static void a_death_while_tidying_up(void)
 {
     for (long first = 1; first < 40; first += 3) {
         for (long second = 1; second < 12; second++) {
-            char name[32];
+            char name[64];
             snprintf(name, sizeof name, "twice-%ld-%ld", first, second);
             const char *directory = fresh(name);
             save_with_fault(directory, DIE, first);
@@ -212,7 +212,7 @@ static void a_failure_leaves_one_whole_set(void)
     long n = 1;
 
     for (; status != FINISHED && n < 200; n++) {
-        char name[32];
+        char name[64];
         snprintf(name, sizeof name, "fail-%ld", n);
         const char *directory = fresh(name);
         status = save_with_fault(directory, FAIL, n);

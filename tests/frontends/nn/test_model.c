@@ -7,6 +7,7 @@
 
 #include "frontends/nn/language.h"
 #include "frontends/nn/layers.h"
+#include "frontends/nn/optimizer.h"
 #include "tests/support/plb_test.h"
 
 static plb_model_t *make(enum plb_dtype dtype)
@@ -252,6 +253,33 @@ static void fingerprints_tell_models_apart(void)
     plb_model_destroy(a.model);
 }
 
+/* Every allocation of building a model and its training step may fail. */
+static void short_memory_is_reported(void)
+{
+    struct plb_model_config config = config_of(PLB_FAMILY_LLAMA);
+    struct plb_language_options options = {
+        .mode = PLB_LANGUAGE_TRAIN, .dtype = PLB_BF16, .batch = 1, .sequence = 8};
+    struct plb_optimizer optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW);
+    long n = 1;
+
+    for (; plb_test_alloc_available(); n++) {
+        struct plb_language language = {.model = NULL};
+        struct plb_training training;
+        plb_test_alloc_fail_at(n);
+        enum plb_status status = plb_language_create(&config, &options, &language);
+        if (status == PLB_OK)
+            status = plb_nn_train(language.model, language.loss, &optimizer, &training);
+        bool failed = plb_test_alloc_stop();
+        plb_model_destroy(language.model);
+        if (!failed) {
+            PLB_CHECK_EQ(status, PLB_OK);
+            break;
+        }
+        PLB_CHECK_EQ(status, PLB_ERROR_MEMORY);
+    }
+    PLB_CHECK(!plb_test_alloc_available() || n > 50);
+}
+
 PLB_TEST_MAIN("frontends/nn/model", NULL, NULL, PLB_TEST(names_carry_the_scopes),
               PLB_TEST(one_name_is_one_parameter), PLB_TEST(masters_exist_only_beside_bf16),
               PLB_TEST(maps_must_cover_all_rows_in_order),
@@ -259,4 +287,4 @@ PLB_TEST_MAIN("frontends/nn/model", NULL, NULL, PLB_TEST(names_carry_the_scopes)
               PLB_TEST(layers_say_what_is_wrong),
               PLB_TEST(families_name_parameters_as_the_files_do),
               PLB_TEST(sequences_beyond_the_positions_are_refused),
-              PLB_TEST(fingerprints_tell_models_apart))
+              PLB_TEST(fingerprints_tell_models_apart), PLB_TEST(short_memory_is_reported))

@@ -324,6 +324,41 @@ static void torn_checkpoints_are_refused(void)
     plb_corpus_close(corpus);
 }
 
+/* Any damage to trainer.json is refused, or harmless; never believed beyond its bounds. */
+static void a_mangled_record_is_refused(void)
+{
+    struct plb_model_config config = fixture_config(PLB_FAMILY_GPT2);
+    struct plb_pretrain_options options = fixture_options(PLB_F32);
+    plb_corpus_t *corpus = fixture_corpus(1000);
+    plb_pretrain_t *pretrain = fixture_pretrain(&config, corpus, &options);
+    const char *directory = plb_test_tmp("mangled");
+    char path[4200];
+    size_t bytes;
+    int refused = 0;
+
+    PLB_REQUIRE(plb_pretrain_save(pretrain, directory) == PLB_OK);
+    plb_pretrain_destroy(pretrain);
+    plb_corpus_close(corpus);
+    snprintf(path, sizeof path, "%s/trainer.json", directory);
+    char *text = plb_test_read_file(path, &bytes);
+    PLB_REQUIRE(text != NULL);
+    for (size_t at = 0; at / 2 + 2 < bytes; at += 3) { /* the last byte ends a line, no more */
+        struct plb_trainer_record record = {.step = 777};
+        char kept = text[at / 2];
+        text[at / 2] = at % 2 ? '9' : '"';
+        PLB_REQUIRE(plb_test_write_file(path, text, bytes));
+        enum plb_status status = plb_trainer_record_load(directory, &record);
+        PLB_CHECK(status == PLB_OK || status == PLB_ERROR_FORMAT);
+        PLB_CHECK((status == PLB_OK) == (record.step != 777));
+        refused += status != PLB_OK;
+        text[at / 2] = kept;
+        PLB_REQUIRE(plb_test_write_file(path, text, at / 2)); /* and cut there */
+        PLB_CHECK_EQ(plb_trainer_record_load(directory, &record), PLB_ERROR_FORMAT);
+    }
+    PLB_CHECK(refused > (int)bytes / 4);
+    free(text);
+}
+
 static void foreign_checkpoints_are_refused(void)
 {
     struct plb_model_config config = fixture_config(PLB_FAMILY_GPT2);
@@ -431,5 +466,5 @@ PLB_TEST_MAIN("frontends/nn/trainer", fixture_start, fixture_stop,
               PLB_TEST(gradients_of_llama_by_finite_differences),
               PLB_TEST(a_little_text_is_learnt_by_heart), PLB_TEST(a_resumed_run_has_the_same_bits),
               PLB_TEST(the_seed_decides), PLB_TEST(torn_checkpoints_are_refused),
-              PLB_TEST(foreign_checkpoints_are_refused),
+              PLB_TEST(a_mangled_record_is_refused), PLB_TEST(foreign_checkpoints_are_refused),
               PLB_TEST(sizes_that_do_not_fit_are_refused), PLB_TEST(classifiers_learn))
