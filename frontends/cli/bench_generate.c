@@ -15,7 +15,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Width of a chunk of the prompt, as `palombe generate` has it. */
 #define CHUNK 64
@@ -142,11 +141,9 @@ static enum plb_status report(const struct bench *b)
 static enum plb_status bench_generate(struct bench *b)
 {
     const struct plb_settings *s = b->settings;
-    const struct plb_runtime_options options = {
-        .workers = (int)plb_settings_integer(s, OPTION_WORKERS)};
 
     PLB_TRY(cli_model_config(s, &b->config));
-    b->dtype = strcmp(plb_settings_text(s, OPTION_DTYPE), "bf16") == 0 ? PLB_BF16 : PLB_F32;
+    b->dtype = cli_dtype(s);
     b->prompt = plb_settings_integer(s, OPTION_PROMPT_TOKENS);
     b->tokens = plb_settings_integer(s, OPTION_MAX_TOKENS);
     if (b->prompt + b->tokens > b->config.max_positions)
@@ -158,7 +155,7 @@ static enum plb_status bench_generate(struct bench *b)
     if (!b->logits)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the logits");
     PLB_TRY(cli_rates_measure(cli_worker_threads(s), &b->rates));
-    PLB_TRY(plb_runtime_start(&options));
+    PLB_TRY(cli_start_runtime(s));
     PLB_TRY(plb_store_create(&b->store));
     PLB_TRY(make_pass(b, CHUNK, &b->chunk));
     PLB_TRY(make_pass(b, 1, &b->token));

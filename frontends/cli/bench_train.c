@@ -16,7 +16,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define WARM_STEPS 2
 
@@ -199,14 +198,12 @@ static enum plb_status report(const struct bench *b)
 static enum plb_status bench_train(struct bench *b)
 {
     const struct plb_settings *s = b->settings;
-    const struct plb_runtime_options options = {
-        .workers = (int)plb_settings_integer(s, OPTION_WORKERS)};
 
     PLB_TRY(cli_model_config(s, &b->config));
     b->config.embedding_dropout = b->config.residual_dropout = b->config.attention_dropout = 0.0;
     b->shape = (struct plb_language_options){
         .mode = PLB_LANGUAGE_TRAIN,
-        .dtype = strcmp(plb_settings_text(s, OPTION_DTYPE), "bf16") == 0 ? PLB_BF16 : PLB_F32,
+        .dtype = cli_dtype(s),
         .batch = plb_settings_integer(s, OPTION_BATCH),
         .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
         .seed = (uint64_t)plb_settings_integer(s, OPTION_SEED)};
@@ -214,7 +211,7 @@ static enum plb_status bench_train(struct bench *b)
     if (!b->tokens)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a batch");
     PLB_TRY(cli_rates_measure(cli_worker_threads(s), &b->rates));
-    PLB_TRY(plb_runtime_start(&options));
+    PLB_TRY(cli_start_runtime(s));
     PLB_TRY(make_trainer(b));
     PLB_TRY(write_inputs(b));
     PLB_TRY(measure(b));

@@ -8,6 +8,7 @@
 #include "frontends/formats/hf_config.h"
 #include "runtime/base/options.h"
 #include "runtime/base/status.h"
+#include "runtime/graph/value.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -33,6 +34,12 @@ enum plb_status cli_info(const struct plb_settings *settings);
 enum plb_status cli_doctor(const struct plb_settings *settings);
 enum plb_status cli_bench_train(const struct plb_settings *settings);
 enum plb_status cli_bench_generate(const struct plb_settings *settings);
+
+/* --- settings.c --- */
+
+enum plb_dtype cli_dtype(const struct plb_settings *settings);
+/* Starts the runtime with --workers. */
+enum plb_status cli_start_runtime(const struct plb_settings *settings);
 
 /* --- output.c --- */
 

@@ -9,8 +9,7 @@
 
 #include "frontends/formats/safetensors.h"
 #include "frontends/nn/generate.h"
-#include "frontends/nn/language.h"
-#include "frontends/nn/weights.h"
+#include "frontends/nn/logits.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,19 +19,6 @@
 /* The longest prompt read from standard input, and list of tokens. */
 #define PROMPT_BYTES ((size_t)16 << 20)
 #define TOKENS_MAX (1 << 20)
-
-static enum plb_dtype chosen_dtype(const struct plb_settings *s)
-{
-    return strcmp(plb_settings_text(s, OPTION_DTYPE), "bf16") == 0 ? PLB_BF16 : PLB_F32;
-}
-
-static enum plb_status start_runtime(const struct plb_settings *s)
-{
-    const struct plb_runtime_options options = {
-        .workers = (int)plb_settings_integer(s, OPTION_WORKERS)};
-
-    return plb_runtime_start(&options);
-}
 
 /* ---- generate ---- */
 
@@ -179,9 +165,9 @@ free_tokens:
 
 enum plb_status cli_generate(const struct plb_settings *settings)
 {
-    const struct plb_generator_options options = {.dtype = chosen_dtype(settings)};
+    const struct plb_generator_options options = {.dtype = cli_dtype(settings)};
     plb_generator_t *generator = NULL;
-    enum plb_status status = start_runtime(settings);
+    enum plb_status status = cli_start_runtime(settings);
 
     if (status == PLB_OK)
         status = plb_generator_create(settings->argument[0], &options, &generator);
@@ -222,79 +208,20 @@ static enum plb_status parse_tokens(const char *list, int32_t *tokens, int64_t *
     return PLB_OK;
 }
 
-/* A logits graph for a prompt, with its weights. */
-struct forward {
-    struct plb_model_config config;
-    struct plb_language language;
-    plb_store_t *store;
-    plb_session_t *session;
-    plb_safetensors_t *weights;
-    int64_t count;
-    size_t n_logits;
-    void *logits; /* in the model's dtype */
-};
-
-static void forward_clear(struct forward *f)
+static enum plb_status write_logits(const char *path, const float *logits, int64_t count,
+                                    int64_t vocab)
 {
-    plb_session_destroy(f->session);
-    plb_store_destroy(f->store);
-    plb_model_destroy(f->language.model);
-    plb_safetensors_close(f->weights);
-    free(f->logits);
-}
-
-static enum plb_status forward_prepare(struct forward *f, const struct plb_settings *s)
-{
-    const struct plb_language_options options = {.mode = PLB_LANGUAGE_LOGITS,
-                                                 .dtype = chosen_dtype(s),
-                                                 .batch = 1,
-                                                 .sequence = f->count};
-
-    PLB_TRY(plb_model_config_load(s->argument[0], &f->config));
-    PLB_TRY(plb_safetensors_open(s->argument[0], &f->weights));
-    PLB_TRY(plb_language_create(&f->config, &options, &f->language));
-    PLB_TRY(plb_store_create(&f->store));
-    PLB_TRY(plb_session_create(plb_model_graph(f->language.model), NULL, f->store, &f->session));
-    PLB_TRY(plb_weights_load(f->language.model, f->store, f->weights));
-    f->n_logits = (size_t)f->count * (size_t)f->config.vocab;
-    f->logits = malloc(f->n_logits * plb_dtype_bytes(options.dtype));
-    if (!f->logits)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for %zu logits", f->n_logits);
-    return PLB_OK;
-}
-
-static enum plb_status forward_run(struct forward *f, const struct plb_settings *s,
-                                   const int32_t *tokens)
-{
-    size_t bytes = (size_t)f->count * sizeof *tokens;
-    int32_t *positions = malloc(bytes);
-    enum plb_status status;
-
-    if (!positions)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for %" PRId64 " positions", f->count);
-    plb_language_positions(1, f->count, positions);
-    status = plb_session_write(f->session, f->language.positions, positions, bytes);
-    free(positions);
-    PLB_TRY(status);
-    PLB_TRY(plb_session_write(f->session, f->language.tokens, tokens, bytes));
-    PLB_TRY(plb_session_step(f->session, 0));
-    return plb_session_read(f->session, f->language.logits, f->logits,
-                            f->n_logits * plb_dtype_bytes(chosen_dtype(s)));
-}
-
-static enum plb_status write_logits(const struct forward *f, const struct plb_settings *s)
-{
-    const int64_t dim[2] = {f->count, f->config.vocab};
-    enum plb_stored_dtype from = chosen_dtype(s) == PLB_BF16 ? PLB_STORED_BF16 : PLB_STORED_F32;
+    const int64_t dim[2] = {count, vocab};
     plb_safetensors_writer_t *writer;
     enum plb_status status;
 
     PLB_TRY(plb_safetensors_writer_create(&writer));
     status = plb_safetensors_writer_declare(writer, "logits", PLB_STORED_F32, 2, dim);
     if (status == PLB_OK)
-        status = plb_safetensors_writer_open_file(writer, plb_settings_text(s, OPTION_OUT));
+        status = plb_safetensors_writer_open_file(writer, path);
     if (status == PLB_OK)
-        status = plb_safetensors_writer_append(writer, 0, from, f->logits, f->n_logits);
+        status = plb_safetensors_writer_append(writer, 0, PLB_STORED_F32, logits,
+                                               (uint64_t)(count * vocab));
     if (status != PLB_OK) {
         plb_safetensors_writer_abort(writer);
         return status;
@@ -302,35 +229,35 @@ static enum plb_status write_logits(const struct forward *f, const struct plb_se
     return plb_safetensors_writer_commit(writer);
 }
 
-static enum plb_status logits(struct forward *f, const struct plb_settings *s, int32_t *tokens)
+static enum plb_status logits(const struct plb_settings *s, int32_t *tokens, float **logits_out)
 {
+    const char *out = plb_settings_text(s, OPTION_OUT);
+    int64_t count = 0, vocab = 0;
+
     if (!plb_settings_given(s, OPTION_OUT))
         return plb_fail(PLB_ERROR_INVALID, "--out FILE is missing");
-    PLB_TRY(parse_tokens(plb_settings_text(s, OPTION_TOKENS), tokens, &f->count));
-    PLB_TRY(start_runtime(s));
-    PLB_TRY(forward_prepare(f, s));
-    PLB_TRY(forward_run(f, s, tokens));
-    PLB_TRY(write_logits(f, s));
+    PLB_TRY(parse_tokens(plb_settings_text(s, OPTION_TOKENS), tokens, &count));
+    PLB_TRY(cli_start_runtime(s));
+    PLB_TRY(plb_logits(s->argument[0], cli_dtype(s), NULL, tokens, count, logits_out, &vocab));
+    PLB_TRY(write_logits(out, *logits_out, count, vocab));
     if (plb_settings_switch(s, OPTION_JSON))
-        return cli_print_json(json_pack("{s:s, s:I, s:I}", "out", plb_settings_text(s, OPTION_OUT),
-                                        "tokens", (json_int_t)f->count, "vocabulary",
-                                        (json_int_t)f->config.vocab));
-    printf("%s: logits f32[%" PRId64 ",%" PRId64 "]\n", plb_settings_text(s, OPTION_OUT), f->count,
-           f->config.vocab);
+        return cli_print_json(json_pack("{s:s, s:I, s:I}", "out", out, "tokens",
+                                        (json_int_t)count, "vocabulary", (json_int_t)vocab));
+    printf("%s: logits f32[%" PRId64 ",%" PRId64 "]\n", out, count, vocab);
     return PLB_OK;
 }
 
 enum plb_status cli_logits(const struct plb_settings *settings)
 {
-    struct forward forward = {.session = NULL};
     int32_t *tokens = malloc(TOKENS_MAX * sizeof *tokens);
+    float *values = NULL;
     enum plb_status status;
 
     if (!tokens)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the tokens");
-    status = logits(&forward, settings, tokens);
-    forward_clear(&forward);
+    status = logits(settings, tokens, &values);
     plb_runtime_stop();
+    free(values);
     free(tokens);
     return status;
 }

@@ -26,7 +26,7 @@ static enum plb_status build(const struct plb_settings *s, struct plb_language *
     bool inference = plb_settings_switch(s, OPTION_INFERENCE);
     const struct plb_language_options options = {
         .mode = inference ? PLB_LANGUAGE_LOGITS : PLB_LANGUAGE_TRAIN,
-        .dtype = strcmp(plb_settings_text(s, OPTION_DTYPE), "bf16") == 0 ? PLB_BF16 : PLB_F32,
+        .dtype = cli_dtype(s),
         .batch = plb_settings_integer(s, OPTION_BATCH),
         .sequence = plb_settings_integer(s, OPTION_SEQUENCE)};
     struct plb_model_config config;

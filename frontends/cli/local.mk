@@ -18,6 +18,7 @@ palombe_SOURCES += \
 	%D%/presets.c \
 	%D%/program.c \
 	%D%/progress.c \
+	%D%/settings.c \
 	%D%/train.c \
 	%D%/train.h \
 	%D%/train_report.c \

@@ -8,67 +8,22 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 /* Validation is measured this many times in a run, over this many batches. */
 #define VALIDATIONS 10
 #define VALIDATION_BATCHES 8
 
-static size_t rows_bytes(const struct cli_run *run)
-{
-    return (size_t)(run->shape.batch * run->shape.sequence) * sizeof(int32_t);
-}
-
-static enum plb_status train_step(struct cli_run *run, float *norm_out)
-{
-    PLB_TRY(plb_corpus_batch(run->corpus, PLB_CORPUS_TRAINING, run->shape.seed,
-                             plb_trainer_steps(run->trainer), run->shape.batch,
-                             run->shape.sequence, run->tokens, run->targets));
-    PLB_TRY(plb_trainer_write(run->trainer, run->language.tokens, run->tokens, rows_bytes(run)));
-    PLB_TRY(plb_trainer_write(run->trainer, run->language.targets, run->targets, rows_bytes(run)));
-    PLB_TRY(plb_trainer_step(run->trainer));
-    return plb_trainer_read(run->trainer, &run->loss, norm_out);
-}
-
 static enum plb_status validate(struct cli_run *run)
 {
-    double sum = 0.0;
-
     run->validation_loss = NAN;
-    if (!run->validation_session)
+    if (!run->validates)
         return PLB_OK;
-    for (int k = 0; k < VALIDATION_BATCHES; k++) {
-        float loss;
-
-        PLB_TRY(plb_corpus_batch(run->corpus, PLB_CORPUS_VALIDATION, run->shape.seed, (uint64_t)k,
-                                 run->shape.batch, run->shape.sequence, run->tokens,
-                                 run->targets));
-        PLB_TRY(plb_session_write(run->validation_session, run->validation.tokens, run->tokens,
-                                  rows_bytes(run)));
-        PLB_TRY(plb_session_write(run->validation_session, run->validation.targets, run->targets,
-                                  rows_bytes(run)));
-        PLB_TRY(plb_session_step(run->validation_session, (uint64_t)k));
-        PLB_TRY(plb_session_read(run->validation_session, run->validation.loss, &loss,
-                                 sizeof loss));
-        sum += (double)loss;
-    }
-    run->validation_loss = sum / VALIDATION_BATCHES;
-    return PLB_OK;
-}
-
-static enum plb_status write_companions(void *context, const char *folder)
-{
-    const struct cli_run *run = context;
-
-    PLB_TRY(plb_model_config_save(&run->config, folder));
-    return plb_tokenizer_save(run->tokenizer, folder);
+    return plb_pretrain_evaluate(run->pretrain, VALIDATION_BATCHES, &run->validation_loss);
 }
 
 static enum plb_status save(struct cli_run *run)
 {
-    const struct plb_trainer_companion companion = {write_companions, run};
-
-    PLB_TRY(plb_trainer_save(run->trainer, run->out, &companion));
+    PLB_TRY(plb_pretrain_save(run->pretrain, run->out));
     return cli_run_save_points(run);
 }
 
@@ -79,7 +34,7 @@ static bool is_due(uint64_t step, uint64_t every)
 
 static void show(struct cli_run *run, struct cli_progress *progress, uint64_t step)
 {
-    double rows = (double)(run->shape.batch * run->shape.sequence);
+    double rows = (double)(run->options.batch * run->options.sequence);
     char validation[40] = "";
 
     if (isfinite(run->validation_loss))
@@ -96,11 +51,11 @@ static enum plb_status turn(struct cli_run *run, struct cli_progress *progress)
     uint64_t every = run->options.schedule.steps / VALIDATIONS;
     double start = cli_seconds();
     uint64_t step;
-    float norm;
 
     if (plb_trainer_steps(run->trainer) + 1 == run->last)
         plb_session_trace(plb_trainer_session(run->trainer), true);
-    PLB_TRY(train_step(run, &norm));
+    PLB_TRY(plb_pretrain_step(run->pretrain));
+    PLB_TRY(plb_trainer_read(run->trainer, &run->loss, NULL));
     run->seconds += cli_seconds() - start;
     run->steps++;
     step = plb_trainer_steps(run->trainer);

@@ -7,8 +7,7 @@
 
 #include "frontends/cli/cli.h"
 #include "frontends/data/corpus.h"
-#include "frontends/nn/language.h"
-#include "frontends/nn/trainer.h"
+#include "frontends/nn/pretrain.h"
 
 /* One run of `palombe train`. */
 struct cli_run {
@@ -16,15 +15,12 @@ struct cli_run {
     const char *out;
     bool resumed;
     struct plb_model_config config;
-    struct plb_language_options shape; /* batch, sequence, dtype, seed */
-    struct plb_trainer_options options;
+    struct plb_pretrain_options options;
     plb_tokenizer_t *tokenizer;
     plb_corpus_t *corpus;
-    struct plb_language language; /* the model belongs to the trainer once that is made */
-    plb_trainer_t *trainer;
-    struct plb_language validation; /* model NULL when nothing is kept for validation */
-    plb_session_t *validation_session;
-    int32_t *tokens, *targets;
+    plb_pretrain_t *pretrain;
+    plb_trainer_t *trainer;       /* the pretrain's */
+    bool validates;               /* a part of the corpus is kept for it */
     uint64_t last;                /* the step to end at */
     struct cli_point *point;      /* the loss curve */
     size_t n_points, points_capacity;

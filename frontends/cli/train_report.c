@@ -120,7 +120,7 @@ static enum plb_status draw_overview(const struct cli_run *run, const plb_graph_
 
 static enum plb_status draw_graph(const struct cli_run *run)
 {
-    const plb_graph_t *graph = plb_model_graph(run->language.model);
+    const plb_graph_t *graph = plb_pretrain_graph(run->pretrain);
     enum plb_status status;
     char *text;
 
@@ -152,7 +152,7 @@ enum plb_status cli_run_draw(struct cli_run *run)
 
 static double tokens_per_second(const struct cli_run *run)
 {
-    double tokens = (double)run->steps * (double)(run->shape.batch * run->shape.sequence);
+    double tokens = (double)run->steps * (double)(run->options.batch * run->options.sequence);
 
     return run->seconds > 0.0 ? tokens / run->seconds : 0.0;
 }

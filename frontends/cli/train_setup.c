@@ -125,12 +125,10 @@ static enum plb_status read_settings(struct cli_run *run)
 {
     const struct plb_settings *s = run->settings;
 
-    run->shape = (struct plb_language_options){
-        .mode = PLB_LANGUAGE_TRAIN,
-        .dtype = strcmp(plb_settings_text(s, OPTION_DTYPE), "bf16") == 0 ? PLB_BF16 : PLB_F32,
-        .batch = plb_settings_integer(s, OPTION_BATCH),
-        .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
-        .seed = (uint64_t)plb_settings_integer(s, OPTION_SEED)};
+    run->options.dtype = cli_dtype(s);
+    run->options.batch = plb_settings_integer(s, OPTION_BATCH);
+    run->options.sequence = plb_settings_integer(s, OPTION_SEQUENCE);
+    run->options.seed = (uint64_t)plb_settings_integer(s, OPTION_SEED);
     run->options.session.memory_policy = plb_settings_text(s, OPTION_MEMORY);
     run->options.schedule = (struct plb_schedule){
         .kind = strcmp(plb_settings_text(s, OPTION_SCHEDULE), "cosine") == 0
@@ -150,11 +148,10 @@ static enum plb_status read_checkpoint(struct cli_run *run)
     struct plb_trainer_record record;
 
     PLB_TRY(plb_trainer_record_load(run->out, &record));
-    run->shape = (struct plb_language_options){.mode = PLB_LANGUAGE_TRAIN,
-                                               .dtype = record.dtype,
-                                               .batch = record.batch,
-                                               .sequence = record.sequence,
-                                               .seed = record.seed};
+    run->options.dtype = record.dtype;
+    run->options.batch = record.batch;
+    run->options.sequence = record.sequence;
+    run->options.seed = record.seed;
     run->options.session.memory_policy = plb_settings_text(run->settings, OPTION_MEMORY);
     run->options.optimizer = record.optimizer;
     run->options.schedule = record.schedule;
@@ -188,52 +185,27 @@ static enum plb_status open_corpus(struct cli_run *run)
 
     PLB_TRY(plb_corpus_open(run->settings->argument, run->settings->n_arguments, run->tokenizer,
                             &options, &run->corpus));
-    PLB_TRY(plb_corpus_windows(run->corpus, PLB_CORPUS_TRAINING, run->shape.sequence, &windows));
+    PLB_TRY(plb_corpus_windows(run->corpus, PLB_CORPUS_TRAINING, run->options.sequence, &windows));
     cli_say(run->settings, "corpus: %" PRId64 " tokens for training, %" PRId64 " for validation\n",
             plb_corpus_tokens(run->corpus, PLB_CORPUS_TRAINING),
             plb_corpus_tokens(run->corpus, PLB_CORPUS_VALIDATION));
-    run->options.batch = run->shape.batch;
-    run->options.sequence = run->shape.sequence;
-    run->options.data = plb_corpus_fingerprint(run->corpus);
     return PLB_OK;
-}
-
-static enum plb_status write_positions(const struct cli_run *run, plb_session_t *session,
-                                       plb_value positions)
-{
-    size_t bytes = (size_t)(run->shape.batch * run->shape.sequence) * sizeof(int32_t);
-
-    plb_language_positions(run->shape.batch, run->shape.sequence, run->tokens);
-    return plb_session_write(session, positions, run->tokens, bytes);
 }
 
 /* A trainer with fresh parameters. */
 static enum plb_status make_trainer(struct cli_run *run)
 {
-    enum plb_status status;
-
-    PLB_TRY(plb_language_create(&run->config, &run->shape, &run->language));
-    status = plb_trainer_create(run->language.model, run->language.loss, &run->options,
-                                &run->trainer);
-    if (status != PLB_OK) {
-        plb_model_destroy(run->language.model);
-        run->language.model = NULL;
-        return status;
-    }
-    PLB_TRY(write_positions(run, plb_trainer_session(run->trainer), run->language.positions));
+    PLB_TRY(plb_pretrain_create(&run->config, run->corpus, run->tokenizer, &run->options,
+                                &run->pretrain));
+    run->trainer = plb_pretrain_trainer(run->pretrain);
     return plb_trainer_initialize(run->trainer);
 }
 
 static enum plb_status one_step(struct cli_run *run)
 {
-    size_t bytes = (size_t)(run->shape.batch * run->shape.sequence) * sizeof(int32_t);
     float loss;
 
-    PLB_TRY(plb_corpus_batch(run->corpus, PLB_CORPUS_TRAINING, run->shape.seed, 0,
-                             run->shape.batch, run->shape.sequence, run->tokens, run->targets));
-    PLB_TRY(plb_trainer_write(run->trainer, run->language.tokens, run->tokens, bytes));
-    PLB_TRY(plb_trainer_write(run->trainer, run->language.targets, run->targets, bytes));
-    PLB_TRY(plb_trainer_step(run->trainer));
+    PLB_TRY(plb_pretrain_step(run->pretrain));
     return plb_trainer_read(run->trainer, &loss, NULL);
 }
 
@@ -251,8 +223,8 @@ static enum plb_status choose_steps(struct cli_run *run)
     for (int k = 0; k < MEASURED_STEPS; k++)
         PLB_TRY(one_step(run));
     each = (cli_seconds() - start) / MEASURED_STEPS;
-    plb_trainer_destroy(run->trainer);
-    run->trainer = NULL;
+    plb_pretrain_destroy(run->pretrain);
+    run->pretrain = NULL;
     run->options.schedule.steps = (uint64_t)(60.0 * minutes / each) + 1;
     if (run->options.schedule.warmup > run->options.schedule.steps / 10)
         run->options.schedule.warmup = run->options.schedule.steps / 10;
@@ -275,24 +247,18 @@ static enum plb_status fill_parameters(struct cli_run *run)
     return PLB_OK;
 }
 
-static enum plb_status make_validation(struct cli_run *run)
+static void check_validation(struct cli_run *run)
 {
-    struct plb_language_options options = run->shape;
     int64_t windows;
 
     if (plb_settings_number(run->settings, OPTION_VALIDATION) <= 0.0)
-        return PLB_OK;
-    if (plb_corpus_windows(run->corpus, PLB_CORPUS_VALIDATION, run->shape.sequence, &windows) !=
-        PLB_OK) {
-        cli_say(run->settings, "no validation: %s\n", plb_error_message());
-        plb_error_clear();
-        return PLB_OK;
-    }
-    options.mode = PLB_LANGUAGE_EVALUATE;
-    PLB_TRY(plb_language_create(&run->config, &options, &run->validation));
-    PLB_TRY(plb_session_create(plb_model_graph(run->validation.model), &run->options.session,
-                               plb_trainer_store(run->trainer), &run->validation_session));
-    return write_positions(run, run->validation_session, run->validation.positions);
+        return;
+    run->validates = plb_corpus_windows(run->corpus, PLB_CORPUS_VALIDATION, run->options.sequence,
+                                        &windows) == PLB_OK;
+    if (run->validates)
+        return;
+    cli_say(run->settings, "no validation: %s\n", plb_error_message());
+    plb_error_clear();
 }
 
 static void say_what(const struct cli_run *run)
@@ -306,7 +272,7 @@ static void say_what(const struct cli_run *run)
             "policy %s, %s\n",
             plb_model_family_name(run->config.family),
             1e-6 * (double)plb_model_elements(plb_trainer_model(run->trainer)),
-            plb_dtype_name(run->shape.dtype), info.tasks, plb_runtime_workers(),
+            plb_dtype_name(run->options.dtype), info.tasks, plb_runtime_workers(),
             plb_runtime_scheduler(), info.memory_policy,
             cli_print_bytes((double)(info.persistent_bytes + info.transient_bytes), bytes,
                             sizeof bytes));
@@ -326,26 +292,17 @@ static void choose_last(struct cli_run *run)
 
 enum plb_status cli_run_prepare(struct cli_run *run)
 {
-    const struct plb_runtime_options workers = {
-        .workers = (int)plb_settings_integer(run->settings, OPTION_WORKERS)};
-    size_t bytes;
-
     run->resumed = plb_settings_switch(run->settings, OPTION_RESUME);
     PLB_TRY(check_out(run));
     PLB_TRY(run->resumed ? read_checkpoint(run) : read_settings(run));
     PLB_TRY(choose_tokenizer(run));
     PLB_TRY(fit_vocabulary(run));
     PLB_TRY(open_corpus(run));
-    bytes = (size_t)(run->shape.batch * run->shape.sequence) * sizeof(int32_t);
-    run->tokens = malloc(bytes);
-    run->targets = malloc(bytes);
-    if (!run->tokens || !run->targets)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for a batch of %zu bytes", bytes);
-    PLB_TRY(plb_runtime_start(&workers));
+    PLB_TRY(cli_start_runtime(run->settings));
     PLB_TRY(choose_steps(run));
     PLB_TRY(make_trainer(run));
     PLB_TRY(fill_parameters(run));
-    PLB_TRY(make_validation(run));
+    check_validation(run);
     choose_last(run);
     say_what(run);
     return PLB_OK;
@@ -353,13 +310,9 @@ enum plb_status cli_run_prepare(struct cli_run *run)
 
 void cli_run_clear(struct cli_run *run)
 {
-    plb_session_destroy(run->validation_session);
-    plb_model_destroy(run->validation.model);
-    plb_trainer_destroy(run->trainer);
+    plb_pretrain_destroy(run->pretrain);
     plb_runtime_stop();
     plb_corpus_close(run->corpus);
     plb_tokenizer_free(run->tokenizer);
-    free(run->tokens);
-    free(run->targets);
     free(run->point);
 }
