@@ -100,7 +100,7 @@ PLB_INLINE void transpose(f16 r[LANES])
         EXCHANGE(r, j, 8, LOW8, HIGH8);
 }
 
-/* Sixteen words from each of 16 rows; rows beyond `rows` count as the last one, and where there are
+/* Sixteen words from each of 16 rows, fetching the 16 rows behind them; rows beyond `rows` count as the last one, and where there are
  * only `bytes` bytes left in a row zeros follow. */
 PLB_INLINE void square_load(const char *from, int64_t row_bytes, int64_t rows, int64_t bytes,
                             f16 r[LANES])
@@ -108,6 +108,7 @@ PLB_INLINE void square_load(const char *from, int64_t row_bytes, int64_t rows, i
     for (int64_t i = 0; i < LANES; i++) {
         const char *row = from + (i < rows ? i : rows - 1) * row_bytes;
 
+        __builtin_prefetch(row + LANES * row_bytes, 0, 2);
         if (bytes >= (int64_t)sizeof(f16)) {
             r[i] = (f16) * (const f16_unaligned *)row;
         } else {
