@@ -208,20 +208,28 @@ static enum plb_status parse_tokens(const char *list, int32_t *tokens, int64_t *
     return PLB_OK;
 }
 
-static enum plb_status write_logits(const char *path, const float *logits, int64_t count,
-                                    int64_t vocab)
+static enum plb_status append_logits(plb_safetensors_writer_t *writer, const char *path,
+                                     const int32_t *tokens, const float *logits, int64_t count,
+                                     int64_t vocab)
 {
     const int64_t dim[2] = {count, vocab};
+
+    PLB_TRY(plb_safetensors_writer_declare(writer, "tokens", PLB_STORED_I32, 1, dim));
+    PLB_TRY(plb_safetensors_writer_declare(writer, "logits", PLB_STORED_F32, 2, dim));
+    PLB_TRY(plb_safetensors_writer_open_file(writer, path));
+    PLB_TRY(plb_safetensors_writer_append(writer, 0, PLB_STORED_I32, tokens, (uint64_t)count));
+    return plb_safetensors_writer_append(writer, 1, PLB_STORED_F32, logits,
+                                         (uint64_t)(count * vocab));
+}
+
+static enum plb_status write_logits(const char *path, const int32_t *tokens, const float *logits,
+                                    int64_t count, int64_t vocab)
+{
     plb_safetensors_writer_t *writer;
     enum plb_status status;
 
     PLB_TRY(plb_safetensors_writer_create(&writer));
-    status = plb_safetensors_writer_declare(writer, "logits", PLB_STORED_F32, 2, dim);
-    if (status == PLB_OK)
-        status = plb_safetensors_writer_open_file(writer, path);
-    if (status == PLB_OK)
-        status = plb_safetensors_writer_append(writer, 0, PLB_STORED_F32, logits,
-                                               (uint64_t)(count * vocab));
+    status = append_logits(writer, path, tokens, logits, count, vocab);
     if (status != PLB_OK) {
         plb_safetensors_writer_abort(writer);
         return status;
@@ -239,7 +247,7 @@ static enum plb_status logits(const struct plb_settings *s, int32_t *tokens, flo
     PLB_TRY(parse_tokens(plb_settings_text(s, OPTION_TOKENS), tokens, &count));
     PLB_TRY(cli_start_runtime(s));
     PLB_TRY(plb_logits(s->argument[0], cli_dtype(s), NULL, tokens, count, logits_out, &vocab));
-    PLB_TRY(write_logits(out, *logits_out, count, vocab));
+    PLB_TRY(write_logits(out, tokens, *logits_out, count, vocab));
     if (plb_settings_switch(s, OPTION_JSON))
         return cli_print_json(json_pack("{s:s, s:I, s:I}", "out", out, "tokens",
                                         (json_int_t)count, "vocabulary", (json_int_t)vocab));
