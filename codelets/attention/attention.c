@@ -3,8 +3,8 @@
  * Causal self-attention with grouped query heads, forward: the record and the kernel. It follows
  * Dao et al. 2022, "FlashAttention", algorithm 1, with queries in the outer loop: for a block of
  * queries it goes over blocks of keys with a running maximum and sum, and corrects what it has when
- * the maximum rises (flash.h). Only one block of probabilities exists at a time; the keys and values
- * of one head are packed into scratch memory, O(T D).
+ * the maximum rises (flash.h). Only one block of probabilities exists at a time; the keys and
+ * values of one head are packed into scratch memory, O(T D).
  *
  * For each row and head, lse = log sum exp(scores) is kept for the gradient (attention_gradient.c).
  * A row's bits do not depend on how rows were cut into tasks.
@@ -40,8 +40,8 @@ static enum plb_status attention_shape(struct plb_task_types *types)
 static void attention_cost(const struct plb_task_types *types, struct plb_cost *cost_out)
 {
     struct plb__heads h = plb__heads_of(types->attributes);
-    double pairs = plb__attention_pairs(types->out[Y].shape.dim[0], types->in[0].shape.dim[0],
-                                        h.sequence);
+    double pairs =
+        plb__attention_pairs(types->out[Y].shape.dim[0], types->in[0].shape.dim[0], h.sequence);
 
     cost_out->flops = (double)h.heads * pairs * (4.0 * (double)h.dim + 15.0);
     cost_out->bytes = plb__bytes_once(types);
@@ -112,20 +112,25 @@ static void add_keys(const struct memory *m, const struct block *block, int64_t 
     int64_t end = plb__round_up(block->first + block->rows, PLB__TILE_COLUMNS);
     int64_t keys = end - k0 < PLB__FLASH_KEYS ? end - k0 : PLB__FLASH_KEYS;
     struct plb__tiles scores = {
-        .c = m->flash.scores, .c_row = PLB__FLASH_KEYS,
-        .a = m->queries, .a_row = h->dim, .a_depth = 1,
-        .b = m->keys + k0 * h->dim, .b_depth = PLB__TILE_COLUMNS,
-        .b_panel = PLB__TILE_COLUMNS * h->dim,
-        .m = m->flash.padded, .n = keys, .depth = h->dim,
-        .causal = PLB__CAUSAL_RESULT, .diagonal = block->first - k0,
+        .c = {m->flash.scores, PLB__FLASH_KEYS},
+        .a = {m->queries, h->dim, 1},
+        .b = {m->keys + k0 * h->dim, PLB__TILE_COLUMNS, PLB__TILE_COLUMNS * h->dim},
+        .m = m->flash.padded,
+        .n = keys,
+        .depth = h->dim,
+        .causal = PLB__CAUSAL_RESULT,
+        .diagonal = block->first - k0,
     };
     struct plb__tiles sums = {
-        .c = m->flash.sums, .c_row = h->padded_dim,
-        .a = m->flash.scores, .a_row = PLB__FLASH_KEYS, .a_depth = 1,
-        .b = m->values + k0 * h->padded_dim, .b_depth = h->padded_dim,
-        .b_panel = PLB__TILE_COLUMNS,
-        .m = m->flash.padded, .n = h->padded_dim, .depth = keys, .add = true,
-        .causal = PLB__CAUSAL_QUERIES, .diagonal = block->first - k0,
+        .c = {m->flash.sums, h->padded_dim},
+        .a = {m->flash.scores, PLB__FLASH_KEYS, 1},
+        .b = {m->values + k0 * h->padded_dim, h->padded_dim, PLB__TILE_COLUMNS},
+        .m = m->flash.padded,
+        .n = h->padded_dim,
+        .depth = keys,
+        .add = true,
+        .causal = PLB__CAUSAL_QUERIES,
+        .diagonal = block->first - k0,
     };
 
     plb__tiles_multiply(&scores);
@@ -202,10 +207,10 @@ static enum plb_status attention_cpu(const struct plb_call *call)
 
 plb_value plb_attention(plb_graph_t *g, plb_value qkv, const struct plb_attention *attention)
 {
-    struct plb_attributes attributes = {
-        {attention->heads, attention->kv_heads, attention->head_dim, attention->sequence,
-         (int64_t)attention->seed, (int64_t)attention->stream},
-        {attention->dropout}};
+    struct plb_attributes attributes = {{attention->heads, attention->kv_heads, attention->head_dim,
+                                         attention->sequence, (int64_t)attention->seed,
+                                         (int64_t)attention->stream},
+                                        {attention->dropout}};
     plb_value out[] = {PLB_NONE, PLB_NONE};
 
     plb_graph_add_task(g, &plb_op_attention, &attributes, &qkv, 1, NULL, out);

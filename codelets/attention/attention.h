@@ -51,8 +51,9 @@ struct plb__arena {
 /* Room for n floats, 64-aligned. */
 float *plb__arena_take(struct plb__arena *arena, int64_t n);
 
-/* to[i * stride + j] = row row + i, column col + j of the operand, for i < n, j < columns: its cells
- * are cut by rows only. Columns up to the stride and rows up to `padded` are filled with zeros. */
+/* to[i * stride + j] = row row + i, column col + j of the operand, for i < n, j < columns: its
+ * cells are cut by rows only. Columns up to the stride and rows up to `padded` are filled with
+ * zeros. */
 void plb__rows_load(float *to, int64_t stride, const struct plb_operand *operand, int64_t row,
                     int64_t n, int64_t padded, int64_t col, int64_t columns);
 

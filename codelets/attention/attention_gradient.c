@@ -7,8 +7,8 @@
  *   dV = P^T dY,  dP = dY V^T,  dS = P (dP - delta),  dQ = dS K / sqrt(D),  dK = dS^T Q / sqrt(D)
  *
  * A task makes the rows of its range: dQ from the keys at and before them, dK and dV from the
- * queries at and after them. Whole sequences take each pair of blocks once, five products; a part of
- * a sequence shares blocks only where both query and key lie in it, and takes the pairs of its
+ * queries at and after them. Whole sequences take each pair of blocks once, five products; a part
+ * of a sequence shares blocks only where both query and key lie in it, and takes the pairs of its
  * queries with earlier keys (for dQ) and of later queries with its keys (for dK, dV) besides.
  */
 #include "config.h"
@@ -29,7 +29,8 @@ static enum plb_status attention_dx_shape(struct plb_task_types *types)
 
     PLB_TRY(plb__check_heads(op, types, QKV));
     h = plb__heads_of(types->attributes);
-    PLB_TRY(plb__check_type(op, types, DY, types->in[QKV].dtype, plb_shape2(rows, h.heads * h.dim)));
+    PLB_TRY(
+        plb__check_type(op, types, DY, types->in[QKV].dtype, plb_shape2(rows, h.heads * h.dim)));
     PLB_TRY(plb__check_same(op, types, Y, DY));
     PLB_TRY(plb__check_type(op, types, LSE, PLB_F32, plb_shape2(rows, h.heads)));
     types->out[0] = types->in[QKV];
@@ -53,12 +54,12 @@ static void attention_dx_cost(const struct plb_task_types *types, struct plb_cos
 struct memory {
     float *key_panels, *value_panels; /* of one head, transposed in panels */
     float *keys;
-    float *dkeys, *dvalues;    /* sums for the positions from `base` on */
-    float *queries, *dy;       /* of a block; queries are scaled */
-    float *dqueries;           /* of a block */
-    float *scores, *dscores;   /* of a block, queries x BLOCK_KEYS */
-    float *lse, *delta;        /* of a block's rows */
-    float *buffer;             /* for packing, and for y */
+    float *dkeys, *dvalues;  /* sums for the positions from `base` on */
+    float *queries, *dy;     /* of a block; queries are scaled */
+    float *dqueries;         /* of a block */
+    float *scores, *dscores; /* of a block, queries x BLOCK_KEYS */
+    float *lse, *delta;      /* of a block's rows */
+    float *buffer;           /* for packing, and for y */
 };
 
 static size_t lay_out(struct memory *memory, void *base, const struct plb__heads *h)
@@ -172,11 +173,14 @@ static void multiply_pairs(const struct pass *p, const struct block *b, float *c
                            const float *panels)
 {
     struct plb__tiles product = {
-        .c = c, .c_row = BLOCK_KEYS,
-        .a = a, .a_row = p->h->padded_dim, .a_depth = 1,
-        .b = panels + b->k0 * p->h->dim, .b_depth = PANEL, .b_panel = PANEL * p->h->dim,
-        .m = b->padded, .n = b->keys, .depth = p->h->dim,
-        .causal = PLB__CAUSAL_RESULT, .diagonal = b->at - b->k0,
+        .c = {c, BLOCK_KEYS},
+        .a = {a, p->h->padded_dim, 1},
+        .b = {panels + b->k0 * p->h->dim, PANEL, PANEL * p->h->dim},
+        .m = b->padded,
+        .n = b->keys,
+        .depth = p->h->dim,
+        .causal = PLB__CAUSAL_RESULT,
+        .diagonal = b->at - b->k0,
     };
 
     plb__tiles_multiply(&product);
@@ -187,11 +191,15 @@ static void add_over_queries(const struct pass *p, const struct block *b, float 
                              const float *pairs, const float *rows)
 {
     struct plb__tiles product = {
-        .c = sums + (b->k0 - p->base) * p->h->padded_dim, .c_row = p->h->padded_dim,
-        .a = pairs, .a_row = 1, .a_depth = BLOCK_KEYS,
-        .b = rows, .b_depth = p->h->padded_dim, .b_panel = PANEL,
-        .m = b->keys, .n = p->h->padded_dim, .depth = b->rows, .add = true,
-        .causal = PLB__CAUSAL_KEYS, .diagonal = b->at - b->k0,
+        .c = {sums + (b->k0 - p->base) * p->h->padded_dim, p->h->padded_dim},
+        .a = {pairs, 1, BLOCK_KEYS},
+        .b = {rows, p->h->padded_dim, PANEL},
+        .m = b->keys,
+        .n = p->h->padded_dim,
+        .depth = b->rows,
+        .add = true,
+        .causal = PLB__CAUSAL_KEYS,
+        .diagonal = b->at - b->k0,
     };
 
     plb__tiles_multiply(&product);
@@ -201,11 +209,15 @@ static void add_over_queries(const struct pass *p, const struct block *b, float 
 static void add_over_keys(const struct pass *p, const struct block *b)
 {
     struct plb__tiles product = {
-        .c = p->m.dqueries, .c_row = p->h->padded_dim,
-        .a = p->m.dscores, .a_row = BLOCK_KEYS, .a_depth = 1,
-        .b = p->m.keys + b->k0 * p->h->padded_dim, .b_depth = p->h->padded_dim, .b_panel = PANEL,
-        .m = b->padded, .n = p->h->padded_dim, .depth = b->keys, .add = true,
-        .causal = PLB__CAUSAL_QUERIES, .diagonal = b->at - b->k0,
+        .c = {p->m.dqueries, p->h->padded_dim},
+        .a = {p->m.dscores, BLOCK_KEYS, 1},
+        .b = {p->m.keys + b->k0 * p->h->padded_dim, p->h->padded_dim, PANEL},
+        .m = b->padded,
+        .n = p->h->padded_dim,
+        .depth = b->keys,
+        .add = true,
+        .causal = PLB__CAUSAL_QUERIES,
+        .diagonal = b->at - b->k0,
     };
 
     plb__tiles_multiply(&product);
@@ -338,8 +350,8 @@ static void do_sequence(struct pass *p)
         memset(m->dvalues, 0, sums);
         for (p->head = g * h->group; p->head < (g + 1) * h->group; p->head++)
             do_head(p);
-        store_rows(p, m->dkeys + (p->first - p->base) * h->padded_dim, p->first,
-                   p->last - p->first, keys);
+        store_rows(p, m->dkeys + (p->first - p->base) * h->padded_dim, p->first, p->last - p->first,
+                   keys);
         store_rows(p, m->dvalues + (p->first - p->base) * h->padded_dim, p->first,
                    p->last - p->first, values);
     }

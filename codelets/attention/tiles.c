@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Register tiles. The loops over a tile have constant bounds, so that the compiler unrolls the rows,
- * vectorises the columns and keeps the sums in registers: 16 of the 32 that AVX-512 has for a tile
- * of 8 x 32; half of that for AVX2, which has 16 registers of half the length and spills a few.
+ * Register tiles. The loops over a tile have constant bounds, so that the compiler unrolls the
+ * rows, vectorises the columns and keeps the sums in registers: 16 of the 32 that AVX-512 has for a
+ * tile of 8 x 32; half of that for AVX2, which has 16 registers of half the length and spills a
+ * few.
  */
 #include "config.h"
 
@@ -39,7 +40,7 @@ PLB_INLINE void tile(int rows, float *restrict c, int64_t c_row, const float *re
 PLB_INLINE void multiply(const struct plb__tiles *t, int rows, int64_t a_row, int64_t a_depth)
 {
     for (int64_t j = 0; j < t->n; j += COLUMNS) {
-        const float *b = t->b + j / COLUMNS * t->b_panel;
+        const float *b = t->b.data + j / COLUMNS * t->b.panel;
 
         for (int64_t i = 0; i < t->m; i += rows) {
             int64_t low = 0, high = t->depth;
@@ -50,37 +51,38 @@ PLB_INLINE void multiply(const struct plb__tiles *t, int rows, int64_t a_row, in
                 high = i + rows + t->diagonal;
             if (t->causal == PLB__CAUSAL_KEYS && low < i - t->diagonal)
                 low = i - t->diagonal;
-            tile(rows, t->c + i * t->c_row + j, t->c_row, t->a + i * a_row + low * a_depth, a_row,
-                 a_depth, b + low * t->b_depth, t->b_depth, high - low, t->add);
+            tile(rows, t->c.data + i * t->c.row + j, t->c.row,
+                 t->a.data + i * a_row + low * a_depth, a_row, a_depth, b + low * t->b.depth,
+                 t->b.depth, high - low, t->add);
         }
     }
 }
 
 PLB_KERNEL_CLONES static void multiply_8_rows(const struct plb__tiles *t)
 {
-    multiply(t, ROWS, t->a_row, 1);
+    multiply(t, ROWS, t->a.row, 1);
 }
 
 PLB_KERNEL_CLONES static void multiply_8_transposed(const struct plb__tiles *t)
 {
-    multiply(t, ROWS, 1, t->a_depth);
+    multiply(t, ROWS, 1, t->a.depth);
 }
 
 PLB_KERNEL_CLONES static void multiply_4_rows(const struct plb__tiles *t)
 {
-    multiply(t, ROWS_AVX2, t->a_row, 1);
+    multiply(t, ROWS_AVX2, t->a.row, 1);
 }
 
 PLB_KERNEL_CLONES static void multiply_4_transposed(const struct plb__tiles *t)
 {
-    multiply(t, ROWS_AVX2, 1, t->a_depth);
+    multiply(t, ROWS_AVX2, 1, t->a.depth);
 }
 
 void plb__tiles_multiply(const struct plb__tiles *product)
 {
     bool wide = plb_cpu_features()->avx512;
 
-    if (product->a_depth == 1)
+    if (product->a.depth == 1)
         (wide ? multiply_8_rows : multiply_4_rows)(product);
     else
         (wide ? multiply_8_transposed : multiply_4_transposed)(product);

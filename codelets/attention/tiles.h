@@ -3,8 +3,8 @@
  * The small matrix products inside attention, in fp32, by register tiles of 4 or 8 by 32 elements.
  *
  * Measured on one core of a Sapphire Rapids class machine, 64 x 64 x 64, everything in cache: 158
- * GFLOP/s, where a call of a BLAS library has to pack its operands first. An element's sum goes over
- * the depth in order, whatever the tile.
+ * GFLOP/s, where a call of a BLAS library has to pack its operands first. An element's sum goes
+ * over the depth in order, whatever the tile.
  *
  * Not installed.
  */
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum {
-    PLB__TILE_ROWS = 8,   /* m is a multiple of this */
+    PLB__TILE_ROWS = 8,    /* m is a multiple of this */
     PLB__TILE_COLUMNS = 32 /* n is a multiple of this */
 };
 
@@ -23,18 +23,28 @@ enum {
  * key j is visible to query i when j <= i + diagonal. */
 enum plb__causal {
     PLB__FULL,
-    PLB__CAUSAL_RESULT,  /* C is queries x keys: tiles without a visible pair are left as they are */
+    PLB__CAUSAL_RESULT, /* C is queries x keys: tiles without a visible pair are left as they are */
     PLB__CAUSAL_QUERIES, /* A is queries x keys and zero where invisible */
     PLB__CAUSAL_KEYS,    /* A is keys x queries and zero where invisible */
 };
 
-/* C[m,n] = A[m,depth] B[depth,n], or C += A B. Element (i, p) of A is a[i * a_row + p * a_depth],
- * one of these strides being 1. B comes in panels of PLB__TILE_COLUMNS columns: element (p, j) is
- * b[(j / 32) * b_panel + p * b_depth + j % 32]; a row-major B has b_panel 32. */
+/* C[m,n] = A[m,depth] B[depth,n], or C += A B. Element (i, j) of C is data[i * row + j]. Element
+ * (i, p) of A is data[i * row + p * depth], one of these strides being 1. B comes in panels of
+ * PLB__TILE_COLUMNS columns: element (p, j) is data[(j / 32) * panel + p * depth + j % 32]; a
+ * row-major B has panel 32. */
 struct plb__tiles {
-    float *c;
-    const float *a, *b;
-    int64_t c_row, a_row, a_depth, b_depth, b_panel;
+    struct {
+        float *data;
+        int64_t row;
+    } c;
+    struct {
+        const float *data;
+        int64_t row, depth;
+    } a;
+    struct {
+        const float *data;
+        int64_t depth, panel;
+    } b;
     int64_t m, n, depth;
     bool add;
     enum plb__causal causal;

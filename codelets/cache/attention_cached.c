@@ -158,11 +158,14 @@ static void few_add(const struct memory *m, const struct rows *r, int64_t g, int
     int64_t value = key + h->kv_heads * h->dim;
     bool direct = cache->dtype == PLB_F32 && h->dim == h->padded_dim;
     struct plb__tiles sums = {
-        .c = flash.sums, .c_row = h->padded_dim,
-        .a = flash.scores, .a_row = PLB__FLASH_KEYS, .a_depth = 1,
-        .b = direct ? (const float *)cache->data + value : m->values,
-        .b_depth = direct ? width : h->padded_dim, .b_panel = PLB__TILE_COLUMNS,
-        .m = flash.padded, .n = h->padded_dim, .depth = n, .add = true,
+        .c = {flash.sums, h->padded_dim},
+        .a = {flash.scores, PLB__FLASH_KEYS, 1},
+        .b = {direct ? (const float *)cache->data + value : m->values,
+              direct ? width : h->padded_dim, PLB__TILE_COLUMNS},
+        .m = flash.padded,
+        .n = h->padded_dim,
+        .depth = n,
+        .add = true,
     };
 
     plb__dots(flash.rows, n, h->dim, m->queries + g * plb__dots_floats(FEW, h->dim),
@@ -200,18 +203,21 @@ static void do_few(struct memory *m, const struct rows *r)
 static void many_add(const struct memory *m, const struct plb__heads *h, int64_t k0, int64_t keys)
 {
     struct plb__tiles scores = {
-        .c = m->flash.scores, .c_row = PLB__FLASH_KEYS,
-        .a = m->queries, .a_row = h->dim, .a_depth = 1,
-        .b = m->keys + k0 * h->dim, .b_depth = PLB__TILE_COLUMNS,
-        .b_panel = PLB__TILE_COLUMNS * h->dim,
-        .m = m->flash.padded, .n = keys, .depth = h->dim,
+        .c = {m->flash.scores, PLB__FLASH_KEYS},
+        .a = {m->queries, h->dim, 1},
+        .b = {m->keys + k0 * h->dim, PLB__TILE_COLUMNS, PLB__TILE_COLUMNS * h->dim},
+        .m = m->flash.padded,
+        .n = keys,
+        .depth = h->dim,
     };
     struct plb__tiles sums = {
-        .c = m->flash.sums, .c_row = h->padded_dim,
-        .a = m->flash.scores, .a_row = PLB__FLASH_KEYS, .a_depth = 1,
-        .b = m->values + k0 * h->padded_dim, .b_depth = h->padded_dim,
-        .b_panel = PLB__TILE_COLUMNS,
-        .m = m->flash.padded, .n = h->padded_dim, .depth = keys, .add = true,
+        .c = {m->flash.sums, h->padded_dim},
+        .a = {m->flash.scores, PLB__FLASH_KEYS, 1},
+        .b = {m->values + k0 * h->padded_dim, h->padded_dim, PLB__TILE_COLUMNS},
+        .m = m->flash.padded,
+        .n = h->padded_dim,
+        .depth = keys,
+        .add = true,
     };
 
     plb__tiles_multiply(&scores);
@@ -289,9 +295,9 @@ static enum plb_status attention_cached_cpu(const struct plb_call *call)
 plb_value plb_attention_cached(plb_graph_t *g, plb_value qkv, plb_value cache, plb_value positions,
                                const struct plb_attention *attention, int64_t capacity)
 {
-    struct plb_attributes attributes = {{attention->heads, attention->kv_heads, attention->head_dim,
-                                         attention->sequence, capacity},
-                                        {0}};
+    struct plb_attributes attributes = {
+        {attention->heads, attention->kv_heads, attention->head_dim, attention->sequence, capacity},
+        {0}};
     plb_value in[] = {qkv, cache, positions}, y = PLB_NONE;
 
     plb_graph_add_task(g, &plb_op_attention_cached, &attributes, in, 3, NULL, &y);

@@ -28,9 +28,9 @@ enum plb_status plb__check_cache(const struct plb_operator *op, const struct plb
         return plb_fail(PLB_ERROR_INVALID, "%s: a capacity of %" PRId64 " is too large", op->name,
                         a->i[PLB__CAPACITY]);
     h = plb__heads_of(a);
-    PLB_TRY(plb__check_type(op, types, cache, types->in[qkv].dtype,
-                            plb_shape2(rows / h.sequence * a->i[PLB__CAPACITY],
-                                       2 * h.kv_heads * h.dim)));
+    PLB_TRY(plb__check_type(
+        op, types, cache, types->in[qkv].dtype,
+        plb_shape2(rows / h.sequence * a->i[PLB__CAPACITY], 2 * h.kv_heads * h.dim)));
     return plb__check_type(op, types, positions, PLB_I32, plb_shape1(rows));
 }
 
@@ -88,9 +88,9 @@ static enum plb_status cache_write_cpu(const struct plb_call *call)
 plb_value plb_cache_write(plb_graph_t *g, plb_value cache, plb_value qkv, plb_value positions,
                           const struct plb_attention *attention, int64_t capacity)
 {
-    struct plb_attributes attributes = {{attention->heads, attention->kv_heads, attention->head_dim,
-                                         attention->sequence, capacity},
-                                        {0}};
+    struct plb_attributes attributes = {
+        {attention->heads, attention->kv_heads, attention->head_dim, attention->sequence, capacity},
+        {0}};
     plb_value in[] = {cache, qkv, positions}, next = PLB_NONE;
 
     plb_graph_add_task(g, &plb_op_cache_write, &attributes, in, 3, NULL, &next);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The same elements in another dtype: f32 and bf16, each to each. To bf16 it rounds to nearest even.
+ * The same elements in another dtype: f32 and bf16, each to each. To bf16 it rounds to nearest
+ * even.
  */
 #include "config.h"
 

@@ -77,7 +77,8 @@ static inline int plb__cell_of_row(const struct plb_operand *operand, int64_t ro
 
 /* Applies `leaf` to all elements of the one part of each of n_in inputs (one or two; x[1] is NULL
  * for one) and of the first output, in pieces. y may be x[0] or x[1]. */
-typedef void plb__leaf(float *y, const float *const x[2], int64_t n, const struct plb_attributes *a);
+typedef void plb__leaf(float *y, const float *const x[2], int64_t n,
+                       const struct plb_attributes *a);
 enum plb_status plb__map(const struct plb_call *call, int n_in, plb__leaf *leaf);
 
 #endif

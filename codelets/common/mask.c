@@ -61,7 +61,8 @@ PLB_KERNEL_CLONES static void factors(float *restrict y, const uint32_t *restric
         y[i] = word[i] >> 8 < limit ? 0.0f : kept;
 }
 
-/* The words of elements `first` on, at most n of them, in words[*skip_out] on; how many they are. */
+/* The words of elements `first` on, at most n of them, in words[*skip_out] on; how many they are.
+ */
 static int64_t draw_from(const struct plb__mask *mask, uint32_t words[4 * COUNTERS], uint64_t first,
                          int64_t n, int64_t *skip_out)
 {

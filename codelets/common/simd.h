@@ -35,7 +35,8 @@
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #endif
 
-/* Helpers of leaf loops must become part of each clone, or they keep the baseline's instructions. */
+/* Helpers of leaf loops must become part of each clone, or they keep the baseline's instructions.
+ */
 #define PLB_INLINE static inline __attribute__((always_inline))
 
 /* Before a loop whose iterations touch the same index of arrays that may be one and the same (a
@@ -96,8 +97,8 @@ PLB_INLINE uint32_t plb__bits_of(float x)
 #define PLB_LN2_LOW  0x1.7f7d1cp-20f
 #define PLB_ROUNDER  0x1.8p+23f /* adding and taking it away rounds |x| < 2^22 to an integer */
 
-/* The reduction x = n ln 2 + r, |r| <= ln(2)/2: returns exp(r) - 1, and n in the low bits of a float
- * whose bits shifted left by 23 add n to an exponent. */
+/* The reduction x = n ln 2 + r, |r| <= ln(2)/2: returns exp(r) - 1, and n in the low bits of a
+ * float whose bits shifted left by 23 add n to an exponent. */
 PLB_INLINE float plb__exp_reduced(float x, float *n_out, uint32_t *shift_out)
 {
     float t = x * PLB_LOG2E + PLB_ROUNDER;
@@ -162,8 +163,8 @@ PLB_INLINE float plb__erff(float x)
     return fabsf(x) < 1.0f ? p * x + x : q;
 }
 
-/* sin(x) and cos(x), absolute error 2e-7 for |x| < 2^31. The reduction to a quarter turn is in double
- * precision, so that angles of far positions keep their accuracy. */
+/* sin(x) and cos(x), absolute error 2e-7 for |x| < 2^31. The reduction to a quarter turn is in
+ * double precision, so that angles of far positions keep their accuracy. */
 PLB_INLINE void plb__sincosf(float x, float *sin_out, float *cos_out)
 {
     const double rounder = 0x1.8p52;

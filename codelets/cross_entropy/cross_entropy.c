@@ -92,8 +92,8 @@ struct running {
     float top, sum;
 };
 
-/* Takes the maximum so far for that of the piece too, which it mostly is after the first pieces of a
- * row; if not, the piece, now in the cache, is gone through again. */
+/* Takes the maximum so far for that of the piece too, which it mostly is after the first pieces of
+ * a row; if not, the piece, now in the cache, is gone through again. */
 static void add_piece(struct running *running, const float *x, int64_t n)
 {
     float top = running->top, piece_top, sum;

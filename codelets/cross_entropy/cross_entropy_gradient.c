@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Gradient of softmax cross-entropy: dlogits_v = dloss (exp(logits_v - lse) - [v = target]), zero in
- * rows whose target is negative. It may take the place of the logits, cell for cell.
+ * Gradient of softmax cross-entropy: dlogits_v = dloss (exp(logits_v - lse) - [v = target]), zero
+ * in rows whose target is negative. It may take the place of the logits, cell for cell.
  */
 #include "config.h"
 

@@ -20,7 +20,8 @@ static enum plb_status dropout_shape(struct plb_task_types *types)
 
     PLB_TRY(plb__check_real(&plb_op_dropout, types, 0));
     if (!(p >= 0.0 && p < 1.0))
-        return plb_fail(PLB_ERROR_INVALID, "dropout: p must be at least 0 and below 1, but is %g", p);
+        return plb_fail(PLB_ERROR_INVALID, "dropout: p must be at least 0 and below 1, but is %g",
+                        p);
     types->out[0] = types->in[0];
     return PLB_OK;
 }

@@ -6,8 +6,8 @@
  *
  * Frequencies are theta^(-2j/D) in fp32, as transformers computes them, and may be scaled:
  *   linear   all by 1 / factor (Chen et al. 2023, "Extending context window", eq. 4)
- *   Llama 3  those with a wavelength above original / low by 1 / factor, those below original / high
- *            not at all, and between by a mixture that is linear in the number of turns within the
+ *   Llama 3  those with a wavelength above original / low by 1 / factor, those below original /
+ * high not at all, and between by a mixture that is linear in the number of turns within the
  *            original positions (Llama 3.1; rope_type "llama3" of transformers)
  * A factor of 1 is none.
  */

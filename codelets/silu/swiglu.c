@@ -106,8 +106,8 @@ static enum plb_status swiglu_dx_shape(struct plb_task_types *types)
 
     PLB_TRY(plb__check_rank(op, types, 0, 2));
     PLB_TRY(plb__check_real(op, types, 0));
-    PLB_TRY(plb__check_type(op, types, 1, types->in[0].dtype,
-                            plb_shape2(dy->dim[0], 2 * dy->dim[1])));
+    PLB_TRY(
+        plb__check_type(op, types, 1, types->in[0].dtype, plb_shape2(dy->dim[0], 2 * dy->dim[1])));
     types->out[0] = types->in[1];
     return PLB_OK;
 }

@@ -30,8 +30,8 @@ static enum plb_status take_rows_shape(struct plb_task_types *types)
 static void take_rows_cost(const struct plb_task_types *types, struct plb_cost *cost_out)
 {
     cost_out->flops = 0.0;
-    cost_out->bytes = 2.0 * (double)plb_type_bytes(&types->out[0]) +
-                      (double)plb_type_bytes(&types->in[INDEX]);
+    cost_out->bytes =
+        2.0 * (double)plb_type_bytes(&types->out[0]) + (double)plb_type_bytes(&types->in[INDEX]);
 }
 
 static enum plb_status take_rows_cpu(const struct plb_call *call)
