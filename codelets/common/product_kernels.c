@@ -100,8 +100,8 @@ PLB_INLINE void transpose(f16 r[LANES])
         EXCHANGE(r, j, 8, LOW8, HIGH8);
 }
 
-/* Sixteen words from each of 16 rows, fetching the 16 rows behind them; rows beyond `rows` count as the last one, and where there are
- * only `bytes` bytes left in a row zeros follow. */
+/* Sixteen words from each of 16 rows, fetching the 16 rows behind them. Rows beyond `rows` count as
+ * the last one; where there are only `bytes` bytes left in a row zeros follow. */
 PLB_INLINE void square_load(const char *from, int64_t row_bytes, int64_t rows, int64_t bytes,
                             f16 r[LANES])
 {
