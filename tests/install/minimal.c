@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The smallest program against an installed Palombe: it includes, links and runs. */
-#include "runtime/base/status.h"
+#include <palombe.h>
 
 #include <stdio.h>
 
