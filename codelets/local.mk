@@ -43,5 +43,6 @@ libpalombe_la_SOURCES += %D%/conv2d/image.c %D%/conv2d/image.h %D%/conv2d/conv2d
 # Attention.
 libpalombe_la_SOURCES += %D%/attention/attention.c %D%/attention/attention_gradient.c \
 	%D%/attention/attention.h %D%/attention/flash.c %D%/attention/flash.h \
-	%D%/attention/geometry.c %D%/attention/tiles.c %D%/attention/tiles.h
+	%D%/attention/geometry.c %D%/attention/pairs.c %D%/attention/pairs.h \
+	%D%/attention/tiles.c %D%/attention/tiles.h
 libpalombe_la_SOURCES += %D%/cache/attention_cached.c %D%/cache/cache.h %D%/cache/cache_write.c

@@ -13,12 +13,12 @@
  */
 #include "config.h"
 
-#include "codelets/attention/attention.h"
+#include "codelets/attention/pairs.h"
 #include "codelets/common/check.h"
 #include "codelets/common/elements.h"
 #include "codelets/common/operators.h"
 
-enum { BLOCK_QUERIES = 64, BLOCK_KEYS = 128, PANEL = PLB__TILE_COLUMNS };
+enum { PANEL = PLB__TILE_COLUMNS };
 enum { DY, QKV, Y, LSE };
 
 static enum plb_status attention_dx_shape(struct plb_task_types *types)
@@ -50,197 +50,14 @@ static void attention_dx_cost(const struct plb_task_types *types, struct plb_cos
     cost_out->bytes = plb__bytes_once(types);
 }
 
-/* Scratch memory of a task; x padded D where it does not say otherwise. */
-struct memory {
-    float *key_panels, *value_panels; /* of one head, transposed in panels */
-    float *keys;
-    float *dkeys, *dvalues;  /* sums for the positions from `base` on */
-    float *queries, *dy;     /* of a block; queries are scaled */
-    float *dqueries;         /* of a block */
-    float *scores, *dscores; /* of a block, queries x BLOCK_KEYS */
-    float *lse, *delta;      /* of a block's rows */
-    float *buffer;           /* for packing, and for y */
-};
-
-static size_t lay_out(struct memory *memory, void *base, const struct plb__heads *h)
-{
-    struct plb__arena arena = {base, 0};
-    int64_t positions = plb__round_up(h->sequence, PANEL);
-
-    memory->key_panels = plb__arena_take(&arena, positions * h->dim);
-    memory->value_panels = plb__arena_take(&arena, positions * h->dim);
-    memory->keys = plb__arena_take(&arena, positions * h->padded_dim);
-    memory->dkeys = plb__arena_take(&arena, positions * h->padded_dim);
-    memory->dvalues = plb__arena_take(&arena, positions * h->padded_dim);
-    memory->queries = plb__arena_take(&arena, BLOCK_QUERIES * h->padded_dim);
-    memory->dy = plb__arena_take(&arena, BLOCK_QUERIES * h->padded_dim);
-    memory->dqueries = plb__arena_take(&arena, BLOCK_QUERIES * h->padded_dim);
-    memory->scores = plb__arena_take(&arena, BLOCK_QUERIES * BLOCK_KEYS);
-    memory->dscores = plb__arena_take(&arena, BLOCK_QUERIES * BLOCK_KEYS);
-    memory->lse = plb__arena_take(&arena, BLOCK_QUERIES);
-    memory->delta = plb__arena_take(&arena, BLOCK_QUERIES);
-    memory->buffer = plb__arena_take(&arena, BLOCK_QUERIES * h->padded_dim);
-    return arena.used;
-}
-
 static size_t attention_dx_scratch(const struct plb_task_types *types)
 {
     struct plb__heads h = plb__heads_of(types->attributes);
-    struct memory memory;
+    struct plb__arena arena = {NULL, 0};
+    struct plb__pairs_memory memory;
 
-    return lay_out(&memory, NULL, &h);
-}
-
-/* What stays the same while a task goes over one head of one sequence. */
-struct pass {
-    const struct plb_call *call;
-    const struct plb__heads *h;
-    const struct plb__mask *mask; /* NULL without dropout */
-    struct memory m;
-    int64_t origin;      /* first row of the sequence */
-    int64_t first, last; /* positions of the range in it */
-    int64_t base;        /* `first` rounded down to a whole panel */
-    int64_t head;
-};
-
-/* Rows of queries, and the keys k0 to k0 + keys, whole panels, that they are to meet. */
-struct block {
-    int64_t at, rows, padded;
-    int64_t k0, keys;
-};
-
-/* Scores of visible pairs become probabilities, those of others zero. */
-PLB_KERNEL_CLONES static void soften(const struct memory *m, const struct block *b)
-{
-    for (int64_t i = 0; i < b->rows; i++) {
-        int64_t visible = b->at + i - b->k0 + 1;
-        float *score = m->scores + i * BLOCK_KEYS, *dscore = m->dscores + i * BLOCK_KEYS;
-        float lse = m->lse[i];
-
-        for (int64_t j = visible < 0 ? 0 : visible; j < b->keys; j++) {
-            score[j] = -INFINITY;
-            dscore[j] = 0.0f;
-        }
-        for (int64_t j = 0; j < b->keys; j++)
-            score[j] = plb__expf(score[j] - lse);
-    }
-    for (int64_t i = b->rows; i < b->padded; i++) {
-        memset(m->scores + i * BLOCK_KEYS, 0, (size_t)b->keys * sizeof(float));
-        memset(m->dscores + i * BLOCK_KEYS, 0, (size_t)b->keys * sizeof(float));
-    }
-}
-
-/* dS = P (dP - delta), in the place of dP. */
-PLB_KERNEL_CLONES static void differ(const struct memory *m, const struct block *b)
-{
-    for (int64_t i = 0; i < b->rows; i++) {
-        const float *restrict score = m->scores + i * BLOCK_KEYS;
-        float *restrict dscore = m->dscores + i * BLOCK_KEYS;
-        float delta = m->delta[i];
-
-        for (int64_t j = 0; j < b->keys; j++)
-            dscore[j] = score[j] * (dscore[j] - delta);
-    }
-}
-
-/* The same for one row with dropout, whose factors apply to dP, and to P as it meets the values. */
-PLB_KERNEL_CLONES static void differ_dropped(float *restrict score, float *restrict dscore,
-                                             const float *restrict factor, float delta, int64_t n)
-{
-    for (int64_t j = 0; j < n; j++) {
-        dscore[j] = score[j] * (dscore[j] * factor[j] - delta);
-        score[j] *= factor[j];
-    }
-}
-
-static void drop(const struct pass *p, const struct block *b)
-{
-    float factor[BLOCK_KEYS];
-
-    for (int64_t i = 0; i < b->rows; i++) {
-        int64_t row = p->origin + b->at + i, visible = b->at + i - b->k0 + 1;
-        int64_t element = (row * p->h->heads + p->head) * p->h->sequence + b->k0;
-        int64_t n = visible < b->keys ? visible : b->keys;
-
-        plb__mask_factors(p->mask, factor, (uint64_t)element, n);
-        differ_dropped(p->m.scores + i * BLOCK_KEYS, p->m.dscores + i * BLOCK_KEYS, factor,
-                       p->m.delta[i], n);
-    }
-}
-
-/* C[queries, keys] = A[queries, D] panels[D, keys], where visible. */
-static void multiply_pairs(const struct pass *p, const struct block *b, float *c, const float *a,
-                           const float *panels)
-{
-    struct plb__tiles product = {
-        .c = {c, BLOCK_KEYS},
-        .a = {a, p->h->padded_dim, 1},
-        .b = {panels + b->k0 * p->h->dim, PANEL, PANEL * p->h->dim},
-        .m = b->padded,
-        .n = b->keys,
-        .depth = p->h->dim,
-        .causal = PLB__CAUSAL_RESULT,
-        .diagonal = b->at - b->k0,
-    };
-
-    plb__tiles_multiply(&product);
-}
-
-/* sums[keys, D] += pairs[queries, keys]^T B[queries, D]; sums begin at position `base`. */
-static void add_over_queries(const struct pass *p, const struct block *b, float *sums,
-                             const float *pairs, const float *rows)
-{
-    struct plb__tiles product = {
-        .c = {sums + (b->k0 - p->base) * p->h->padded_dim, p->h->padded_dim},
-        .a = {pairs, 1, BLOCK_KEYS},
-        .b = {rows, p->h->padded_dim, PANEL},
-        .m = b->keys,
-        .n = p->h->padded_dim,
-        .depth = b->rows,
-        .add = true,
-        .causal = PLB__CAUSAL_KEYS,
-        .diagonal = b->at - b->k0,
-    };
-
-    plb__tiles_multiply(&product);
-}
-
-/* dqueries[queries, D] += dscores[queries, keys] keys[keys, D]. */
-static void add_over_keys(const struct pass *p, const struct block *b)
-{
-    struct plb__tiles product = {
-        .c = {p->m.dqueries, p->h->padded_dim},
-        .a = {p->m.dscores, BLOCK_KEYS, 1},
-        .b = {p->m.keys + b->k0 * p->h->padded_dim, p->h->padded_dim, PANEL},
-        .m = b->padded,
-        .n = p->h->padded_dim,
-        .depth = b->keys,
-        .add = true,
-        .causal = PLB__CAUSAL_QUERIES,
-        .diagonal = b->at - b->k0,
-    };
-
-    plb__tiles_multiply(&product);
-}
-
-/* One block of queries with one of keys. */
-static void do_pairs(const struct pass *p, const struct block *b, bool want_queries, bool want_keys)
-{
-    const struct memory *m = &p->m;
-
-    multiply_pairs(p, b, m->scores, m->queries, m->key_panels);
-    multiply_pairs(p, b, m->dscores, m->dy, m->value_panels);
-    soften(m, b);
-    if (p->mask != NULL)
-        drop(p, b);
-    else
-        differ(m, b);
-    if (want_queries)
-        add_over_keys(p, b);
-    if (want_keys) {
-        add_over_queries(p, b, m->dkeys, m->dscores, m->queries);
-        add_over_queries(p, b, m->dvalues, m->scores, m->dy);
-    }
+    plb__pairs_lay_out(&memory, &arena, &h);
+    return arena.used;
 }
 
 /* delta[i] = a[i] . b[i], rows of n elements, a multiple of PLB_LANES. */
@@ -258,11 +75,11 @@ PLB_KERNEL_CLONES static void dot_rows(float *delta, const float *a, const float
     }
 }
 
-static void load_queries(const struct pass *p, const struct block *b)
+static void load_queries(const struct plb__pass *p, const struct plb__pair *b)
 {
     const struct plb_operand *in = p->call->in;
     int64_t row = p->origin + b->at, stride = p->h->padded_dim, col = p->head * p->h->dim;
-    const struct memory *m = &p->m;
+    const struct plb__pairs_memory *m = &p->m;
     int cell = 0;
 
     plb__rows_load(m->queries, stride, &in[QKV], row, b->rows, b->padded, col, p->h->dim);
@@ -280,7 +97,7 @@ static void load_queries(const struct pass *p, const struct block *b)
 }
 
 /* Writes rows of one head's gradient at column `col` of the output. */
-static void store_rows(const struct pass *p, const float *rows, int64_t first, int64_t n,
+static void store_rows(const struct plb__pass *p, const float *rows, int64_t first, int64_t n,
                        int64_t col)
 {
     const struct plb_tensor *out = &p->call->out[0].part[0];
@@ -291,7 +108,7 @@ static void store_rows(const struct pass *p, const float *rows, int64_t first, i
 }
 
 /* All keys that a block of queries of the range sees; blocks end where the range's keys begin. */
-static void do_own_queries(struct pass *p, struct block *b)
+static void do_own_queries(struct plb__pass *p, struct plb__pair *b)
 {
     int64_t end = plb__round_up(b->at + b->rows, PANEL);
 
@@ -300,43 +117,43 @@ static void do_own_queries(struct pass *p, struct block *b)
     for (b->k0 = 0; b->k0 < end; b->k0 += b->keys) {
         int64_t limit = b->k0 < p->base ? p->base : end;
 
-        b->keys = limit - b->k0 < BLOCK_KEYS ? limit - b->k0 : BLOCK_KEYS;
-        do_pairs(p, b, true, b->k0 >= p->base);
+        b->keys = limit - b->k0 < PLB__PAIRS_KEYS ? limit - b->k0 : PLB__PAIRS_KEYS;
+        plb__pairs_add(p, b, true, b->k0 >= p->base);
     }
     plb__scale(p->m.dqueries, p->h->scale, b->rows * p->h->padded_dim);
     store_rows(p, p->m.dqueries, b->at, b->rows, p->head * p->h->dim);
 }
 
 /* The keys of the range with a block of queries after it. */
-static void do_later_queries(struct pass *p, struct block *b)
+static void do_later_queries(struct plb__pass *p, struct plb__pair *b)
 {
     int64_t end = plb__round_up(p->last, PANEL);
 
     load_queries(p, b);
     for (b->k0 = p->base; b->k0 < end; b->k0 += b->keys) {
-        b->keys = end - b->k0 < BLOCK_KEYS ? end - b->k0 : BLOCK_KEYS;
-        do_pairs(p, b, false, true);
+        b->keys = end - b->k0 < PLB__PAIRS_KEYS ? end - b->k0 : PLB__PAIRS_KEYS;
+        plb__pairs_add(p, b, false, true);
     }
 }
 
-static void do_head(struct pass *p)
+static void do_head(struct plb__pass *p)
 {
     for (int64_t at = p->first; at < p->h->sequence;) {
         bool own = at < p->last;
         int64_t end = own ? p->last : p->h->sequence;
-        int64_t rows = end - at < BLOCK_QUERIES ? end - at : BLOCK_QUERIES;
-        struct block block = {at, rows, plb__round_up(rows, PLB__TILE_ROWS), 0, 0};
+        int64_t rows = end - at < PLB__PAIRS_QUERIES ? end - at : PLB__PAIRS_QUERIES;
+        struct plb__pair block = {at, rows, plb__round_up(rows, PLB__TILE_ROWS), 0, 0};
 
         (own ? do_own_queries : do_later_queries)(p, &block);
         at += rows;
     }
 }
 
-static void do_sequence(struct pass *p)
+static void do_sequence(struct plb__pass *p)
 {
     const struct plb__heads *h = p->h;
     const struct plb_operand *qkv = &p->call->in[QKV];
-    const struct memory *m = &p->m;
+    const struct plb__pairs_memory *m = &p->m;
     int64_t positions = plb__round_up(p->last, PANEL);
     size_t sums = (size_t)((positions - p->base) * h->padded_dim) * sizeof(float);
 
@@ -363,10 +180,11 @@ static enum plb_status attention_dx_cpu(const struct plb_call *call)
     struct plb__heads h = plb__heads_of(a);
     struct plb__mask mask = plb__mask_of((uint64_t)a->i[PLB__SEED], (uint64_t)a->i[PLB__STREAM],
                                          call->step, a->f[PLB__DROPOUT]);
-    struct pass pass = {.call = call, .h = &h};
+    struct plb__arena arena = {call->scratch, 0};
+    struct plb__pass pass = {.call = call, .h = &h};
 
     pass.mask = a->f[PLB__DROPOUT] > 0.0 ? &mask : NULL;
-    lay_out(&pass.m, call->scratch, &h);
+    plb__pairs_lay_out(&pass.m, &arena, &h);
     for (int64_t row = call->low[0]; row < call->high[0]; row = pass.origin + pass.last) {
         int64_t end;
 
