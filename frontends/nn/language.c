@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "frontends/nn/family.h"
+#include "frontends/nn/optimizer.h"
 
 void plb_language_positions(int64_t batch, int64_t sequence, int32_t *positions)
 {
@@ -28,6 +29,13 @@ static enum plb_status check(const struct plb_model_config *config,
     if (positions < 1 || positions > config->max_positions)
         return plb_fail(PLB_ERROR_INVALID, "%lld positions are asked for, the model has 1 to %lld",
                         (long long)positions, (long long)config->max_positions);
+    if (options->micro_batches < 0 || options->micro_batches > PLB_MICRO_BATCHES_MAX ||
+        (options->micro_batches && options->batch % options->micro_batches != 0))
+        return plb_fail(
+            PLB_ERROR_INVALID, "batch %lld cannot be divided into %lld micro-batches (at most %d)",
+            (long long)options->batch, (long long)options->micro_batches, PLB_MICRO_BATCHES_MAX);
+    if (options->micro_batches > 1 && options->mode != PLB_LANGUAGE_TRAIN)
+        return plb_fail(PLB_ERROR_INVALID, "micro-batches are for training only");
     if (options->batch > INT32_MAX / positions)
         return plb_fail(PLB_ERROR_INVALID, "batch %lld of %lld positions is too large",
                         (long long)options->batch, (long long)positions);
@@ -107,26 +115,75 @@ plb_value plb__language_parameter(struct plb__language *language, const char *fo
     return parameter ? parameter->value : PLB_NONE;
 }
 
+static plb_value logits(struct plb__language *language)
+{
+    return language->config->family == PLB_FAMILY_LLAMA ? plb__llama_logits(language)
+                                                        : plb__gpt2_logits(language);
+}
+
+static plb_value numbered_input(plb_model_t *model, const char *name, int64_t number, int64_t rows)
+{
+    char numbered[32];
+
+    snprintf(numbered, sizeof numbered, number ? "%s.%lld" : "%s", name, (long long)number);
+    return plb_nn_input(model, numbered, PLB_I32, plb_shape1(rows), NULL);
+}
+
+/* One forward pass over a micro-batch; the loss is in out->loss where the mode has one. */
+static void forward(struct plb__language *language, int64_t rows, int64_t number,
+                    struct plb_language *out)
+{
+    enum plb_language_mode mode = language->options->mode;
+    struct plb_micro_batch *micro = &out->micro[number];
+    plb_model_t *model = language->model;
+
+    micro->tokens = language->tokens = numbered_input(model, "tokens", number, rows);
+    micro->targets = PLB_NONE;
+    if (number == 0)
+        out->positions = language->positions = numbered_input(model, "positions", 0, rows);
+    if (mode == PLB_LANGUAGE_CACHED)
+        out->index = language->index = numbered_input(model, "index", 0, language->options->batch);
+    out->logits = logits(language);
+    if (mode == PLB_LANGUAGE_TRAIN || mode == PLB_LANGUAGE_EVALUATE) {
+        micro->targets = numbered_input(model, "targets", number, rows);
+        out->loss = plb_nn_loss(model, out->logits, micro->targets);
+    }
+}
+
 static void build(struct plb__language *language, struct plb_language *out)
 {
     const struct plb_language_options *options = language->options;
-    plb_model_t *model = language->model;
-    struct plb_shape rows = plb_shape1(options->batch * options->sequence);
-    bool loss = options->mode == PLB_LANGUAGE_TRAIN || options->mode == PLB_LANGUAGE_EVALUATE;
+    int64_t micro = options->micro_batches ? options->micro_batches : 1;
+    int64_t rows = options->batch / micro * options->sequence;
 
-    out->tokens = language->tokens = plb_nn_input(model, "tokens", PLB_I32, rows, NULL);
-    out->positions = language->positions = plb_nn_input(model, "positions", PLB_I32, rows, NULL);
-    if (options->mode == PLB_LANGUAGE_CACHED)
-        language->index = plb_nn_input(model, "index", PLB_I32, plb_shape1(options->batch), NULL);
-    out->index = language->index;
-    out->logits = language->config->family == PLB_FAMILY_LLAMA ? plb__llama_logits(language)
-                                                               : plb__gpt2_logits(language);
-    if (loss) {
-        out->targets = plb_nn_input(model, "targets", PLB_I32, rows, NULL);
-        out->loss = plb_nn_loss(model, out->logits, out->targets);
+    out->micro_batches = micro;
+    for (int64_t k = 0; k < micro && plb_model_status(out->model) == PLB_OK; k++) {
+        forward(language, rows, k, out);
+        if (micro > 1)
+            plb_nn_backward(out->model, out->loss, 1.0 / (double)micro);
     }
-    if (plb_model_status(model) == PLB_OK)
-        plb_graph_output(language->graph, loss ? out->loss : out->logits);
+    out->tokens = out->micro[0].tokens;
+    out->targets = out->micro[0].targets;
+    if (micro > 1)
+        out->loss = out->logits = PLB_NONE;
+    else if (plb_model_status(out->model) == PLB_OK)
+        plb_graph_output(language->graph, out->loss == PLB_NONE ? out->logits : out->loss);
+}
+
+enum plb_status plb_language_write(const struct plb_language *language, plb_session_t *session,
+                                   const int32_t *tokens, const int32_t *targets)
+{
+    const plb_graph_t *graph = plb_model_graph(language->model);
+    int64_t rows = plb_graph_value(graph, language->tokens)->type.shape.dim[0];
+    size_t bytes = (size_t)rows * sizeof *tokens;
+
+    for (int64_t k = 0; k < language->micro_batches; k++) {
+        const struct plb_micro_batch *micro = &language->micro[k];
+        PLB_TRY(plb_session_write(session, micro->tokens, tokens + k * rows, bytes));
+        if (targets)
+            PLB_TRY(plb_session_write(session, micro->targets, targets + k * rows, bytes));
+    }
+    return PLB_OK;
 }
 
 enum plb_status plb_language_create(const struct plb_model_config *config,
@@ -135,7 +192,12 @@ enum plb_status plb_language_create(const struct plb_model_config *config,
 {
     struct plb_model_options model_options = {options->dtype, options->seed,
                                               options->mode == PLB_LANGUAGE_TRAIN};
-    struct plb_language out = {NULL, PLB_NONE, PLB_NONE, PLB_NONE, PLB_NONE, PLB_NONE, PLB_NONE};
+    struct plb_language out = {.tokens = PLB_NONE,
+                               .positions = PLB_NONE,
+                               .targets = PLB_NONE,
+                               .index = PLB_NONE,
+                               .loss = PLB_NONE,
+                               .logits = PLB_NONE};
 
     PLB_TRY(check(config, options));
     PLB_TRY(plb_model_create(&model_options, &out.model));

@@ -14,6 +14,7 @@
 
 #include "frontends/formats/hf_config.h"
 #include "frontends/nn/model.h"
+#include "runtime/run/session.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,19 +31,32 @@ struct plb_language_options {
     enum plb_language_mode mode;
     enum plb_dtype dtype;    /* PLB_F32 or PLB_BF16 */
     int64_t batch, sequence; /* B and T; PLB_LANGUAGE_CACHED: T is the width of a chunk */
+    int64_t micro_batches;   /* PLB_LANGUAGE_TRAIN only; a divisor of B, 0 counts as 1. Above 1 the
+                                graph goes forward and back through each in turn, see below */
     int64_t capacity;        /* PLB_LANGUAGE_CACHED only: positions that the cache holds */
     uint64_t seed;           /* of initial values and dropout */
+};
+
+#define PLB_MICRO_BATCHES_MAX 64
+
+/* Inputs of one micro-batch, i32[N] each (N = B T / micro-batches); negative targets are ignored.
+ */
+struct plb_micro_batch {
+    plb_value tokens, targets;
 };
 
 /* A graph and its values; PLB_NONE for those that its mode has not. */
 struct plb_language {
     plb_model_t *model;
-    plb_value tokens;    /* input i32[N] */
+    plb_value tokens;    /* input i32[N]; of the first micro-batch */
     plb_value positions; /* input i32[N], 0 <= position < the configuration's max_positions */
-    plb_value targets;   /* input i32[N], negative: ignored */
+    plb_value targets;   /* input i32[N]; of the first micro-batch */
     plb_value index;     /* input i32[B]: the row whose logits are wanted, of each sequence */
-    plb_value loss;      /* f32[1] mean over rows that are not ignored */
+    plb_value loss;      /* f32[1] mean over rows that are not ignored. PLB_NONE with several micro-
+                            batches: their backward passes are there, plb_nn_update() can follow */
     plb_value logits;    /* [N, V], CACHED: [B, V]; of the model's dtype */
+    int64_t micro_batches;
+    struct plb_micro_batch micro[PLB_MICRO_BATCHES_MAX];
 };
 
 /* Builds the graph; outputs are marked. The model is to be destroyed with plb_model_destroy().
@@ -51,6 +65,10 @@ struct plb_language {
 enum plb_status plb_language_create(const struct plb_model_config *config,
                                     const struct plb_language_options *options,
                                     struct plb_language *language_out);
+
+/* Writes the tokens and targets [B T] of a step to a session of the graph; `targets` NULL: none. */
+enum plb_status plb_language_write(const struct plb_language *language, plb_session_t *session,
+                                   const int32_t *tokens, const int32_t *targets);
 
 /* Fills positions[batch * sequence] with 0 .. sequence - 1 for each sequence. */
 void plb_language_positions(int64_t batch, int64_t sequence, int32_t *positions);

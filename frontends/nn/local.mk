@@ -13,6 +13,7 @@ libpalombe_la_SOURCES += \
 	frontends/nn/logits.c \
 	frontends/nn/mlp.c \
 	frontends/nn/model.c \
+	frontends/nn/model_internal.h \
 	frontends/nn/optimizer.c \
 	frontends/nn/pretrain.c \
 	frontends/nn/sampler.c \

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontends/nn/model_internal.h"
 #include "runtime/base/hash.h"
 
 #define SCOPE_BYTES 256
@@ -24,6 +25,7 @@ struct plb_model {
     int scopes;
     double deviation;
     uint64_t streams;
+    struct plb__passes passes;
 };
 
 enum plb_status plb_model_create(const struct plb_model_options *options, plb_model_t **model_out)
@@ -63,6 +65,7 @@ void plb_model_destroy(plb_model_t *model)
         free((char *)model->parameters[i].name);
     }
     free(model->parameters);
+    free(model->passes.partial);
     plb_graph_destroy(model->graph);
     free(model);
 }
@@ -347,4 +350,9 @@ enum plb_status plb_model_add_masters(plb_model_t *model)
 uint64_t plb_model_stream(plb_model_t *model)
 {
     return ++model->streams;
+}
+
+struct plb__passes *plb__model_passes(plb_model_t *model)
+{
+    return &model->passes;
 }

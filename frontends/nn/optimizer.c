@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "codelets/codelets.h"
+#include "frontends/nn/model_internal.h"
 #include "runtime/graph/differentiate.h"
 
 #define STATE_NAME_BYTES 600
@@ -145,35 +146,130 @@ static void update_all(plb_model_t *model, const struct plb_optimizer *optimizer
     }
 }
 
+/* loss[1] times a number: the product of two matrices of one element. */
+static plb_value weighted(plb_graph_t *g, plb_value loss, double weight)
+{
+    if (weight == 1.0)
+        return loss;
+    plb_value x = plb_reshape(g, loss, plb_shape2(1, 1));
+    plb_value w = plb_reshape(g, plb_fill(g, weight), plb_shape2(1, 1));
+    return plb_reshape(g, plb_linear(g, x, w, PLB_NONE), plb_shape1(1));
+}
+
+static plb_value add_gradients(plb_graph_t *g, plb_value a, plb_value b)
+{
+    if (a == PLB_NONE || b == PLB_NONE)
+        return a == PLB_NONE ? b : a;
+    return plb_add(g, a, b);
+}
+
+static enum plb_status begin_passes(plb_model_t *model, struct plb__passes *passes)
+{
+    int n = plb_model_parameters(model);
+
+    if (n == 0)
+        return plb_fail(PLB_ERROR_INVALID, "the model has no parameters");
+    passes->partial = malloc((size_t)n * sizeof *passes->partial);
+    if (!passes->partial)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %d gradients", n);
+    passes->parameters = n;
+    passes->loss = PLB_NONE;
+    return PLB_OK;
+}
+
+/* Adds the gradients of one pass to the partial sums: a binary counter goes one further. */
+static void count_pass(plb_graph_t *g, struct plb__passes *passes, const plb_value *gradients)
+{
+    for (int i = 0; i < passes->parameters; i++) {
+        plb_value sum = gradients[i];
+        int level = 0;
+        for (; passes->count >> level & 1; level++)
+            sum = add_gradients(g, passes->partial[i][level], sum);
+        passes->partial[i][level] = sum;
+    }
+    passes->count++;
+}
+
+static enum plb_status backward(plb_model_t *model, plb_value loss, double weight)
+{
+    struct plb__passes *passes = plb__model_passes(model);
+    plb_graph_t *g = plb_model_graph(model);
+    int n = plb_model_parameters(model);
+
+    if (passes->count == 0)
+        PLB_TRY(begin_passes(model, passes));
+    if (passes->count == PLB_PASSES_MAX)
+        return plb_fail(PLB_ERROR_INVALID, "a step has at most %d passes", PLB_PASSES_MAX);
+    if (n != passes->parameters)
+        return plb_fail(PLB_ERROR_INVALID, "%d parameters were added after the first pass",
+                        n - passes->parameters);
+    plb_value *wanted = malloc(2 * (size_t)n * sizeof *wanted);
+    if (!wanted)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %d gradients", n);
+    for (int i = 0; i < n; i++)
+        wanted[i] = plb_model_parameter_at(model, i)->value;
+    loss = weighted(g, loss, weight);
+    enum plb_status status = plb_graph_differentiate(g, loss, wanted, n, wanted + n);
+    if (status == PLB_OK) {
+        plb_graph_set_phase(g, PLB_PHASE_BACKWARD);
+        count_pass(g, passes, wanted + n);
+        passes->loss = passes->loss == PLB_NONE ? loss : plb_add(g, passes->loss, loss);
+        plb_graph_set_phase(g, PLB_PHASE_FORWARD);
+        status = plb_graph_status(g);
+    }
+    free(wanted);
+    return status;
+}
+
+enum plb_status plb_nn_backward(plb_model_t *model, plb_value loss, double weight)
+{
+    PLB_TRY(plb_model_status(model));
+    enum plb_status status = backward(model, loss, weight);
+    return status == PLB_OK ? PLB_OK : plb_graph_fail(plb_model_graph(model), status);
+}
+
+/* What is left of the tree: the partial sums of all levels, the latest first. */
+static void sum_passes(plb_graph_t *g, const struct plb__passes *passes, plb_value *gradients)
+{
+    plb_graph_set_phase(g, PLB_PHASE_BACKWARD);
+    for (int i = 0; i < passes->parameters; i++) {
+        gradients[i] = PLB_NONE;
+        for (int level = 0; level < PLB__PASS_LEVELS; level++)
+            if (passes->count >> level & 1)
+                gradients[i] = add_gradients(g, passes->partial[i][level], gradients[i]);
+    }
+}
+
+enum plb_status plb_nn_update(plb_model_t *model, const struct plb_optimizer *optimizer,
+                              struct plb_training *training_out)
+{
+    const struct plb__passes *passes = plb__model_passes(model);
+    struct plb_training training = {.loss = passes->loss, .norm = PLB_NONE, .hyper = PLB_NONE};
+    plb_graph_t *g = plb_model_graph(model);
+
+    PLB_TRY(plb_model_status(model));
+    if (passes->count == 0)
+        return plb_graph_fail(g, plb_fail(PLB_ERROR_INVALID, "there was no backward pass"));
+    PLB_TRY(plb_model_add_masters(model));
+    plb_value *gradients = malloc((size_t)passes->parameters * sizeof *gradients);
+    if (!gradients)
+        return plb_graph_fail(g, plb_fail(PLB_ERROR_MEMORY, "no memory for gradients"));
+    sum_passes(g, passes, gradients);
+    update_all(model, optimizer, gradients, &training);
+    free(gradients);
+    plb_graph_output(g, training.loss);
+    plb_graph_output(g, training.norm);
+    PLB_TRY(plb_graph_status(g));
+    *training_out = training;
+    return PLB_OK;
+}
+
 enum plb_status plb_nn_train(plb_model_t *model, plb_value loss,
                              const struct plb_optimizer *optimizer,
                              struct plb_training *training_out)
 {
-    plb_graph_t *g = plb_model_graph(model);
-    int n = plb_model_parameters(model);
-    struct plb_training training = {.loss = loss, .norm = PLB_NONE, .hyper = PLB_NONE};
-
-    PLB_TRY(plb_model_status(model));
-    if (n == 0)
-        return plb_graph_fail(g, plb_fail(PLB_ERROR_INVALID, "the model has no parameters"));
-    plb_value *wanted = malloc(2 * (size_t)n * sizeof *wanted);
-    if (!wanted)
-        return plb_graph_fail(g, plb_fail(PLB_ERROR_MEMORY, "no memory for %d gradients", n));
-    for (int i = 0; i < n; i++)
-        wanted[i] = plb_model_parameter_at(model, i)->value;
-    enum plb_status status = plb_graph_differentiate(g, loss, wanted, n, wanted + n);
-    if (status == PLB_OK)
-        status = plb_model_add_masters(model);
-    if (status == PLB_OK) {
-        update_all(model, optimizer, wanted + n, &training);
-        plb_graph_output(g, training.loss);
-        plb_graph_output(g, training.norm);
-        status = plb_graph_status(g);
-    }
-    free(wanted);
-    if (status == PLB_OK)
-        *training_out = training;
-    return status;
+    PLB_TRY(plb_nn_backward(model, loss, 1.0));
+    return plb_nn_update(model, optimizer, training_out);
 }
 
 double plb_schedule_rate(const struct plb_schedule *schedule, uint64_t step)

@@ -51,6 +51,15 @@ enum plb_status plb_nn_train(plb_model_t *model, plb_value loss,
                              const struct plb_optimizer *optimizer,
                              struct plb_training *training_out);
 
+/* The two halves of it, for steps of several micro-batches: after each forward pass its backward
+ * pass, then one update. The step's loss is the sum of the losses, each times its `weight` (1/n for
+ * the mean of n), and the gradients are added in a fixed binary tree as they come. All parameters
+ * must exist at the first pass; there can be PLB_PASSES_MAX. */
+#define PLB_PASSES_MAX 1023
+enum plb_status plb_nn_backward(plb_model_t *model, plb_value loss, double weight);
+enum plb_status plb_nn_update(plb_model_t *model, const struct plb_optimizer *optimizer,
+                              struct plb_training *training_out);
+
 enum plb_schedule_kind {
     PLB_SCHEDULE_CONSTANT,
     PLB_SCHEDULE_COSINE, /* from `rate` down to `rate * floor` (Loshchilov, Hutter 2017, eq. 5) */

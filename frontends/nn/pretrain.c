@@ -44,6 +44,7 @@ static struct plb_language_options language_options(const plb_pretrain_t *pretra
         .dtype = pretrain->options.dtype,
         .batch = pretrain->options.batch,
         .sequence = pretrain->options.sequence,
+        .micro_batches = mode == PLB_LANGUAGE_TRAIN ? pretrain->options.micro_batches : 0,
         .seed = pretrain->options.seed,
     };
     return options;
@@ -59,6 +60,7 @@ static enum plb_status make_trainer(plb_pretrain_t *pretrain)
         .session = options->session,
         .batch = options->batch,
         .sequence = options->sequence,
+        .micro_batches = options->micro_batches,
         .data = plb_corpus_fingerprint(pretrain->corpus),
     };
 
@@ -69,8 +71,9 @@ static enum plb_status make_trainer(plb_pretrain_t *pretrain)
         plb_model_destroy(pretrain->language.model);
         return status;
     }
+    size_t bytes = row_bytes(pretrain) / (size_t)pretrain->language.micro_batches;
     return plb_trainer_write(pretrain->trainer, pretrain->language.positions, pretrain->positions,
-                             row_bytes(pretrain));
+                             bytes);
 }
 
 enum plb_status plb_pretrain_create(const struct plb_model_config *config,
@@ -132,21 +135,12 @@ static enum plb_status take_batch(plb_pretrain_t *pretrain, enum plb_corpus_part
                             pretrain->targets);
 }
 
-static enum plb_status write_batch(plb_pretrain_t *pretrain, plb_session_t *session,
-                                   const struct plb_language *language)
-{
-    size_t bytes = row_bytes(pretrain);
-
-    PLB_TRY(plb_session_write(session, language->tokens, pretrain->tokens, bytes));
-    return plb_session_write(session, language->targets, pretrain->targets, bytes);
-}
-
 enum plb_status plb_pretrain_step(plb_pretrain_t *pretrain)
 {
     plb_session_t *session = plb_trainer_session(pretrain->trainer);
 
     PLB_TRY(take_batch(pretrain, PLB_CORPUS_TRAINING, plb_trainer_steps(pretrain->trainer)));
-    PLB_TRY(write_batch(pretrain, session, &pretrain->language));
+    PLB_TRY(plb_language_write(&pretrain->language, session, pretrain->tokens, pretrain->targets));
     return plb_trainer_step(pretrain->trainer);
 }
 
@@ -186,7 +180,8 @@ enum plb_status plb_pretrain_evaluate(plb_pretrain_t *pretrain, int64_t batches,
     for (int64_t i = 0; i < batches; i++) {
         float loss;
         PLB_TRY(take_batch(pretrain, PLB_CORPUS_VALIDATION, (uint64_t)i));
-        PLB_TRY(write_batch(pretrain, pretrain->evaluator, &pretrain->evaluation));
+        PLB_TRY(plb_language_write(&pretrain->evaluation, pretrain->evaluator, pretrain->tokens,
+                                   pretrain->targets));
         PLB_TRY(plb_session_step(pretrain->evaluator, (uint64_t)i));
         PLB_TRY(
             plb_session_read(pretrain->evaluator, pretrain->evaluation.loss, &loss, sizeof loss));

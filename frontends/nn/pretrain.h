@@ -21,6 +21,7 @@ typedef struct plb_pretrain plb_pretrain_t;
 struct plb_pretrain_options {
     enum plb_dtype dtype;    /* PLB_F32, or PLB_BF16 with f32 masters */
     int64_t batch, sequence; /* of a step */
+    int64_t micro_batches;   /* that the batch is divided into, which saves memory; 0 counts as 1 */
     uint64_t seed;           /* of initial values, dropout and the order of the data */
     struct plb_optimizer optimizer;
     struct plb_schedule schedule;

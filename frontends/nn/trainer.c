@@ -22,7 +22,9 @@ struct plb_trainer {
 
 static enum plb_status prepare(plb_trainer_t *trainer, plb_model_t *model, plb_value loss)
 {
-    PLB_TRY(plb_nn_train(model, loss, &trainer->options.optimizer, &trainer->training));
+    if (loss != PLB_NONE)
+        PLB_TRY(plb_nn_backward(model, loss, 1.0));
+    PLB_TRY(plb_nn_update(model, &trainer->options.optimizer, &trainer->training));
     PLB_TRY(plb_store_create(&trainer->store));
     return plb_session_create(plb_model_graph(model), &trainer->options.session, trainer->store,
                               &trainer->session);
@@ -37,6 +39,8 @@ enum plb_status plb_trainer_create(plb_model_t *model, plb_value loss,
     if (!trainer)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a trainer");
     trainer->options = *options;
+    if (trainer->options.micro_batches == 0)
+        trainer->options.micro_batches = 1;
     enum plb_status status = prepare(trainer, model, loss);
     if (status != PLB_OK) {
         plb_trainer_destroy(trainer);
@@ -83,6 +87,7 @@ static struct plb_trainer_record record_of(const plb_trainer_t *trainer)
         .schedule = trainer->options.schedule,
         .batch = trainer->options.batch,
         .sequence = trainer->options.sequence,
+        .micro_batches = trainer->options.micro_batches,
         .data = trainer->options.data,
     };
     return record;

@@ -37,7 +37,8 @@ struct plb_trainer_options {
     struct plb_session_options session;
     /* What the data are. Recorded; a resumed run must have the same again. */
     int64_t batch, sequence;
-    uint64_t data; /* a fingerprint of the corpus, or 0 */
+    int64_t micro_batches; /* that a step's batch is divided into; 0 counts as 1 */
+    uint64_t data;         /* a fingerprint of the corpus, or 0 */
 };
 
 /* What trainer.json says about a run. */
@@ -48,7 +49,7 @@ struct plb_trainer_record {
     enum plb_dtype dtype;
     struct plb_optimizer optimizer;
     struct plb_schedule schedule;
-    int64_t batch, sequence;
+    int64_t batch, sequence, micro_batches;
     uint64_t data;
 };
 
@@ -59,7 +60,8 @@ struct plb_trainer_companion {
 };
 
 /* Appends backward pass and update to the model's graph and makes the session; the trainer owns the
- * model from then on (on failure the caller still does). `loss` is f32[1]. Parameters are zero. */
+ * model from then on (on failure the caller still does). `loss` is f32[1], or PLB_NONE when the
+ * backward passes were appended already, with plb_nn_backward(). Parameters are zero. */
 enum plb_status plb_trainer_create(plb_model_t *model, plb_value loss,
                                    const struct plb_trainer_options *options,
                                    plb_trainer_t **trainer_out);

@@ -73,12 +73,13 @@ static enum plb_status seal_files(const char *folder, json_t *files)
 
 static json_t *record_json(const struct plb_trainer_record *r)
 {
-    return json_pack(
-        "{s:s, s:i, s:I, s:s, s:s, s:s, s:I, s:I, s:s, s:o, s:o, s:{}}", "format", FORMAT,
-        "version", FORMAT_VERSION, "step", (json_int_t)r->step, "seed", hex(r->seed).text, "model",
-        hex(r->model).text, "dtype", plb_dtype_name(r->dtype), "batch", (json_int_t)r->batch,
-        "sequence", (json_int_t)r->sequence, "data", hex(r->data).text, "optimizer",
-        optimizer_json(&r->optimizer), "schedule", schedule_json(&r->schedule), "files");
+    return json_pack("{s:s, s:i, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:{}}", "format",
+                     FORMAT, "version", FORMAT_VERSION, "step", (json_int_t)r->step, "seed",
+                     hex(r->seed).text, "model", hex(r->model).text, "dtype",
+                     plb_dtype_name(r->dtype), "batch", (json_int_t)r->batch, "sequence",
+                     (json_int_t)r->sequence, "micro_batches", (json_int_t)r->micro_batches, "data",
+                     hex(r->data).text, "optimizer", optimizer_json(&r->optimizer), "schedule",
+                     schedule_json(&r->schedule), "files");
 }
 
 enum plb_status plb__record_save(const struct plb_trainer_record *record, const char *folder)
@@ -223,6 +224,8 @@ static enum plb_status read_record(const struct plb_json_object *root,
     PLB_TRY(plb_json_integer(root, "batch", 0, INT32_MAX, &record->batch));
     PLB_TRY(plb_json_require(root, "sequence"));
     PLB_TRY(plb_json_integer(root, "sequence", 0, INT32_MAX, &record->sequence));
+    PLB_TRY(plb_json_require(root, "micro_batches"));
+    PLB_TRY(plb_json_integer(root, "micro_batches", 1, INT32_MAX, &record->micro_batches));
     PLB_TRY(read_optimizer(root, &record->optimizer));
     return read_schedule(root, &record->schedule);
 }
@@ -329,6 +332,8 @@ enum plb_status plb__record_compare(const struct plb_trainer_record *saved,
         return differs(directory, "corpus (its tokens)", "another one", "this");
     PLB_TRY(compare_number(directory, "seed", saved->seed, run->seed));
     PLB_TRY(compare_number(directory, "batch", (uint64_t)saved->batch, (uint64_t)run->batch));
+    PLB_TRY(compare_number(directory, "number of micro-batches", (uint64_t)saved->micro_batches,
+                           (uint64_t)run->micro_batches));
     return compare_number(directory, "sequence", (uint64_t)saved->sequence,
                           (uint64_t)run->sequence);
 }

@@ -239,6 +239,44 @@ static void a_resumed_run_has_the_same_bits(void)
     check_resume(PLB_FAMILY_GPT2, PLB_BF16, PLB_OPTIMIZER_SGD);
 }
 
+/* The same batches in one piece and in micro-batches: the sums only differ in their order. Their
+ * number belongs to the run. */
+static void micro_batches_add_up(void)
+{
+    enum { STEPS = 6 };
+    static const int64_t numbers[] = {1, 2, 3, 6};
+    struct plb_model_config config = fixture_config(PLB_FAMILY_GPT2);
+    struct plb_pretrain_options options = fixture_options(PLB_F32);
+    plb_corpus_t *corpus = fixture_corpus(1000);
+    const char *directory = plb_test_tmp("micro");
+    float whole[STEPS], parts[STEPS], again[STEPS];
+
+    options.batch = 6;
+    for (int i = 0; i < 4; i++) {
+        options.micro_batches = numbers[i];
+        plb_pretrain_t *pretrain = fixture_pretrain(&config, corpus, &options);
+        fixture_train(pretrain, STEPS, i == 0 ? whole : parts);
+        plb_pretrain_destroy(pretrain);
+        pretrain = fixture_pretrain(&config, corpus, &options);
+        fixture_train(pretrain, STEPS, again);
+        PLB_CHECK_MEMORY(i == 0 ? whole : parts, again, sizeof again);
+        if (i > 0)
+            PLB_CHECK_ARRAY_F32(parts, whole, STEPS, 2e-5, 0.0);
+        PLB_CHECK_EQ(plb_pretrain_save(pretrain, directory), PLB_OK);
+        plb_pretrain_destroy(pretrain);
+    }
+    options.micro_batches = 2;
+    plb_pretrain_t *pretrain = fixture_pretrain(&config, corpus, &options);
+    PLB_CHECK_EQ(plb_trainer_resume(plb_pretrain_trainer(pretrain), directory), PLB_ERROR_FORMAT);
+    PLB_CHECK_CONTAINS(plb_error_message(), "its number of micro-batches is 6 and not 2");
+    plb_pretrain_destroy(pretrain);
+    options.micro_batches = 4;
+    PLB_CHECK_EQ(plb_pretrain_create(&config, corpus, NULL, &options, &pretrain),
+                 PLB_ERROR_INVALID);
+    PLB_CHECK_CONTAINS(plb_error_message(), "batch 6 cannot be divided into 4");
+    plb_corpus_close(corpus);
+}
+
 /* Dropout differs from step to step, and a different seed gives another run. */
 static void the_seed_decides(void)
 {
@@ -465,6 +503,7 @@ PLB_TEST_MAIN("frontends/nn/trainer", fixture_start, fixture_stop,
               PLB_TEST(gradients_of_gpt2_by_finite_differences),
               PLB_TEST(gradients_of_llama_by_finite_differences),
               PLB_TEST(a_little_text_is_learnt_by_heart), PLB_TEST(a_resumed_run_has_the_same_bits),
-              PLB_TEST(the_seed_decides), PLB_TEST(torn_checkpoints_are_refused),
-              PLB_TEST(a_mangled_record_is_refused), PLB_TEST(foreign_checkpoints_are_refused),
+              PLB_TEST(micro_batches_add_up), PLB_TEST(the_seed_decides),
+              PLB_TEST(torn_checkpoints_are_refused), PLB_TEST(a_mangled_record_is_refused),
+              PLB_TEST(foreign_checkpoints_are_refused),
               PLB_TEST(sizes_that_do_not_fit_are_refused), PLB_TEST(classifiers_learn))
