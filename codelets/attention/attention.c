@@ -22,14 +22,11 @@ enum { Y, LSE };
 static enum plb_status attention_shape(struct plb_task_types *types)
 {
     const struct plb_operator *op = &plb_op_attention;
-    double dropout = types->attributes->f[PLB__DROPOUT];
     struct plb__heads h;
     int64_t rows = types->in[0].shape.dim[0];
 
     PLB_TRY(plb__check_heads(op, types, 0));
-    if (!(dropout >= 0.0 && dropout < 1.0))
-        return plb_fail(PLB_ERROR_INVALID,
-                        "attention: dropout must be at least 0 and below 1, but is %g", dropout);
+    PLB_TRY(plb__check_dropout(op, types));
     h = plb__heads_of(types->attributes);
     types->out[Y] = (struct plb_type){types->in[0].dtype, plb_shape2(rows, h.heads * h.dim)};
     types->out[LSE] = (struct plb_type){PLB_F32, plb_shape2(rows, h.heads)};

@@ -33,6 +33,10 @@ struct plb__heads plb__heads_of(const struct plb_attributes *attributes);
 enum plb_status plb__check_heads(const struct plb_operator *op, const struct plb_task_types *types,
                                  int k);
 
+/* The dropout attribute is a probability below 1. */
+enum plb_status plb__check_dropout(const struct plb_operator *op,
+                                   const struct plb_task_types *types);
+
 /* Pairs of a query in R rows of the range and a key that it sees, of one head; `window` is the
  * number of rows that the task is given. */
 double plb__attention_pairs(int64_t rows, int64_t window, int64_t sequence);

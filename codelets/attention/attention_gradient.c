@@ -28,6 +28,7 @@ static enum plb_status attention_dx_shape(struct plb_task_types *types)
     struct plb__heads h;
 
     PLB_TRY(plb__check_heads(op, types, QKV));
+    PLB_TRY(plb__check_dropout(op, types));
     h = plb__heads_of(types->attributes);
     PLB_TRY(
         plb__check_type(op, types, DY, types->in[QKV].dtype, plb_shape2(rows, h.heads * h.dim)));

@@ -67,6 +67,17 @@ enum plb_status plb__check_heads(const struct plb_operator *op, const struct plb
     return PLB_OK;
 }
 
+enum plb_status plb__check_dropout(const struct plb_operator *op,
+                                   const struct plb_task_types *types)
+{
+    double p = types->attributes->f[PLB__DROPOUT];
+
+    if (p >= 0.0 && p < 1.0)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID, "%s: dropout must be at least 0 and below 1, but is %g",
+                    op->name, p);
+}
+
 /* A range that is part of a sequence begins after window - rows positions; others begin at one. */
 double plb__attention_pairs(int64_t rows, int64_t window, int64_t sequence)
 {

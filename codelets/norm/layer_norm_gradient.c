@@ -25,6 +25,7 @@ static enum plb_status layer_norm_dx_shape(struct plb_task_types *types)
     PLB_TRY(plb__check_type(op, types, GAMMA, types->in[DY].dtype, columns));
     PLB_TRY(plb__check_type(op, types, MEAN, PLB_F32, rows));
     PLB_TRY(plb__check_type(op, types, RSTD, PLB_F32, rows));
+    PLB_TRY(plb__check_epsilon(op, types));
     types->out[0] = types->in[DY];
     return PLB_OK;
 }
@@ -124,6 +125,7 @@ static enum plb_status layer_norm_dw_shape(struct plb_task_types *types)
     PLB_TRY(plb__check_same(op, types, X, DY));
     PLB_TRY(plb__check_type(op, types, MEAN, PLB_F32, rows));
     PLB_TRY(plb__check_type(op, types, RSTD, PLB_F32, rows));
+    PLB_TRY(plb__check_epsilon(op, types));
     types->out[0] = (struct plb_type){PLB_F32, plb_shape1(types->in[DY].shape.dim[1])};
     types->out[1] = types->out[0];
     return PLB_OK;

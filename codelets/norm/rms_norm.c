@@ -132,6 +132,7 @@ static enum plb_status rms_norm_dx_shape(struct plb_task_types *types)
     PLB_TRY(plb__check_same(op, types, X, DY));
     PLB_TRY(plb__check_type(op, types, GAMMA, types->in[DY].dtype, columns));
     PLB_TRY(plb__check_type(op, types, RSTD, PLB_F32, rows));
+    PLB_TRY(plb__check_epsilon(op, types));
     types->out[0] = types->in[DY];
     return PLB_OK;
 }
@@ -215,6 +216,7 @@ static enum plb_status rms_norm_dw_shape(struct plb_task_types *types)
     PLB_TRY(plb__check_real(op, types, DY));
     PLB_TRY(plb__check_same(op, types, X, DY));
     PLB_TRY(plb__check_type(op, types, RSTD, PLB_F32, plb_shape1(types->in[DY].shape.dim[0])));
+    PLB_TRY(plb__check_epsilon(op, types));
     types->out[0] = (struct plb_type){PLB_F32, plb_shape1(types->in[DY].shape.dim[1])};
     return PLB_OK;
 }
