@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A graph in Graphviz's language.
+ * A graph in Graphviz's language, all of it. (A picture of a step for the eye is dot_overview.c.)
  *
- * Tasks are boxes coloured by phase; those of a block and a phase make a cluster, so that the
- * picture is a column, blocks one below the other. Values are edges labelled with their type. What
- * exists before the step is an ellipse, drawn again in each cluster that reads it (lines across the
- * whole picture would hide the rest); but where a task makes the next version of what it reads, as
- * updates do, that is only written in its box.
+ * Tasks are boxes coloured by phase, with the types of what they make; those of a block and a phase
+ * make a cluster. An edge is a value. Values that come from elsewhere are nodes of the cluster that
+ * reads them, again in each: ellipses for what exists before the step, notes for what another phase
+ * makes. Lines across the whole picture would hide the rest, and Graphviz takes minutes to lay out
+ * a dozen blocks with them. Where a task makes the next version of what it reads, as updates do,
+ * that is only written in its box.
  */
 #include "config.h"
 
@@ -113,7 +114,7 @@ static void print_type(struct text *text, const struct plb_type *type)
 struct drawing {
     const plb_graph_t *graph;
     struct text text;
-    uint32_t *cluster_of; /* by value that exists before the step: the latest cluster, 0 for none */
+    uint32_t *cluster_of; /* by value: the latest cluster that has a node for it, 0 for none */
 };
 
 /* Does the task make the next version of this value, which exists before the step? */
@@ -124,14 +125,18 @@ static bool is_updated_by(const struct drawing *d, plb_value v, plb_task_id t)
     return next != PLB_NONE && plb_graph_value(d->graph, next)->producer == t;
 }
 
-/* An ellipse for a value that exists before the step, in a cluster (0: outside all). */
+/* A node for a value that a cluster (0: outside all) reads from elsewhere: an ellipse for what
+ * exists before the step, a note for what another phase makes. */
 static void print_source(struct drawing *d, plb_value v, uint32_t cluster)
 {
     const struct plb_value_info *info = plb_graph_value(d->graph, v);
+    bool made = info->producer != PLB_NONE;
 
     d->cluster_of[v] = cluster;
-    print(&d->text, "  v%" PRIu32 "_%" PRIu32 " [shape=ellipse, fillcolor=\"%s\", label=\"", v,
-          cluster, role_colours[info->role]);
+    print(&d->text, "  v%" PRIu32 "_%" PRIu32 " [shape=%s, fillcolor=\"%s\", label=\"", v, cluster,
+          made ? "note" : "ellipse",
+          made ? phase_colours[plb__graph_task(d->graph, info->producer)->phase]
+               : role_colours[info->role]);
     print_name(&d->text, info->name);
     print(&d->text, "\\n");
     print_type(&d->text, &info->type);
@@ -168,10 +173,22 @@ static void print_task(struct drawing *d, plb_task_id t)
         print(&d->text, "\\n");
         print_name(&d->text, task->name);
     }
+    for (uint32_t i = 0; i < task->out_start[task->n_out]; i++) {
+        print(&d->text, i == 0 ? "\\n" : " + ");
+        print_type(&d->text, &plb_graph_value(d->graph, task->out[i])->type);
+    }
     print(&d->text, "\"];\n");
 }
 
-/* Edges from what exists before the step, to a task of this cluster. */
+/* Does the task read this value by an edge from the task that makes it? */
+static bool is_near(const struct drawing *d, plb_value v, const struct plb_task *task)
+{
+    plb_task_id producer = plb_graph_value(d->graph, v)->producer;
+
+    return producer != PLB_NONE && plb__graph_task(d->graph, producer)->phase == task->phase;
+}
+
+/* Edges from values of elsewhere, to a task of this cluster. */
 static void print_sources(struct drawing *d, plb_task_id t, uint32_t cluster)
 {
     const struct plb_task *task = plb__graph_task(d->graph, t);
@@ -179,7 +196,7 @@ static void print_sources(struct drawing *d, plb_task_id t, uint32_t cluster)
     for (uint32_t i = 0; i < task->in_start[task->n_in]; i++) {
         plb_value v = task->in[i];
 
-        if (plb_graph_value(d->graph, v)->producer != PLB_NONE || is_updated_by(d, v, t))
+        if (is_near(d, v, task) || is_updated_by(d, v, t))
             continue;
         if (d->cluster_of[v] != cluster)
             print_source(d, v, cluster);
@@ -192,13 +209,9 @@ static void print_edges(struct drawing *d, plb_task_id t)
     const struct plb_task *task = plb__graph_task(d->graph, t);
 
     for (uint32_t i = 0; i < task->in_start[task->n_in]; i++) {
-        const struct plb_value_info *info = plb_graph_value(d->graph, task->in[i]);
-
-        if (info->producer == PLB_NONE)
-            continue;
-        print(&d->text, "  t%" PRIu32 " -> t%" PRIu32 " [label=\"", info->producer, t);
-        print_type(&d->text, &info->type);
-        print(&d->text, "\"];\n");
+        if (is_near(d, task->in[i], task))
+            print(&d->text, "  t%" PRIu32 " -> t%" PRIu32 ";\n",
+                  plb_graph_value(d->graph, task->in[i])->producer, t);
     }
 }
 
@@ -211,10 +224,8 @@ static void print_end(struct drawing *d, plb_value v, const char *prefix, const 
     print(&d->text, "  %c%" PRIu32 " [shape=ellipse, peripheries=2, label=\"%s",
           prefix[0] == '\0' ? 'o' : 'n', v, prefix);
     print_name(&d->text, name);
-    print(&d->text, "\"];\n  t%" PRIu32 " -> %c%" PRIu32 " [label=\"", info->producer,
+    print(&d->text, "\"];\n  t%" PRIu32 " -> %c%" PRIu32 ";\n", info->producer,
           prefix[0] == '\0' ? 'o' : 'n', v);
-    print_type(&d->text, &info->type);
-    print(&d->text, "\"];\n");
 }
 
 static bool reads(const struct plb_task *task, plb_value v)
@@ -312,7 +323,7 @@ static void print_graph(struct drawing *d, struct place *places)
     uint32_t values = d->graph->values.n;
 
     print(&d->text,
-          "digraph palombe {\n  newrank=true; ranksep=0.3; nodesep=0.2;\n"
+          "digraph palombe {\n  ranksep=0.3; nodesep=0.2;\n"
           "  node [style=filled, fillcolor=white, fontname=\"Helvetica\", fontsize=11, "
           "height=0.3, margin=\"0.08,0.04\"];\n"
           "  edge [fontname=\"Helvetica\", fontsize=9, color=\"#666666\", arrowsize=0.6];\n");

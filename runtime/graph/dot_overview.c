@@ -235,8 +235,10 @@ enum plb_status plb_graph_dot_overview(const plb_graph_t *graph, char **text_out
         classify(&o);
         put_graph(&o);
     }
-    if (o.out != NULL)
+    if (o.out != NULL) {
+        complete = !ferror(o.out) && complete;
         complete = fclose(o.out) == 0 && complete;
+    }
     free(o.kind);
     free(o.update);
     if (!complete) {

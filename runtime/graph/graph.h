@@ -120,8 +120,9 @@ void plb_task_get_cost(const plb_graph_t *graph, const struct plb_task *task,
  * carries, outputs. Names do not count. */
 uint64_t plb_graph_fingerprint(const plb_graph_t *graph);
 
-/* The graph in Graphviz's language, tasks as boxes coloured by phase, values as edges with their
- * type; `text_out` is to be freed by the caller. */
+/* The graph in Graphviz's language: tasks as boxes coloured by phase and clustered by block, with
+ * the types of what they make; values as edges, those that exist before the step as ellipses.
+ * `text_out` is to be freed by the caller. PLB_ERROR_MEMORY. */
 enum plb_status plb_graph_dot(const plb_graph_t *graph, char **text_out);
 /* The same for the eye: parameters and updates as words in the tasks that read and feed them, the
  * gradient laid out upwards beside the forward pass. */
