@@ -237,7 +237,7 @@ enum plb_status plb_graph_dot_overview(const plb_graph_t *graph, char **text_out
     }
     if (o.out != NULL) {
         complete = !ferror(o.out) && complete;
-        complete = fclose(o.out) == 0 && complete;
+        complete = fclose(o.out) == 0 && text != NULL && complete;
     }
     free(o.kind);
     free(o.update);
