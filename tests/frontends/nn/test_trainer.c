@@ -4,9 +4,11 @@
 #include "config.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "frontends/nn/classifiers.h"
@@ -433,6 +435,40 @@ static void foreign_checkpoints_are_refused(void)
     plb_corpus_close(corpus);
 }
 
+/* A limit on the size of files stands for a disk without room: the save fails, the old one stays.
+ */
+static void a_full_disk_leaves_the_old_checkpoint(void)
+{
+    struct plb_model_config config = fixture_config(PLB_FAMILY_GPT2);
+    struct plb_pretrain_options options = fixture_options(PLB_F32);
+    plb_corpus_t *corpus = fixture_corpus(1000);
+    plb_pretrain_t *pretrain = fixture_pretrain(&config, corpus, &options);
+    plb_trainer_t *trainer = plb_pretrain_trainer(pretrain);
+    const char *directory = plb_test_tmp("full");
+    struct rlimit before, small;
+    float loss;
+
+    PLB_REQUIRE(plb_pretrain_save(pretrain, directory) == PLB_OK);
+    uint64_t bits = fixture_bits(pretrain);
+    fixture_train(pretrain, 1, &loss);
+    PLB_CHECK(fixture_bits(pretrain) != bits);
+    PLB_REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t limit = 0; limit < 100000; limit = 4 * limit + 1000) {
+        small = (struct rlimit){limit, before.rlim_max};
+        PLB_REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+        enum plb_status status = plb_pretrain_save(pretrain, directory);
+        PLB_REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+        PLB_CHECK_EQ(status, PLB_ERROR_IO);
+        PLB_CHECK_CONTAINS(plb_error_message(), "File too large");
+    }
+    PLB_CHECK_EQ(plb_trainer_resume(trainer, directory), PLB_OK);
+    PLB_CHECK_EQ(plb_trainer_steps(trainer), 0);
+    PLB_CHECK(fixture_bits(pretrain) == bits);
+    plb_pretrain_destroy(pretrain);
+    plb_corpus_close(corpus);
+}
+
 static void sizes_that_do_not_fit_are_refused(void)
 {
     struct plb_model_config config = fixture_config(PLB_FAMILY_GPT2);
@@ -506,4 +542,5 @@ PLB_TEST_MAIN("frontends/nn/trainer", fixture_start, fixture_stop,
               PLB_TEST(micro_batches_add_up), PLB_TEST(the_seed_decides),
               PLB_TEST(torn_checkpoints_are_refused), PLB_TEST(a_mangled_record_is_refused),
               PLB_TEST(foreign_checkpoints_are_refused),
+              PLB_TEST(a_full_disk_leaves_the_old_checkpoint),
               PLB_TEST(sizes_that_do_not_fit_are_refused), PLB_TEST(classifiers_learn))
