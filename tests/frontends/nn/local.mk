@@ -7,6 +7,7 @@ plb_nn_tests = \
 	tests/frontends/nn/test_golden \
 	tests/frontends/nn/test_model \
 	tests/frontends/nn/test_optimizer \
+	tests/frontends/nn/test_resume \
 	tests/frontends/nn/test_sampler \
 	tests/frontends/nn/test_trainer
 check_PROGRAMS += $(plb_nn_tests)
@@ -18,5 +19,6 @@ tests_frontends_nn_test_generate_SOURCES = tests/frontends/nn/test_generate.c $(
 tests_frontends_nn_test_golden_SOURCES = tests/frontends/nn/test_golden.c $(plb_nn_fixtures)
 tests_frontends_nn_test_model_SOURCES = tests/frontends/nn/test_model.c
 tests_frontends_nn_test_optimizer_SOURCES = tests/frontends/nn/test_optimizer.c
+tests_frontends_nn_test_resume_SOURCES = tests/frontends/nn/test_resume.c $(plb_nn_fixtures)
 tests_frontends_nn_test_sampler_SOURCES = tests/frontends/nn/test_sampler.c
 tests_frontends_nn_test_trainer_SOURCES = tests/frontends/nn/test_trainer.c $(plb_nn_fixtures)
