@@ -34,9 +34,9 @@ static enum plb_status library_choose(const char *only)
         return PLB_OK;
     if (only != NULL)
         return plb_fail_within(PLB_ERROR_UNAVAILABLE, "PALOMBE_BLAS=%s", only);
-    return plb_fail(PLB_ERROR_UNAVAILABLE,
-                    "no library for matrix products: install libopenblas0-pthread, or libdnnl-dev "
-                    "and build Palombe again (%s)", plb_error_message());
+    return plb_fail_within(PLB_ERROR_UNAVAILABLE,
+                           "no library for matrix products (install libopenblas0-pthread, or "
+                           "libdnnl-dev and build Palombe again)");
 }
 
 static enum plb_status bf16_choose(const char *wish)
