@@ -32,7 +32,7 @@ static plb_value random_loss(plb_graph_t *graph, uint64_t *random)
                                               &fake_one};
     const bool both[2] = {true, true};
     uint32_t tasks = 1 + fake_draw(random, 6);
-    char name[8];
+    char name[16];
 
     for (int k = 0; k < INPUTS; k++) {
         snprintf(name, sizeof name, "x%d", k);

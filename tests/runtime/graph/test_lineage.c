@@ -30,7 +30,7 @@ static plb_graph_t *random_graph(uint64_t *random)
 {
     plb_graph_t *graph = plb_graph_create();
     uint32_t tasks = 1 + fake_draw(random, TASKS_MAX);
-    char name[8];
+    char name[16];
 
     for (int k = 0; k < INPUTS; k++) {
         snprintf(name, sizeof name, "x%d", k);
