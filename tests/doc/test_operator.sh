@@ -31,7 +31,7 @@ configure_tree() {
     eval "arguments=($("$build_dir/config.status" --config))"
     mkdir "$work/tree/build"
     cd "$work/tree/build"
-    ../configure -q "${arguments[@]}"
+    ../configure -q "${arguments[@]}" --srcdir=.. # the last --srcdir counts
 }
 
 follow_page() {
