@@ -12,6 +12,7 @@
 #include "frontends/nn/language.h"
 #include "frontends/nn/trainer.h"
 #include "runtime/base/random.h"
+#include "runtime/plan/plan.h"
 #include "runtime/run/ledger.h"
 
 #include <inttypes.h>
@@ -31,7 +32,7 @@ struct bench {
     double host;                /* seconds of a step in submission */
     float loss;
     double floor_flops, floor_update; /* seconds */
-    double needed;                    /* bytes that no plan could do without */
+    size_t needed;                    /* bytes, see plb_storage_needed() */
 };
 
 static enum plb_status make_trainer(struct bench *b)
@@ -106,40 +107,6 @@ static enum plb_status measure(struct bench *b)
     return status;
 }
 
-/* Is the value read by a task of the backward pass? */
-static void mark_needed(const plb_graph_t *graph, bool *needed)
-{
-    for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++) {
-        const struct plb_task *task = plb_graph_task(graph, t);
-
-        if (task->phase != PLB_PHASE_BACKWARD)
-            continue;
-        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-            needed[task->in[j]] = true;
-    }
-}
-
-/* Parameters, optimizer state, their gradients, and the activations that the gradient reads. */
-static enum plb_status count_needed(struct bench *b)
-{
-    const plb_graph_t *graph = plb_session_graph(plb_trainer_session(b->trainer));
-    uint32_t n = plb_graph_values(graph);
-    bool *needed = calloc(n + 1, sizeof *needed);
-
-    if (!needed)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to count %u values", n);
-    mark_needed(graph, needed);
-    for (plb_value v = 0; v < n; v++) {
-        const struct plb_value_info *info = plb_graph_value(graph, v);
-
-        if (info->producer == PLB_NONE || (info->role == PLB_ROLE_ACTIVATION && needed[v]))
-            b->needed += (double)plb_type_bytes(&info->type);
-    }
-    b->needed += 4.0 * (double)plb_model_elements(plb_trainer_model(b->trainer));
-    free(needed);
-    return PLB_OK;
-}
-
 /* The optimizer's tasks move bytes, everything else computes. */
 static void find_floor(struct bench *b)
 {
@@ -169,12 +136,12 @@ static enum plb_status report(const struct bench *b)
     plb_ledger_get(0, &ledger);
     if (plb_settings_switch(b->settings, OPTION_JSON))
         return cli_print_json(json_pack(
-            "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:i, s:s, s:s, s:f, s:f}",
+            "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:i, s:s, s:s, s:f, s:f}",
             "step_seconds", b->median, "least_seconds", b->least, "most_seconds", b->most,
             "tokens_per_second", tokens / b->median, "flops", info.flops, "floor_seconds", floor,
             "ratio_to_floor", b->median / floor, "host_seconds", b->host, "host_share",
             b->host / b->median, "peak_bytes", (json_int_t)ledger.peak_total, "needed_bytes",
-            b->needed, "tasks", (json_int_t)info.tasks, "workers", plb_runtime_workers(),
+            (json_int_t)b->needed, "tasks", (json_int_t)info.tasks, "workers", plb_runtime_workers(),
             "scheduler", plb_runtime_scheduler(), "dtype", plb_dtype_name(b->shape.dtype), "loss",
             (double)b->loss, "prepare_seconds", info.prepare_seconds));
     printf("step       %.3f s (median of %" PRId64 ", %.3f to %.3f), %.0f tokens/s\n", b->median,
@@ -189,7 +156,8 @@ static enum plb_status report(const struct bench *b)
     printf("memory     peak %s, %.2f times parameters, gradients, state and saved activations "
            "(%s)\n",
            cli_print_bytes((double)ledger.peak_total, have, sizeof have),
-           (double)ledger.peak_total / b->needed, cli_print_bytes(b->needed, need, sizeof need));
+           (double)ledger.peak_total / (double)b->needed,
+           cli_print_bytes((double)b->needed, need, sizeof need));
     printf("tasks      %u a step on %d workers, scheduler %s, %s\n", info.tasks,
            plb_runtime_workers(), plb_runtime_scheduler(), plb_dtype_name(b->shape.dtype));
     return PLB_OK;
@@ -215,7 +183,7 @@ static enum plb_status bench_train(struct bench *b)
     PLB_TRY(make_trainer(b));
     PLB_TRY(write_inputs(b));
     PLB_TRY(measure(b));
-    PLB_TRY(count_needed(b));
+    PLB_TRY(plb_storage_needed(plb_session_graph(plb_trainer_session(b->trainer)), &b->needed));
     find_floor(b);
     return report(b);
 }

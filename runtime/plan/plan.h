@@ -77,6 +77,11 @@ enum plb_status plb_storage_assign(const struct plb_plan *plan, const plb_graph_
                                    struct plb_storage *storage_out);
 void plb_storage_clear(struct plb_storage *storage);
 
+/* What no plan can do without that runs each task once and keeps values where they are: bytes of
+ * the initial values, of the activations that the backward pass reads, and of the gradients that
+ * the update reads (which, with a limit on their global norm, all exist at once). */
+enum plb_status plb_storage_needed(const plb_graph_t *graph, size_t *bytes_out);
+
 /* A policy that decides what becomes of values. */
 struct plb_memory_policy {
     const char *name; /* what PALOMBE_MEMORY selects */

@@ -193,3 +193,43 @@ enum plb_status plb_storage_assign(const struct plb_plan *plan, const plb_graph_
         plb_storage_clear(&storage);
     return status;
 }
+
+/* The latest phase that reads each value. */
+static void find_readers(const plb_graph_t *graph, enum plb_phase *reader)
+{
+    for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+            if (reader[task->in[j]] < task->phase)
+                reader[task->in[j]] = task->phase;
+    }
+}
+
+/* A value is needed when it is there before the step or crosses from one phase to the next. */
+static bool is_needed(const plb_graph_t *graph, const struct plb_value_info *info,
+                      enum plb_phase reader)
+{
+    if (info->producer == PLB_NONE)
+        return true;
+    return plb_graph_task(graph, info->producer)->phase < reader;
+}
+
+enum plb_status plb_storage_needed(const plb_graph_t *graph, size_t *bytes_out)
+{
+    enum plb_phase *reader = calloc((size_t)plb_graph_values(graph) + 1, sizeof *reader);
+    size_t bytes = 0;
+
+    if (!reader)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to count %u values", plb_graph_values(graph));
+    find_readers(graph, reader);
+    for (plb_value v = 0; v < plb_graph_values(graph); v++) {
+        const struct plb_value_info *info = plb_graph_value(graph, v);
+
+        if (is_needed(graph, info, reader[v]))
+            bytes += plb_type_bytes(&info->type);
+    }
+    free(reader);
+    *bytes_out = bytes;
+    return PLB_OK;
+}

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Fragment of Makefile.am: tests/schedulers
+# Fragment of Makefile.am: tests of the policies.
+check_PROGRAMS += %D%/test_memory
+TESTS += %D%/test_memory
+tests_schedulers_test_memory_SOURCES = %D%/test_memory.c
