@@ -10,6 +10,7 @@ check_PROGRAMS += \
 	%D%/test_gradients \
 	%D%/test_graph \
 	%D%/test_lineage \
+	%D%/test_replay \
 	%D%/test_value
 TESTS += \
 	%D%/test_cut \
@@ -21,6 +22,7 @@ TESTS += \
 	%D%/test_gradients \
 	%D%/test_graph \
 	%D%/test_lineage \
+	%D%/test_replay \
 	%D%/test_value
 tests_runtime_graph_test_cut_SOURCES = %D%/test_cut.c %D%/cut_check.c %D%/cut_check.h \
 	%D%/models.c %D%/models.h
@@ -33,4 +35,6 @@ tests_runtime_graph_test_fingerprint_SOURCES = %D%/test_fingerprint.c %D%/fake.c
 tests_runtime_graph_test_gradients_SOURCES = %D%/test_gradients.c
 tests_runtime_graph_test_graph_SOURCES = %D%/test_graph.c %D%/fake.c %D%/fake.h
 tests_runtime_graph_test_lineage_SOURCES = %D%/test_lineage.c %D%/fake.c %D%/fake.h
+tests_runtime_graph_test_replay_SOURCES = %D%/test_replay.c %D%/fake.c %D%/fake.h %D%/models.c \
+	%D%/models.h
 tests_runtime_graph_test_value_SOURCES = %D%/test_value.c
