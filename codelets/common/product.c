@@ -11,11 +11,14 @@
 
 #include <string.h>
 
-/* Sizes of blocks, measured (doc/results/blas.md): a block of B, 96 x 1024 floats, and one of A,
- * about twice that, share a second-level cache of 1 to 2 MB. */
+/* Sizes of blocks, measured (doc/results/blas.md): a block of B, about 96 K floats, and one of A,
+ * about as much, share a second-level cache of 1 to 2 MB. A transposed B is put straight in blocks
+ * that are long where its rows are, another one is widened in blocks that are wide. */
 enum {
     BLOCK_N = 96,
     BLOCK_K = 1024,
+    BLOCK_N_WIDE = 384,
+    BLOCK_K_WIDE = 256,
     BLOCK_A = 1 << 17, /* floats */
     BLOCK_M_MIN = 128,
     BLOCK_M_MAX = 512,
@@ -137,8 +140,18 @@ static enum plb_status product_few(const struct plb_product *p, float *packed)
 
 /* --- blocks -------------------------------------------------------------------------------------- */
 
+/* The size of blocks of at most `most_of` (a multiple of PLB__PACK_ALIGN) that cut `size` evenly. */
+static int64_t even_blocks(int64_t size, int64_t most_of)
+{
+    int64_t blocks = (size + most_of - 1) / most_of;
+
+    return least(size, round_up((size + blocks - 1) / blocks, PLB__PACK_ALIGN));
+}
+
 static void blocks_choose(const struct plb_product *p, struct blocks *b)
 {
+    int64_t n = p->b.transposed ? BLOCK_N : BLOCK_N_WIDE;
+    int64_t k = p->b.transposed ? BLOCK_K : BLOCK_K_WIDE;
     int64_t rows = BLOCK_A / p->k / PLB__PACK_ALIGN * PLB__PACK_ALIGN;
 
     memset(b, 0, sizeof *b);
@@ -147,15 +160,15 @@ static void blocks_choose(const struct plb_product *p, struct blocks *b)
     b->convert_c = p->c_dtype == PLB_BF16;
     rows = rows < BLOCK_M_MIN ? BLOCK_M_MIN : least(rows, BLOCK_M_MAX);
     b->m = b->convert_a || b->convert_c ? least(p->m, rows) : p->m;
-    b->n = b->pack_b || b->convert_c ? least(p->n, BLOCK_N) : p->n;
-    b->k = b->pack_b ? least(p->k, BLOCK_K) : p->k;
+    b->n = b->pack_b || b->convert_c ? even_blocks(p->n, n) : p->n;
+    b->k = b->pack_b ? even_blocks(p->k, k) : p->k;
     /* Bounds that grow with every size, which the blocks themselves do not. */
     if (b->convert_a)
         b->a_bytes = floats_bytes(least(p->m * p->k, most(BLOCK_A, BLOCK_M_MIN * p->k)));
     if (b->pack_b)
-        b->b_bytes = floats_bytes(b->k * round_up(b->n, PLB__PACK_ALIGN));
+        b->b_bytes = floats_bytes(least(p->k, k) * round_up(least(p->n, n), PLB__PACK_ALIGN));
     if (b->convert_c)
-        b->c_bytes = floats_bytes(least(p->m, BLOCK_M_MAX) * b->n);
+        b->c_bytes = floats_bytes(least(p->m, BLOCK_M_MAX) * least(p->n, n));
 }
 
 size_t plb_product_scratch(const struct plb_product *p)
