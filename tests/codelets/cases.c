@@ -260,21 +260,26 @@ static void build_conv2d(struct subject *s)
 }
 
 /* images, channels, height and width beyond the window, window, stride */
-static plb_value picture_of(struct subject *s)
+static plb_value picture_of(struct subject *s, enum fill fill)
 {
-    return subject_input(s, "x", s->real,
-                         plb_shape4(s->d[0], s->d[1], s->d[2] - 1 + s->d[4], s->d[3] - 1 + s->d[4]),
-                         FILL_DISTINCT, 1);
+    int64_t height = s->d[2] - 1 + s->d[4], width = s->d[3] - 1 + s->d[4];
+
+    return subject_input(s, "x", s->real, plb_shape4(s->d[0], s->d[1], height, width), fill, 3);
 }
 
 static void build_max_pool2d(struct subject *s)
 {
-    plb_max_pool2d(s->graph, picture_of(s), s->d[4], s->d[5]);
+    plb_max_pool2d(s->graph, picture_of(s, FILL_DISTINCT), s->d[4], s->d[5]);
+}
+
+static void build_max_pool2d_equals(struct subject *s)
+{
+    plb_max_pool2d(s->graph, picture_of(s, FILL_FEW), s->d[4], s->d[5]);
 }
 
 static void build_avg_pool2d(struct subject *s)
 {
-    plb_avg_pool2d(s->graph, picture_of(s), s->d[4], s->d[5]);
+    plb_avg_pool2d(s->graph, picture_of(s, FILL_DISTINCT), s->d[4], s->d[5]);
 }
 
 /* What updates take: rows, columns, scale: 1 given 2 not, working: 1 given 2 not. */
@@ -348,66 +353,68 @@ static void build_clip_scale(struct subject *s)
 /* One case a paragraph. */
 /* clang-format off */
 static const struct subject_case table[] = {
-    {"embedding", build_embedding, {1, 1, 1}, {40, 70, 50},
+    {"embedding", build_embedding, false, {1, 1, 1}, {40, 70, 50},
      {{1, 1, 1}, {7, 5, 11}, {19, 33, 4}, {64, 16, 100}, {3, 129, 2}, {5, 1100, 7}}},
-    {"linear", build_linear, {1, 1, 1, 1}, {70, 90, 70, 2},
+    {"linear", build_linear, false, {1, 1, 1, 1}, {70, 90, 70, 2},
      {{1, 1, 1, 1}, {1, 33, 5, 2}, {5, 1, 3, 1}, {7, 13, 17, 1}, {33, 65, 31, 2},
       {64, 48, 32, 1}, {2, 300, 3, 1}, {19, 8, 127, 2}, {300, 70, 210, 1},
       {530, 40, 97, 2}, {40, 1100, 20, 2}, {3, 1100, 100, 1}}},
-    {"layer_norm", build_layer_norm, {1, 1, 1}, {20, 100, 2},
+    {"layer_norm", build_layer_norm, false, {1, 1, 1}, {20, 100, 2},
      {{1, 2, 1}, {7, 5, 2}, {5, 33, 1}, {13, 64, 2}, {3, 130, 1}, {3, 1500, 1}, {300, 9, 1}}},
-    {"rms_norm", build_rms_norm, {1, 1}, {20, 100},
+    {"rms_norm", build_rms_norm, false, {1, 1}, {20, 100},
      {{1, 1}, {7, 5}, {5, 33}, {13, 64}, {3, 130}, {3, 1500}, {300, 9}}},
-    {"gelu", build_gelu, {1, 1, 1, 1}, {20, 70, 20, 2},
+    {"gelu", build_gelu, false, {1, 1, 1, 1}, {20, 70, 20, 2},
      {{1, 1, 1, 1}, {7, 5, 1, 2}, {5, 33, 3, 1}, {5, 33, 3, 2}, {9, 64, 30, 1}, {9, 64, 30, 2},
       {3, 1100, 2, 2}}},
-    {"silu", build_silu, {1, 1, 1}, {20, 70, 20},
+    {"silu", build_silu, false, {1, 1, 1}, {20, 70, 20},
      {{1, 1, 1}, {7, 5, 1}, {5, 33, 3}, {9, 64, 60}, {3, 1100, 2}}},
-    {"swiglu", build_swiglu, {1, 1, 1}, {20, 70, 20},
+    {"swiglu", build_swiglu, false, {1, 1, 1}, {20, 70, 20},
      {{1, 1, 1}, {7, 5, 1}, {5, 33, 3}, {9, 64, 60}, {3, 1100, 2}}},
-    {"relu", build_relu, {1, 1, 1, 1}, {6, 5, 12, 12}, {PIXELS}},
-    {"rope", build_rope, {1, 1, 1, 1, 1}, {20, 5, 20, 40, 3},
+    {"relu", build_relu, false, {1, 1, 1, 1}, {6, 5, 12, 12}, {PIXELS}},
+    {"rope", build_rope, false, {1, 1, 1, 1, 1}, {20, 5, 20, 40, 3},
      {{1, 1, 1, 1, 1}, {7, 3, 2, 9, 1}, {40, 2, 8, 17, 2}, {13, 1, 33, 1, 3}, {9, 4, 16, 65, 2}}},
-    {"attention", build_attention, {1, 1, 1, 1, 1, 1}, {4, 24, 3, 3, 20, 2},
+    {"attention", build_attention, false, {1, 1, 1, 1, 1, 1}, {4, 24, 3, 3, 20, 2},
      {{1, 1, 1, 1, 1, 1}, {2, 5, 1, 1, 4, 1}, {3, 17, 2, 1, 8, 1}, {2, 9, 2, 3, 16, 1},
       {1, 40, 1, 4, 5, 1}, {2, 13, 3, 2, 7, 2}, {1, 33, 1, 2, 64, 2}, {2, 70, 1, 1, 17, 1},
       {1, 300, 1, 2, 16, 1}, {2, 150, 1, 1, 33, 2}}},
-    {"cache_write", build_cache_write, {1, 1, 1, 1, 1, 1}, {4, 7, 3, 3, 10, 4},
+    {"cache_write", build_cache_write, false, {1, 1, 1, 1, 1, 1}, {4, 7, 3, 3, 10, 4},
      {{1, 1, 1, 1, 1, 1}, {3, 2, 2, 2, 5, 4}, {2, 7, 1, 3, 8, 1}}},
-    {"attention_cached", build_attention_cached, {1, 1, 1, 1, 1, 1}, {4, 7, 3, 3, 10, 4},
+    {"attention_cached", build_attention_cached, false, {1, 1, 1, 1, 1, 1}, {4, 7, 3, 3, 10, 4},
      {{1, 1, 1, 1, 1, 1}, {3, 1, 2, 2, 5, 4}, {2, 7, 1, 3, 8, 1}, {1, 35, 2, 1, 33, 9},
       {2, 2, 1, 4, 64, 200}}},
-    {"take_rows", build_take_rows, {1, 1, 1}, {20, 40, 20},
+    {"take_rows", build_take_rows, false, {1, 1, 1}, {20, 40, 20},
      {{1, 1, 1}, {7, 5, 3}, {4, 33, 9}, {30, 8, 2}}},
-    {"cross_entropy", build_cross_entropy, {1, 1, 1, 1}, {20, 90, 10, 3},
+    {"cross_entropy", build_cross_entropy, false, {1, 1, 1, 1}, {20, 90, 10, 3},
      {{1, 1, 1, 3}, {7, 5, 1, 1}, {5, 33, 3, 2}, {9, 130, 30, 1}, {12, 64, 2, 3}, {4, 2100, 3, 1}}},
-    {"mean_loss", build_mean_loss, {1, 1, 1, 1}, {90, 9, 9, 3},
+    {"mean_loss", build_mean_loss, false, {1, 1, 1, 1}, {90, 9, 9, 3},
      {{1, 5, 1, 3}, {7, 5, 1, 1}, {5, 3, 3, 2}, {100, 7, 1, 1}}},
-    {"add", build_add, {1, 1}, {20, 70}, {{1, 1}, {7, 5}, {5, 33}, {9, 64}, {3, 1100}}},
-    {"sum", build_sum, {1, 1, 1, 1}, {20, 70, 12, 2},
+    {"add", build_add, false, {1, 1}, {20, 70}, {{1, 1}, {7, 5}, {5, 33}, {9, 64}, {3, 1100}}},
+    {"sum", build_sum, false, {1, 1, 1, 1}, {20, 70, 12, 2},
      {{1, 1, 1, 1}, {7, 5, 2, 2}, {5, 33, 3, 1}, {9, 300, 12, 2}, {1, 1, 5, 3}, {3, 9, 4, 3}}},
-    {"dropout", build_dropout, {1, 1, 1}, {20, 70, 7},
+    {"dropout", build_dropout, false, {1, 1, 1}, {20, 70, 7},
      {{1, 1, 1}, {7, 5, 1}, {5, 33, 4}, {9, 300, 7}}},
-    {"cast", build_cast, {1, 1, 1}, {20, 70, 2},
+    {"cast", build_cast, false, {1, 1, 1}, {20, 70, 2},
      {{1, 1, 1}, {7, 5, 2}, {5, 33, 1}, {9, 64, 2}}},
-    {"reshape", build_reshape, {1, 1, 1, 1}, {6, 5, 12, 12}, {PIXELS}},
-    {"fill", build_fill, {1}, {100}, {{1}, {3}, {100}}},
-    {"conv2d", build_conv2d, {1, 1, 1, 1, 1, 1, 1, 1}, {4, 4, 8, 8, 6, 4, 3, 3},
+    {"reshape", build_reshape, false, {1, 1, 1, 1}, {6, 5, 12, 12}, {PIXELS}},
+    {"fill", build_fill, false, {1}, {100}, {{1}, {3}, {100}}},
+    {"conv2d", build_conv2d, false, {1, 1, 1, 1, 1, 1, 1, 1}, {4, 4, 8, 8, 6, 4, 3, 3},
      {{1, 1, 1, 1, 1, 1, 1, 1}, {2, 3, 5, 7, 4, 3, 1, 2}, {3, 2, 9, 8, 5, 2, 2, 1},
       {5, 1, 4, 3, 33, 1, 1, 1}, {2, 4, 10, 11, 3, 4, 3, 3}}},
-    {"max_pool2d", build_max_pool2d, {1, 1, 1, 1, 1, 1}, {5, 4, 9, 9, 4, 4},
+    {"max_pool2d", build_max_pool2d, false, {1, 1, 1, 1, 1, 1}, {5, 4, 9, 9, 4, 4},
      {{1, 1, 1, 1, 1, 1}, {2, 3, 5, 7, 2, 2}, {3, 2, 9, 8, 3, 1}, {4, 1, 4, 3, 2, 3},
       {1, 2, 9, 33, 3, 2}}},
-    {"avg_pool2d", build_avg_pool2d, {1, 1, 1, 1, 1, 1}, {5, 4, 9, 9, 4, 4},
+    {"max_pool2d of equals", build_max_pool2d_equals, true, {1, 1, 1, 1, 1, 1}, {5, 4, 9, 9, 4, 4},
+     {{2, 3, 5, 7, 2, 2}, {3, 2, 9, 8, 3, 1}}},
+    {"avg_pool2d", build_avg_pool2d, false, {1, 1, 1, 1, 1, 1}, {5, 4, 9, 9, 4, 4},
      {{1, 1, 1, 1, 1, 1}, {2, 3, 5, 7, 2, 2}, {3, 2, 9, 8, 3, 1}, {4, 1, 4, 3, 2, 3},
       {1, 2, 9, 33, 3, 2}}},
-    {"adamw", build_adamw, {1, 1, 1, 1}, {20, 200, 2, 2},
+    {"adamw", build_adamw, false, {1, 1, 1, 1}, {20, 200, 2, 2},
      {{1, 1, 1, 1}, {7, 5, 2, 2}, {5, 33, 1, 2}, {3, 700, 2, 1}}},
-    {"sgd", build_sgd, {1, 1, 1, 1, 1}, {20, 200, 2, 2, 3},
+    {"sgd", build_sgd, false, {1, 1, 1, 1, 1}, {20, 200, 2, 2, 3},
      {{1, 1, 1, 1, 1}, {7, 5, 2, 2, 2}, {5, 33, 1, 2, 3}, {3, 700, 2, 1, 1}}},
-    {"sum_squares", build_sum_squares, {1, 1}, {20, 200},
+    {"sum_squares", build_sum_squares, false, {1, 1}, {20, 200},
      {{1, 1}, {7, 5}, {5, 33}, {5, 75}, {3, 700}}},
-    {"clip_scale", build_clip_scale, {1, 1, 1}, {8, 9, 2},
+    {"clip_scale", build_clip_scale, false, {1, 1, 1}, {8, 9, 2},
      {{1, 1, 1}, {3, 2, 2}, {8, 9, 1}, {8, 3, 1}, {1, 90, 2}}},
 };
 /* clang-format on */

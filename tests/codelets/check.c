@@ -309,26 +309,36 @@ void check_values(struct subject *s)
         check_task(s, plb_graph_task(s->graph, t), true);
 }
 
-/* Puts NaN into the middle of input k of a task, for a while. */
-static void check_nan_in(struct subject *s, const struct plb_task *task, plb_value value)
+/* Puts NaN into an element of an input of a task, for a while. */
+static void check_nan_at(struct subject *s, const struct plb_task *task, plb_value value,
+                         int64_t element)
 {
     static const struct pieces uncut;
     const struct plb_type *type = &plb_graph_value(s->graph, value)->type;
     struct reference_value reference[PLB_OPERANDS_MAX];
-    int64_t middle = plb_shape_elements(&type->shape) / 2;
-    double kept = element_get(s->data[value], type->dtype, middle);
+    double kept = element_get(s->data[value], type->dtype, element);
     struct made made;
     double **in;
 
-    element_set(s->data[value], type->dtype, middle, NAN);
+    element_set(s->data[value], type->dtype, element, NAN);
     in = doubles_of_inputs(s, task);
     subject_reference(s, task, in, reference);
     PLB_CHECK_EQ(pieces_run(s, task, s->data, &uncut, &made), PLB_OK);
     check_made(s, task, &made, reference, "with a NaN in an operand", true);
-    element_set(s->data[value], type->dtype, middle, kept);
+    element_set(s->data[value], type->dtype, element, kept);
     made_free(&made);
     reference_free(reference, task->n_out);
     doubles_free(in);
+}
+
+/* In the middle and at the end. */
+static void check_nan_in(struct subject *s, const struct plb_task *task, plb_value value)
+{
+    int64_t n = plb_shape_elements(&plb_graph_value(s->graph, value)->type.shape);
+
+    check_nan_at(s, task, value, n / 2);
+    if (n > 1)
+        check_nan_at(s, task, value, n - 1);
 }
 
 void check_nan(struct subject *s)

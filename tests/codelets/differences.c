@@ -95,7 +95,7 @@ void check_gradients(struct subject *s)
     double *values[SUBJECT_VALUES] = {NULL};
     plb_value in[SUBJECT_VALUES];
 
-    if (!can_differ(s))
+    if (s->case_->kinked || !can_differ(s))
         return;
     subject_evaluate(s, 0, plb_graph_tasks(s->graph), values);
     for (plb_task_id t = 0; t < s->n_forward; t++) {

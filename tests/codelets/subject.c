@@ -101,6 +101,8 @@ static double filling(const struct subject *s, plb_value value, int64_t i, int64
         return normal + copysign(0.1, normal);
     case FILL_DISTINCT:
         return ladder(i);
+    case FILL_FEW:
+        return floor(uniform(s, value, i) * a) - 1;
     case FILL_INDEX:
         return floor(uniform(s, value, i) * a);
     case FILL_TARGET:

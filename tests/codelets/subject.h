@@ -22,6 +22,7 @@ enum fill {
     FILL_WIDE,     /* normal deviates of many magnitudes: the order of a sum shows in its bits */
     FILL_POSITIVE, /* 0.1 + |normal| a */
     FILL_APART,    /* normal, but at least 0.1 away from zero */
+    FILL_FEW,      /* one of a values, many of them equal */
     FILL_DISTINCT, /* differing by at least 1/8 within 255 elements */
     FILL_INDEX,    /* integers in [0, a) */
     FILL_TARGET,   /* integers in [0, a), about a quarter of them -1 */
@@ -36,6 +37,7 @@ struct subject;
 struct subject_case {
     const char *name;
     void (*build)(struct subject *s);
+    bool kinked;                                   /* not differentiable at its inputs */
     int64_t low[SUBJECT_DIMS], high[SUBJECT_DIMS]; /* of dimensions drawn at random */
     int64_t dims[SUBJECT_ROWS][SUBJECT_DIMS]; /* each row a subject; one that begins with 0: none */
 };
