@@ -102,7 +102,8 @@ static void build_rope(struct subject *s)
     plb_rope(s->graph, x, positions, &rope);
 }
 
-/* sequences, positions, kv heads, query heads of each, head_dim, dropout: 1 none 2 some */
+/* sequences, positions, kv heads, query heads of each, head_dim, dropout: 1 none 2 some; scale of
+ * the values - 1 (large ones make scores of hundreds) */
 static struct plb_attention attention_of(const struct subject *s)
 {
     struct plb_attention a = {
@@ -119,7 +120,9 @@ static struct plb_attention attention_of(const struct subject *s)
 
 static plb_value qkv_of(struct subject *s)
 {
-    return subject_real(s, "qkv", plb_shape2(s->d[0] * s->d[1], s->d[2] * (s->d[3] + 2) * s->d[4]));
+    struct plb_shape shape = plb_shape2(s->d[0] * s->d[1], s->d[2] * (s->d[3] + 2) * s->d[4]);
+
+    return subject_input(s, "qkv", s->real, shape, FILL_NORMAL, (double)(1 + s->d[6]));
 }
 
 static void build_attention(struct subject *s)
@@ -373,15 +376,15 @@ static const struct subject_case table[] = {
     {"relu", build_relu, false, {1, 1, 1, 1}, {6, 5, 12, 12}, {PIXELS}},
     {"rope", build_rope, false, {1, 1, 1, 1, 1}, {20, 5, 20, 40, 3},
      {{1, 1, 1, 1, 1}, {7, 3, 2, 9, 1}, {40, 2, 8, 17, 2}, {13, 1, 33, 1, 3}, {9, 4, 16, 65, 2}}},
-    {"attention", build_attention, false, {1, 1, 1, 1, 1, 1}, {4, 24, 3, 3, 20, 2},
+    {"attention", build_attention, false, {1, 1, 1, 1, 1, 1}, {4, 24, 3, 3, 20, 2, 5},
      {{1, 1, 1, 1, 1, 1}, {2, 5, 1, 1, 4, 1}, {3, 17, 2, 1, 8, 1}, {2, 9, 2, 3, 16, 1},
       {1, 40, 1, 4, 5, 1}, {2, 13, 3, 2, 7, 2}, {1, 33, 1, 2, 64, 2}, {2, 70, 1, 1, 17, 1},
-      {1, 300, 1, 2, 16, 1}, {2, 150, 1, 1, 33, 2}}},
+      {1, 300, 1, 2, 16, 1}, {2, 150, 1, 1, 33, 2}, {2, 30, 1, 2, 32, 1, 4}}},
     {"cache_write", build_cache_write, false, {1, 1, 1, 1, 1, 1}, {4, 7, 3, 3, 10, 4},
      {{1, 1, 1, 1, 1, 1}, {3, 2, 2, 2, 5, 4}, {2, 7, 1, 3, 8, 1}}},
     {"attention_cached", build_attention_cached, false, {1, 1, 1, 1, 1, 1}, {4, 7, 3, 3, 10, 4},
      {{1, 1, 1, 1, 1, 1}, {3, 1, 2, 2, 5, 4}, {2, 7, 1, 3, 8, 1}, {1, 35, 2, 1, 33, 9},
-      {2, 2, 1, 4, 64, 200}}},
+      {2, 2, 1, 4, 64, 200}, {2, 9, 1, 2, 32, 4, 4}}},
     {"take_rows", build_take_rows, false, {1, 1, 1}, {20, 40, 20},
      {{1, 1, 1}, {7, 5, 3}, {4, 33, 9}, {30, 8, 2}}},
     {"cross_entropy", build_cross_entropy, false, {1, 1, 1, 1}, {20, 90, 10, 3},

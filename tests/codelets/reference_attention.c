@@ -11,6 +11,7 @@
 #include "tests/codelets/reference.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PI 3.14159265358979323846
@@ -94,6 +95,15 @@ static double dot(const double *a, const double *b, int64_t n)
     return sum;
 }
 
+static double size_of_dot(const double *a, const double *b, int64_t n)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += fabs(a[i] * b[i]);
+    return sum;
+}
+
 /* Whether the probability of key position j for query row n and head h survives dropout, and by
  * what it is scaled. The element is that of the matrix [N, H, T]. */
 static double mask(const struct reference_call *call, const struct shape *s, int64_t n, int64_t h,
@@ -109,94 +119,156 @@ static double mask(const struct reference_call *call, const struct shape *s, int
     return reference_keeps(p, seed, stream, call->step, element) ? 1 / (1 - p) : 0;
 }
 
-/* Scores q k / sqrt(D) of one query with keys 0..t, `stride` apart; returns their log-sum-exp. */
-static double scores(const double *q, const double *keys, int64_t stride, int64_t t, int64_t d,
-                     double *out)
+/* What one query and head makes of keys 0 to n - 1. */
+struct view {
+    double *score, *size; /* q k / sqrt(D), and the sum of the absolute values of its terms */
+    double lse;
+    double error; /* that of a probability relative to it, in units of the rounding of a score */
+};
+
+static struct view view_create(int64_t keys)
+{
+    struct view view = {.score = malloc((size_t)keys * sizeof(double)),
+                        .size = malloc((size_t)keys * sizeof(double))};
+
+    if (view.score == NULL || view.size == NULL) {
+        fputs("no memory for a reference\n", stderr);
+        abort();
+    }
+    return view;
+}
+
+static void view_destroy(struct view *view)
+{
+    free(view->score);
+    free(view->size);
+}
+
+static void look(const double *q, const double *keys, int64_t stride, int64_t n, int64_t d,
+                 struct view *view)
 {
     double top = -INFINITY, sum = 0;
 
-    for (int64_t j = 0; j <= t; j++) {
-        out[j] = dot(q, keys + j * stride, d) / sqrt((double)d);
-        top = out[j] > top || isnan(out[j]) ? out[j] : top;
+    view->error = 1;
+    for (int64_t j = 0; j < n; j++) {
+        view->score[j] = dot(q, keys + j * stride, d) / sqrt((double)d);
+        view->size[j] = size_of_dot(q, keys + j * stride, d) / sqrt((double)d);
+        top = view->score[j] > top || isnan(view->score[j]) ? view->score[j] : top;
+        view->error = 1 + view->size[j] > view->error ? 1 + view->size[j] : view->error;
     }
-    for (int64_t j = 0; j <= t; j++)
-        sum += exp(out[j] - top);
-    return top + log(sum);
+    for (int64_t j = 0; j < n; j++)
+        sum += exp(view->score[j] - top);
+    view->lse = top + log(sum);
+}
+
+/* y[c] = sum over keys of P M v, for D features; `factor` holds M, or NULL for none. */
+static void mix(const struct view *view, const double *factor, const double *values, int64_t stride,
+                int64_t n, int64_t d, double *y, double *magnitude)
+{
+    for (int64_t c = 0; c < d; c++)
+        y[c] = magnitude[c] = 0;
+    for (int64_t j = 0; j < n; j++) {
+        double p = exp(view->score[j] - view->lse) * (factor != NULL ? factor[j] : 1);
+
+        for (int64_t c = 0; c < d; c++) {
+            y[c] += p * values[j * stride + c];
+            magnitude[c] += p * fabs(values[j * stride + c]) * view->error;
+        }
+    }
 }
 
 static void attend(const struct reference_call *call, const struct shape *s, int64_t n, int64_t h,
-                   double *score)
+                   struct view *view)
 {
-    int64_t first = n - n % s->t, kv = h * s->g / s->h;
+    int64_t first = n - n % s->t, kv = h * s->g / s->h, at = n * s->h + h;
     const double *qkv = call->in[0].v;
     const double *keys = qkv + first * s->width + (s->h + kv) * s->d;
-    const double *values = keys + s->g * s->d;
-    double *y = call->out[0].v + (n * s->h + h) * s->d;
-    double lse = scores(qkv + n * s->width + h * s->d, keys, s->width, n - first, s->d, score);
 
-    for (int64_t c = 0; c < s->d; c++) {
-        y[c] = 0;
-        for (int64_t j = 0; j <= n - first; j++)
-            y[c] += exp(score[j] - lse) * mask(call, s, n, h, j) * values[j * s->width + c];
-    }
-    call->out[1].v[n * s->h + h] = lse;
-    call->out[1].magnitude[n * s->h + h] = 1 + fabs(lse);
+    look(qkv + n * s->width + h * s->d, keys, s->width, n - first + 1, s->d, view);
+    for (int64_t j = 0; j <= n - first; j++)
+        view->size[j] = mask(call, s, n, h, j); /* the sizes have been used */
+    mix(view, view->size, keys + s->g * s->d, s->width, n - first + 1, s->d,
+        call->out[0].v + at * s->d, call->out[0].magnitude + at * s->d);
+    call->out[1].v[at] = view->lse;
+    call->out[1].magnitude[at] = view->error;
 }
 
 void reference_attention(const struct reference_call *call)
 {
     struct shape s = shape_of(call);
-    double *score = malloc((size_t)s.t * sizeof *score);
+    struct view view = view_create(s.t);
     int64_t n = reference_dim(&call->in[0], 0);
 
     for (int64_t i = 0; i < n * s.h; i++)
-        attend(call, &s, i / s.h, i % s.h, score);
-    free(score);
+        attend(call, &s, i / s.h, i % s.h, &view);
+    view_destroy(&view);
 }
 
-/* One query row and head: with P the probabilities, M the scaled mask, dP = M (dy . v_j), and
- * dS = P (dP - sum(P dP)); then dq += dS k / sqrt(D), dk += dS q / sqrt(D), dv += P M dy.
- * The operator's inputs y and lse are those of the forward pass: sum(P dP) = dy . y, and
+/* Where one key's gradients go: offsets in a row of dqkv. */
+struct pair {
+    int64_t query_row, key_row; /* elements before these rows */
+    int64_t q, k, v;            /* and in them */
+};
+
+/* One pair of a query and a key. With P the probability, M the scaled mask, dP = M (dy . v) and
+ * delta = sum(P dP): dS = P (dP - delta), dq += dS k / sqrt(D), dk += dS q / sqrt(D),
+ * dv += P M dy. What is dropped is zero, whatever it was. */
+static void add_pair(const struct reference_call *call, const struct pair *at, int64_t d, double p,
+                     double m, double delta, double size_delta, double error, const double *dy)
+{
+    const double *row = call->in[1].v + at->query_row, *key = call->in[1].v + at->key_row;
+    double *to_row = call->out[0].v + at->query_row, *to_key = call->out[0].v + at->key_row;
+    double *size_row = call->out[0].magnitude + at->query_row;
+    double *size_key = call->out[0].magnitude + at->key_row;
+    double dp = m > 0 ? m * dot(dy, key + at->v, d) : 0;
+    double size_dp = m > 0 ? m * size_of_dot(dy, key + at->v, d) : 0;
+    double ds = p * (dp - delta) / sqrt((double)d);
+    double size = p * (size_dp + size_delta) / sqrt((double)d) * error;
+
+    for (int64_t c = 0; c < d; c++) {
+        to_row[at->q + c] += ds * key[at->k + c];
+        to_key[at->k + c] += ds * row[at->q + c];
+        to_key[at->v + c] += m > 0 ? p * m * dy[c] : 0;
+        size_row[at->q + c] += size * fabs(key[at->k + c]);
+        size_key[at->k + c] += size * fabs(row[at->q + c]);
+        size_key[at->v + c] += p * m * fabs(dy[c]) * error;
+    }
+}
+
+/* The operator's inputs y and lse are those of the forward pass: delta = dy . y, and
  * P = exp(S - lse). Both are used as given. */
 static void attend_backward(const struct reference_call *call, const struct shape *s, int64_t n,
-                            int64_t h, double *score)
+                            int64_t h, struct view *view)
 {
     int64_t first = n - n % s->t, kv = h * s->g / s->h;
-    const double *q = call->in[1].v + n * s->width + h * s->d;
-    const double *keys = call->in[1].v + first * s->width + (s->h + kv) * s->d;
+    struct pair at = {.query_row = n * s->width,
+                      .q = h * s->d,
+                      .k = (s->h + kv) * s->d,
+                      .v = (s->h + s->g + kv) * s->d};
     const double *dy = call->in[0].v + (n * s->h + h) * s->d;
-    double *dq = call->out[0].v + n * s->width + h * s->d;
-    double *dkeys = call->out[0].v + first * s->width + (s->h + kv) * s->d;
-    double delta = dot(dy, call->in[2].v + (n * s->h + h) * s->d, s->d);
-    double lse = call->in[3].v[n * s->h + h], scale = 1 / sqrt((double)s->d);
+    const double *y = call->in[2].v + (n * s->h + h) * s->d;
+    double lse = call->in[3].v[n * s->h + h];
 
-    scores(q, keys, s->width, n - first, s->d, score);
+    look(call->in[1].v + at.query_row + at.q, call->in[1].v + first * s->width + at.k, s->width,
+         n - first + 1, s->d, view);
     for (int64_t j = 0; j <= n - first; j++) {
-        const double *k = keys + j * s->width, *v = k + s->g * s->d;
-        double *dk = dkeys + j * s->width, *dv = dk + s->g * s->d;
-        double p = exp(score[j] - lse), m = mask(call, s, n, h, j);
-        double dp = m > 0 ? m * dot(dy, v, s->d) : 0; /* what is dropped is zero, whatever it was */
-        double ds = p * (dp - delta) * scale;
-
-        for (int64_t c = 0; c < s->d; c++) {
-            dq[c] += ds * k[c];
-            dk[c] += ds * q[c];
-            dv[c] += m > 0 ? p * m * dy[c] : 0;
-        }
+        at.key_row = (first + j) * s->width;
+        add_pair(call, &at, s->d, exp(view->score[j] - lse), mask(call, s, n, h, j),
+                 dot(dy, y, s->d), size_of_dot(dy, y, s->d), view->error, dy);
     }
 }
 
 void reference_attention_dx(const struct reference_call *call)
 {
     struct shape s = shape_of(call);
-    double *score = malloc((size_t)s.t * sizeof *score);
+    struct view view = view_create(s.t);
     int64_t n = reference_dim(&call->in[1], 0);
 
     for (int64_t i = 0; i < n * s.width; i++)
-        call->out[0].v[i] = 0;
+        call->out[0].v[i] = call->out[0].magnitude[i] = 0;
     for (int64_t i = 0; i < n * s.h; i++)
-        attend_backward(call, &s, i / s.h, i % s.h, score);
-    free(score);
+        attend_backward(call, &s, i / s.h, i % s.h, &view);
+    view_destroy(&view);
 }
 
 void reference_cache_write(const struct reference_call *call)
@@ -220,20 +292,15 @@ void reference_attention_cached(const struct reference_call *call)
     struct shape s = shape_of(call);
     int64_t capacity = reference_int(call, "capacity"), width = 2 * s.g * s.d;
     int64_t n = reference_dim(&call->in[0], 0);
-    double *score = malloc((size_t)capacity * sizeof *score);
+    struct view view = view_create(capacity);
 
     for (int64_t i = 0; i < n * s.h; i++) {
-        int64_t row = i / s.h, h = i % s.h, last = (int64_t)call->in[2].v[row];
+        int64_t row = i / s.h, h = i % s.h, seen = (int64_t)call->in[2].v[row] + 1;
         const double *keys = call->in[1].v + row / s.t * capacity * width + h * s.g / s.h * s.d;
-        const double *values = keys + s.g * s.d;
-        const double *q = call->in[0].v + row * s.width + h * s.d;
-        double lse = scores(q, keys, width, last, s.d, score);
 
-        for (int64_t c = 0; c < s.d; c++) {
-            call->out[0].v[i * s.d + c] = 0;
-            for (int64_t j = 0; j <= last; j++)
-                call->out[0].v[i * s.d + c] += exp(score[j] - lse) * values[j * width + c];
-        }
+        look(call->in[0].v + row * s.width + h * s.d, keys, width, seen, s.d, &view);
+        mix(&view, NULL, keys + s.g * s.d, width, seen, s.d, call->out[0].v + i * s.d,
+            call->out[0].magnitude + i * s.d);
     }
-    free(score);
+    view_destroy(&view);
 }
