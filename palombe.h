@@ -17,9 +17,10 @@
  * - plan.h, schedulers.h: plans, and the policies that write them.
  * - session.h: the runtime, persistent tensors, and running graphs; ledger.h: who holds how much
  *   memory; timeline.h: pictures of a step.
- * - model.h, layers.h, optimizer.h, trainer.h: writing and training a model; language.h, pretrain.h,
- *   generate.h, logits.h: language models in Hugging Face's layout.
- * - safetensors.h, hf_config.h, tokenizer.h, file.h: files; corpus.h: data.
+ * - model.h, layers.h, optimizer.h, trainer.h: writing and training a model; classifiers.h: two
+ *   ready-made ones; language.h, pretrain.h, generate.h, sampler.h, logits.h: language models in
+ *   Hugging Face's layout; weights.h, checkpoint.h: what is saved.
+ * - safetensors.h, hf_config.h, tokenizer.h, file.h: files; corpus.h, shapes.h, shuffle.h: data.
  *
  * @section example A first program
  * @code
@@ -49,10 +50,14 @@
 
 #include "codelets/codelets.h"
 #include "frontends/data/corpus.h"
+#include "frontends/data/shapes.h"
+#include "frontends/data/shuffle.h"
 #include "frontends/formats/file.h"
 #include "frontends/formats/hf_config.h"
 #include "frontends/formats/safetensors.h"
 #include "frontends/formats/tokenizer.h"
+#include "frontends/nn/checkpoint.h"
+#include "frontends/nn/classifiers.h"
 #include "frontends/nn/generate.h"
 #include "frontends/nn/language.h"
 #include "frontends/nn/layers.h"
@@ -60,7 +65,9 @@
 #include "frontends/nn/model.h"
 #include "frontends/nn/optimizer.h"
 #include "frontends/nn/pretrain.h"
+#include "frontends/nn/sampler.h"
 #include "frontends/nn/trainer.h"
+#include "frontends/nn/weights.h"
 #include "runtime/base/random.h"
 #include "runtime/base/status.h"
 #include "runtime/graph/cut.h"

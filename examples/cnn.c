@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "frontends/data/shapes.h"
-#include "frontends/nn/layers.h"
-#include "frontends/nn/trainer.h"
+#include "palombe.h"
 
 enum { IMAGES = 64, SIDE = 16, STEPS = 150, SEED = 1 };
 static const float noise = 0.5f;

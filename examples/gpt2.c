@@ -7,11 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "frontends/data/corpus.h"
-#include "frontends/nn/language.h"
-#include "frontends/nn/layers.h"
-#include "frontends/nn/sampler.h"
-#include "frontends/nn/trainer.h"
+#include "palombe.h"
 
 enum { V = 257, T = 64, B = 8, C = 128, HEADS = 4, LAYERS = 4, SEED = 1, WRITE = 200 };
 

@@ -8,9 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "frontends/nn/layers.h"
-#include "frontends/nn/trainer.h"
-#include "runtime/base/random.h"
+#include "palombe.h"
 
 enum { POINTS = 256, ARMS = 3, STEPS = 400 };
 
