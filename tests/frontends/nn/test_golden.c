@@ -151,9 +151,11 @@ static void losses_match(void)
 }
 
 /* Feeds a sequence in pieces of `piece` tokens and compares the logits after each. */
-static void check_cache(const struct expected *e, int64_t piece, int64_t chunk)
+static void check_cache(const struct expected *e, enum plb_dtype dtype, int64_t piece,
+                        int64_t chunk)
 {
-    struct plb_generator_options options = {.dtype = PLB_F32, .chunk = chunk, .capacity = 20};
+    struct plb_generator_options options = {.dtype = dtype, .chunk = chunk, .capacity = 20};
+    double tolerance = dtype == PLB_F32 ? TOLERANCE_F32 : TOLERANCE_BF16;
     plb_generator_t *generator = NULL;
     float *logits = malloc((size_t)e->vocab * sizeof *logits);
 
@@ -167,7 +169,7 @@ static void check_cache(const struct expected *e, int64_t piece, int64_t chunk)
             PLB_REQUIRE(plb_generator_feed(generator, tokens, n, logits) == PLB_OK);
             PLB_CHECK_EQ(plb_generator_position(generator), at + n);
             PLB_CHECK_ARRAY_F32(logits, e->logits + (b * e->sequence + at + n - 1) * e->vocab,
-                                (size_t)e->vocab, TOLERANCE_F32, 0.0);
+                                (size_t)e->vocab, tolerance, 0.0);
         }
     }
     plb_generator_destroy(generator);
@@ -178,10 +180,68 @@ static void the_cache_does_not_change_logits(void)
 {
     for (int i = 0; i < GOLDEN; i++) {
         struct expected e = expect(golden[i]);
-        check_cache(&e, 1, 4);  /* token by token */
-        check_cache(&e, 3, 8);  /* chunks that are not full */
-        check_cache(&e, 11, 4); /* several chunks, and one token left */
-        check_cache(&e, 12, 16);
+        check_cache(&e, PLB_F32, 1, 4);  /* token by token */
+        check_cache(&e, PLB_F32, 3, 8);  /* chunks that are not full */
+        check_cache(&e, PLB_F32, 11, 4); /* several chunks, and one token left */
+        check_cache(&e, PLB_F32, 12, 16);
+        check_cache(&e, PLB_BF16, 5, 4);
+        release(&e);
+    }
+}
+
+/* Both sequences of a directory at once, token by token; the second is two positions behind, so
+ * that each sequence is seen to have positions of its own. */
+static void check_batched_cache(const struct expected *e)
+{
+    enum { B = 2, LATE = 2 };
+    struct plb_model_config config;
+    struct plb_language_options options = {
+        .mode = PLB_LANGUAGE_CACHED, .dtype = PLB_F32, .batch = B, .sequence = 1, .capacity = 16};
+    int32_t tokens[B], positions[B], index[B] = {0, 1};
+    float *logits = malloc(B * (size_t)e->vocab * sizeof *logits);
+    struct plb_language language;
+    plb_safetensors_t *set;
+    plb_store_t *store;
+    plb_session_t *session;
+
+    PLB_REQUIRE(logits != NULL && e->batch == B);
+    PLB_REQUIRE(plb_model_config_load(e->directory, &config) == PLB_OK);
+    PLB_REQUIRE(plb_language_create(&config, &options, &language) == PLB_OK);
+    PLB_REQUIRE(plb_store_create(&store) == PLB_OK);
+    PLB_REQUIRE(plb_session_create(plb_model_graph(language.model), NULL, store, &session) ==
+                PLB_OK);
+    PLB_REQUIRE(plb_safetensors_open(e->directory, &set) == PLB_OK);
+    PLB_REQUIRE(plb_weights_load(language.model, store, set) == PLB_OK);
+    PLB_REQUIRE(plb_session_write(session, language.index, index, sizeof index) == PLB_OK);
+    for (int64_t t = 0; t < e->sequence; t++) {
+        positions[0] = (int32_t)t;
+        positions[1] = (int32_t)(t < LATE ? 0 : t - LATE);
+        tokens[0] = e->tokens[positions[0]];
+        tokens[1] = e->tokens[e->sequence + positions[1]];
+        PLB_CHECK_EQ(plb_session_write(session, language.tokens, tokens, sizeof tokens), PLB_OK);
+        PLB_CHECK_EQ(plb_session_write(session, language.positions, positions, sizeof positions),
+                     PLB_OK);
+        PLB_CHECK_EQ(plb_session_step(session, (uint64_t)t), PLB_OK);
+        PLB_CHECK_EQ(plb_session_read(session, language.logits, logits,
+                                      B * (size_t)e->vocab * sizeof *logits),
+                     PLB_OK);
+        for (int b = 0; b < B; b++)
+            PLB_CHECK_ARRAY_F32(logits + b * e->vocab,
+                                e->logits + (b * e->sequence + positions[b]) * e->vocab,
+                                (size_t)e->vocab, TOLERANCE_F32, 0.0);
+    }
+    plb_safetensors_close(set);
+    plb_session_destroy(session);
+    plb_store_destroy(store);
+    plb_model_destroy(language.model);
+    free(logits);
+}
+
+static void sequences_of_a_batch_have_their_own_cache(void)
+{
+    for (int i = 0; i < GOLDEN; i++) {
+        struct expected e = expect(golden[i]);
+        check_batched_cache(&e);
         release(&e);
     }
 }
@@ -280,5 +340,6 @@ static void directories_that_do_not_fit_are_refused(void)
 
 PLB_TEST_MAIN("frontends/nn/golden", fixture_start, fixture_stop, PLB_TEST(logits_match_in_f32),
               PLB_TEST(logits_are_near_in_bf16), PLB_TEST(losses_match),
-              PLB_TEST(the_cache_does_not_change_logits), PLB_TEST(what_is_loaded_is_saved),
-              PLB_TEST(directories_that_do_not_fit_are_refused))
+              PLB_TEST(the_cache_does_not_change_logits),
+              PLB_TEST(sequences_of_a_batch_have_their_own_cache),
+              PLB_TEST(what_is_loaded_is_saved), PLB_TEST(directories_that_do_not_fit_are_refused))
