@@ -130,6 +130,7 @@ enum plb_status cli_chart_svg(const struct cli_point *point, size_t n, const cha
     char *text = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
+    bool failed;
 
     if (!out)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to draw the loss");
@@ -144,7 +145,8 @@ enum plb_status cli_chart_svg(const struct cli_point *point, size_t n, const cha
     draw_validation(out, &frame, point, n);
     draw_legend(out);
     fputs("</svg>\n", out);
-    if (fclose(out) != 0) {
+    failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed || !text) {
         free(text);
         return plb_fail(PLB_ERROR_MEMORY, "no memory to draw the loss");
     }

@@ -138,6 +138,7 @@ static enum plb_status generate(const struct plb_settings *s, plb_generator_t *g
     int32_t *tokens = NULL;
     char *text = NULL;
     size_t count = 0, bytes = 0;
+    bool failed;
     enum plb_status status = encode_prompt(s, generator, &tokens, &count);
 
     if (status != PLB_OK)
@@ -153,7 +154,8 @@ static enum plb_status generate(const struct plb_settings *s, plb_generator_t *g
                                plb_settings_integer(s, OPTION_MAX_TOKENS),
                                plb_settings_switch(s, OPTION_IGNORE_END), show, &output,
                                &generation);
-    if (fclose(output.text) != 0 && status == PLB_OK)
+    failed = ferror(output.text) != 0;
+    if ((fclose(output.text) != 0 || failed || !text) && status == PLB_OK)
         status = plb_fail(PLB_ERROR_MEMORY, "no memory for the text");
     if (status == PLB_OK)
         status = report(s, &generation, text);

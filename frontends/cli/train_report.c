@@ -74,6 +74,7 @@ enum plb_status cli_run_save_points(const struct cli_run *run)
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     enum plb_status status;
+    bool failed;
 
     if (!out)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the loss curve");
@@ -84,7 +85,8 @@ enum plb_status cli_run_save_points(const struct cli_run *run)
             fprintf(out, "%.9g", run->point[k].validation);
         fputc('\n', out);
     }
-    if (fclose(out) == 0)
+    failed = ferror(out) != 0;
+    if (fclose(out) == 0 && !failed && text)
         status = cli_write_text(run->out, CURVE, text);
     else
         status = plb_fail(PLB_ERROR_MEMORY, "no memory for the loss curve");

@@ -5,6 +5,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/invoke.c runtime/run/invoke.h \
 	runtime/run/ledger.c \
 	runtime/run/memory.c \
+	runtime/run/priority.c \
 	runtime/run/run_internal.h \
 	runtime/run/runtime.c \
 	runtime/run/session.c \

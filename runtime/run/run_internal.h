@@ -64,6 +64,11 @@ enum plb_status plb__cells_write(const struct plb_type *type, const struct plb_t
 enum plb_status plb__cells_read(const struct plb_type *type, const struct plb_tensor *cell,
                                 const starpu_data_handle_t *handle, uint32_t n, void *data);
 
+/* ---- priority.c ---- */
+
+/* Priorities for StarPU, -5 to 5, of all tasks of a cut graph. */
+enum plb_status plb__priorities_find(const plb_graph_t *graph, int *priority_out);
+
 /* ---- session.c, submit.c ---- */
 
 /* One RUN of the plan, ready to be submitted. */

@@ -279,6 +279,20 @@ static enum plb_status prepare_launch(struct plb_session *s, uint32_t instructio
                            task->in_start[task->n_in], buffer_of_slot);
 }
 
+static enum plb_status prepare_priorities(struct plb_session *s)
+{
+    int *priority = malloc(((size_t)plb_graph_tasks(s->cut) + 1) * sizeof *priority);
+    enum plb_status status;
+
+    if (!priority)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to rank %u tasks", plb_graph_tasks(s->cut));
+    status = plb__priorities_find(s->cut, priority);
+    for (uint32_t k = 0; k < s->n_launches && status == PLB_OK; k++)
+        s->launch[k].priority = priority[s->launch[k].task];
+    free(priority);
+    return status;
+}
+
 enum plb_status plb__launches_prepare(struct plb_session *s)
 {
     uint32_t *buffer_of_slot = malloc((s->storage.n_slots + 1) * sizeof *buffer_of_slot);
@@ -294,7 +308,7 @@ enum plb_status plb__launches_prepare(struct plb_session *s)
         if (s->plan.instruction[i].code == PLB_RUN)
             status = prepare_launch(s, i, buffer_of_slot);
     free(buffer_of_slot);
-    return status;
+    return status == PLB_OK ? prepare_priorities(s) : status;
 }
 
 void plb__launches_clear(struct plb_session *s)

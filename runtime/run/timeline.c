@@ -215,6 +215,7 @@ enum plb_status plb_timeline_svg(plb_session_t *session, const char *title, char
     struct step step;
     char *text = NULL;
     size_t bytes = 0;
+    bool failed;
     FILE *out;
 
     PLB_TRY(load(session, &step));
@@ -227,7 +228,8 @@ enum plb_status plb_timeline_svg(plb_session_t *session, const char *title, char
     draw_bars(out, &step);
     draw_legend(out, &step);
     fputs("</svg>\n", out);
-    if (fclose(out) != 0) {
+    failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed || !text) {
         free(text);
         return plb_fail(PLB_ERROR_MEMORY, "no memory to draw a timeline");
     }
