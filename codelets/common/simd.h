@@ -25,14 +25,14 @@
 #endif
 #endif
 
-/* Clang 14 takes levels of the architecture, but its resolver then always picks the baseline. */
-#if !defined(__x86_64__) || !defined(__ELF__) || defined(PLB_NO_CLONES) || defined(__AVX512VL__)
-#define PLB_KERNEL_CLONES
-#elif defined(__clang__)
-#define PLB_KERNEL_CLONES __attribute__((target_clones("avx512vl", "avx2", "default")))
-#else
+/* GCC only: in Clang the resolvers of static functions of one name in two files collide (tried: 14,
+ * 15). There, and with GCC where one machine is enough, set -march=native in CFLAGS. */
+#if defined(__x86_64__) && defined(__ELF__) && defined(__GNUC__) && !defined(__clang__) &&         \
+    !defined(PLB_NO_CLONES) && !defined(__AVX512VL__)
 #define PLB_KERNEL_CLONES                                                                          \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define PLB_KERNEL_CLONES
 #endif
 
 /* Helpers of leaf loops must become part of each clone, or they keep the baseline's instructions.
