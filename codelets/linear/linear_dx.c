@@ -14,8 +14,9 @@
 
 enum { DY, W, INPUTS };
 
-/* Rows of dx whose fp32 sums are kept at a time where dx is bf16. */
-enum { ROWS = 128 };
+/* Rows of dx whose fp32 sums are kept at a time where dx is bf16, and columns of dy that are
+ * multiplied at a time, so that scratch does not grow with a vocabulary. */
+enum { ROWS = 128, DEPTH = 4096 };
 
 static enum plb_status dx_shape(struct plb_task_types *types)
 {
@@ -50,7 +51,7 @@ static size_t dx_scratch(const struct plb_task_types *types)
     const struct plb_product whole = {
         .m = types->in[DY].shape.dim[0],
         .n = types->in[W].shape.dim[1],
-        .k = types->in[W].shape.dim[0],
+        .k = types->in[W].shape.dim[0] < DEPTH ? types->in[W].shape.dim[0] : DEPTH,
         .a = {.dtype = dtype},
         .b = {.dtype = dtype},
         .c_dtype = PLB_F32,
@@ -67,19 +68,12 @@ struct sums {
     void *scratch;
 };
 
-/* Adds what one cell of dy and one of w give together. */
-static enum plb_status dx_cells(const struct plb_call *call, const struct plb_tensor *dy,
-                                const struct plb_tensor *w, const struct sums *sums)
+/* Adds what columns `o` of a cell of dy and the same rows of one of w give for rows `n`. */
+static enum plb_status dx_piece(const struct plb_call *call, const struct plb_tensor *dy,
+                                const struct plb_tensor *w, struct plb__span n, struct plb__span o,
+                                const struct sums *sums)
 {
-    struct plb__span n =
-        plb__span_of(dy->row0, dy->shape.dim[0], sums->rows.low, sums->rows.high);
-    struct plb__span o = plb__span_of(dy->col0, dy->shape.dim[1], call->low[1], call->high[1]);
-    struct plb_product product;
-
-    o = plb__span_of(w->row0, w->shape.dim[0], o.low, o.high);
-    if (n.high <= n.low || o.high <= o.low)
-        return PLB_OK;
-    product = (struct plb_product){
+    const struct plb_product product = {
         .m = n.high - n.low,
         .n = w->shape.dim[1],
         .k = o.high - o.low,
@@ -91,7 +85,24 @@ static enum plb_status dx_cells(const struct plb_call *call, const struct plb_te
         .c_stride = sums->stride,
         .accumulate = o.low > call->low[1], /* the first of the row, cells being in order */
     };
+
     return plb_product(&product, sums->scratch);
+}
+
+/* Adds what one cell of dy and one of w give together. */
+static enum plb_status dx_cells(const struct plb_call *call, const struct plb_tensor *dy,
+                                const struct plb_tensor *w, const struct sums *sums)
+{
+    struct plb__span n =
+        plb__span_of(dy->row0, dy->shape.dim[0], sums->rows.low, sums->rows.high);
+    struct plb__span o = plb__span_of(dy->col0, dy->shape.dim[1], call->low[1], call->high[1]);
+
+    o = plb__span_of(w->row0, w->shape.dim[0], o.low, o.high);
+    if (n.high <= n.low)
+        return PLB_OK;
+    for (int64_t low = o.low; low < o.high; low += DEPTH)
+        PLB_TRY(dx_piece(call, dy, w, n, plb__span_of(low, DEPTH, low, o.high), sums));
+    return PLB_OK;
 }
 
 static enum plb_status dx_rows(const struct plb_call *call, const struct sums *sums)
