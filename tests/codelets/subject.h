@@ -14,7 +14,7 @@
 
 #define SUBJECT_VALUES 96
 #define SUBJECT_DIMS   8
-#define SUBJECT_ROWS   12
+#define SUBJECT_ROWS   13
 
 /* What an input is filled with. `a` is a parameter of the kind. */
 enum fill {
