@@ -26,7 +26,11 @@ enum plb_status plb__runtime_reserve_scratch(size_t bytes);
 size_t plb__runtime_scratch_bytes(void); /* of all workers */
 /* Scratch memory of the calling worker. */
 void *plb__runtime_scratch(void);
-/* The StarPU codelet of an operator; made at first use. */
+/* Idle workers of StarPU poll, and take the cores from whoever prepares or saves data. They rest
+ * (block) while no task is submitted, and are woken before one is. */
+void plb__runtime_wake(void);
+void plb__runtime_rest(void); /* does nothing while tasks are in flight */
+/* The StarPU codelet of an operator. */
 struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op);
 /* A failure of a StarPU call, named. */
 enum plb_status plb__starpu_failed(const char *call, int error);

@@ -17,6 +17,7 @@
 
 static struct {
     bool started;
+    bool resting; /* workers are paused */
     int workers;
     size_t scratch_bytes; /* of each worker */
     void *scratch[STARPU_NMAXWORKERS];
@@ -150,6 +151,7 @@ enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
     }
     runtime.workers = (int)starpu_cpu_worker_get_count();
     runtime.started = true;
+    plb__runtime_rest();
     return PLB_OK;
 }
 
@@ -172,6 +174,7 @@ void plb_runtime_stop(void)
 {
     if (!runtime.started)
         return;
+    plb__runtime_wake();
     starpu_task_wait_for_all();
     starpu_shutdown();
     free_scratch(runtime.scratch);
@@ -179,6 +182,21 @@ void plb_runtime_stop(void)
     free_codelets();
     runtime.started = false;
     runtime.workers = 0;
+}
+
+void plb__runtime_wake(void)
+{
+    if (runtime.resting)
+        starpu_resume();
+    runtime.resting = false;
+}
+
+void plb__runtime_rest(void)
+{
+    if (runtime.resting || starpu_task_nsubmitted() > 0)
+        return;
+    starpu_pause();
+    runtime.resting = true;
 }
 
 int plb_runtime_workers(void)

@@ -293,6 +293,7 @@ enum plb_status plb_session_read(plb_session_t *s, plb_value value, void *data, 
     PLB_TRY(view_make(s, value, bytes, &view));
     status = plb__cells_read(&view.type, view.cell, view.handle, view.n, data);
     view_clear(&view);
+    plb__runtime_rest();
     return status == PLB_OK ? check_tasks(s) : status;
 }
 
@@ -302,6 +303,7 @@ enum plb_status plb_session_wait(plb_session_t *s)
 
     if (error)
         return plb__starpu_failed("starpu_task_wait_for_all", error);
+    plb__runtime_rest();
     return check_tasks(s);
 }
 

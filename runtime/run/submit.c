@@ -182,6 +182,7 @@ enum plb_status plb__step_submit(struct plb_session *s, uint64_t number)
     step = new_step(s, number);
     if (!step)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to submit %u tasks", s->n_launches);
+    plb__runtime_wake();
     for (uint32_t k = 0; k < s->n_launches; k++) {
         enum plb_status status;
 
