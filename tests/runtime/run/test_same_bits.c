@@ -63,7 +63,7 @@ static struct plb_trainer_options options_of(void)
     struct plb_trainer_options options = {
         .optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW),
         .schedule = {PLB_SCHEDULE_COSINE, 0.01, 0.1, 3, STEPS},
-        .session = {.cut = {.target_seconds = 2e-5, .block_elements = 1024, .rows_min = 8}},
+        .session = {.cut = {.target_seconds = 4e-5, .block_elements = 2048, .rows_min = 8}},
         .batch = BATCH,
         .sequence = SEQUENCE,
     };
