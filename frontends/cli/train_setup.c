@@ -128,6 +128,7 @@ static enum plb_status read_settings(struct cli_run *run)
     run->options.dtype = cli_dtype(s);
     run->options.batch = plb_settings_integer(s, OPTION_BATCH);
     run->options.sequence = plb_settings_integer(s, OPTION_SEQUENCE);
+    run->options.micro_batches = plb_settings_integer(s, OPTION_MICRO_BATCHES);
     run->options.seed = (uint64_t)plb_settings_integer(s, OPTION_SEED);
     run->options.session.memory_policy = plb_settings_text(s, OPTION_MEMORY);
     run->options.schedule = (struct plb_schedule){
@@ -151,6 +152,7 @@ static enum plb_status read_checkpoint(struct cli_run *run)
     run->options.dtype = record.dtype;
     run->options.batch = record.batch;
     run->options.sequence = record.sequence;
+    run->options.micro_batches = record.micro_batches;
     run->options.seed = record.seed;
     run->options.session.memory_policy = plb_settings_text(run->settings, OPTION_MEMORY);
     run->options.optimizer = record.optimizer;
