@@ -48,8 +48,8 @@ static enum plb_status bf16_choose(const char *wish)
     if (wish != NULL)
         chosen.native_bf16 = strcmp(wish, "native") == 0;
     else
-        chosen.native_bf16 = plb__onednn_has_amx() ||
-                             (plb_cpu_features()->amd && plb_cpu_features()->avx512_bf16);
+        chosen.native_bf16 =
+            plb__onednn_has_amx() || (plb_cpu_features()->amd && plb_cpu_features()->avx512_bf16);
     return PLB_OK;
 }
 

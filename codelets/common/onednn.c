@@ -84,7 +84,7 @@ enum plb_status plb__onednn_sgemm(const struct plb__sgemm *p)
     return dnn_check(status, "a product in fp32");
 }
 
-/* --- bf16: descriptions differ between 2.x and 3.x, the rest does not --------------------------- */
+/* --- bf16: descriptions differ between 2.x and 3.x, the rest does not ------------------------- */
 
 enum operand { A, B, C, BIAS, OPERANDS };
 

@@ -40,8 +40,9 @@ static enum core_class core_class_of(const char *core)
         const char *core;
         enum core_class class;
     } known[] = {
-        {"Haswell", CORE_AVX2},     {"Zen", CORE_AVX2},           {"SkylakeX", CORE_AVX512},
-        {"Cooperlake", CORE_AVX512}, {"SapphireRapids", CORE_AVX512},
+        {"Haswell", CORE_AVX2},          {"Zen", CORE_AVX2},
+        {"SkylakeX", CORE_AVX512},       {"Cooperlake", CORE_AVX512},
+        {"SapphireRapids", CORE_AVX512},
     };
 
     for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
@@ -170,8 +171,8 @@ static void start_once(void)
     if (blas.handle != NULL)
         core_check(loaded_before);
     if (blas.handle == NULL) {
-        snprintf(blas.info.openblas_reason, sizeof blas.info.openblas_reason,
-                 "%s was not found", names[0]);
+        snprintf(blas.info.openblas_reason, sizeof blas.info.openblas_reason, "%s was not found",
+                 names[0]);
         return;
     }
     blas.info.openblas_found = true;

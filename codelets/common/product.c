@@ -29,7 +29,7 @@ enum {
 
 struct blocks {
     bool convert_a, pack_b, convert_c;
-    int64_t m, n, k;                 /* of a block */
+    int64_t m, n, k;                  /* of a block */
     size_t a_bytes, b_bytes, c_bytes; /* of scratch, each a multiple of 64 */
 };
 
@@ -71,7 +71,7 @@ static void *c_at(const struct plb_product *p, int64_t row, int64_t col)
     return (char *)p->c + (size_t)(row * p->c_stride + col) * dtype_size(p->c_dtype);
 }
 
-/* --- the end of a product: from fp32 sums to C ------------------------------------------------------ */
+/* --- the end of a product: from fp32 sums to C ------------------------------------------------ */
 
 /* cols <= PLB_CHUNK columns of what follows. */
 static void piece_finish(const struct plb_product *p, int64_t row, int64_t col, int64_t rows,
@@ -98,7 +98,7 @@ static void block_finish(const struct plb_product *p, int64_t row, int64_t col, 
         piece_finish(p, row, col + j, rows, least(cols - j, PLB_CHUNK), sums + j, stride);
 }
 
-/* --- few rows ------------------------------------------------------------------------------------ */
+/* --- few rows --------------------------------------------------------------------------------- */
 
 static bool is_few(const struct plb_product *p)
 {
@@ -131,16 +131,15 @@ static enum plb_status product_few(const struct plb_product *p, float *packed)
 
         for (int64_t i = 0; i < p->m; i += PLB__DOTS_ROWS)
             plb__dots(least(p->m - i, PLB__DOTS_ROWS), cols, p->k, packed + few_floats(i, p->k),
-                      matrix_at(&p->b, 0, j), p->b.dtype, p->b.stride, sums + i * BLOCK_N,
-                      BLOCK_N);
+                      matrix_at(&p->b, 0, j), p->b.dtype, p->b.stride, sums + i * BLOCK_N, BLOCK_N);
         block_finish(p, 0, j, p->m, cols, sums, BLOCK_N);
     }
     return PLB_OK;
 }
 
-/* --- blocks -------------------------------------------------------------------------------------- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
-/* The size of blocks of at most `most_of` (a multiple of PLB__PACK_ALIGN) that cut `size` evenly. */
+/* The size of blocks that cut `size` evenly, at most `most_of`, a multiple of PLB__PACK_ALIGN. */
 static int64_t even_blocks(int64_t size, int64_t most_of)
 {
     int64_t blocks = (size + most_of - 1) / most_of;
@@ -240,11 +239,18 @@ static enum plb_status c_block(const struct plb_product *p, const struct blocks 
 
         b_ready(p, b, l, depth, j, cols, b_scratch, o);
         call = (struct plb__sgemm){
-            .ta = o->ta, .tb = o->tb, .accumulate = l > 0 || (p->accumulate && !b->convert_c),
-            .m = rows, .n = cols, .k = depth,
-            .a = o->a + (o->ta ? l * o->lda : l), .lda = o->lda,
-            .b = o->b, .ldb = o->ldb,
-            .c = o->c, .ldc = o->ldc,
+            .ta = o->ta,
+            .tb = o->tb,
+            .accumulate = l > 0 || (p->accumulate && !b->convert_c),
+            .m = rows,
+            .n = cols,
+            .k = depth,
+            .a = o->a + (o->ta ? l * o->lda : l),
+            .lda = o->lda,
+            .b = o->b,
+            .ldb = o->ldb,
+            .c = o->c,
+            .ldc = o->ldc,
         };
         PLB_TRY(plb__sgemm(&call));
     }
@@ -278,7 +284,7 @@ static enum plb_status product_blocks(const struct plb_product *p, char *scratch
     return PLB_OK;
 }
 
-/* --- bf16 as the library has it --------------------------------------------------------------------- */
+/* --- bf16 as the library has it --------------------------------------------------------------- */
 
 static bool is_native(const struct plb_product *p)
 {
@@ -288,12 +294,21 @@ static bool is_native(const struct plb_product *p)
 static enum plb_status product_native(const struct plb_product *p)
 {
     struct plb__bgemm call = {
-        .ta = p->a.transposed, .tb = p->b.transposed, .accumulate = p->accumulate,
-        .c_bf16 = p->c_dtype == PLB_BF16, .bias_bf16 = p->bias_dtype == PLB_BF16,
-        .m = p->m, .n = p->n, .k = p->k,
-        .a = p->a.data, .lda = p->a.stride,
-        .b = p->b.data, .ldb = p->b.stride,
-        .c = p->c, .ldc = p->c_stride, .bias = p->bias,
+        .ta = p->a.transposed,
+        .tb = p->b.transposed,
+        .accumulate = p->accumulate,
+        .c_bf16 = p->c_dtype == PLB_BF16,
+        .bias_bf16 = p->bias_dtype == PLB_BF16,
+        .m = p->m,
+        .n = p->n,
+        .k = p->k,
+        .a = p->a.data,
+        .lda = p->a.stride,
+        .b = p->b.data,
+        .ldb = p->b.stride,
+        .c = p->c,
+        .ldc = p->c_stride,
+        .bias = p->bias,
     };
 
     return plb__bgemm(&call);

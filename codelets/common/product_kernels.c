@@ -22,7 +22,7 @@ typedef uint32_t u16x __attribute__((vector_size(64)));
 #define WIDEN_EVEN(words) ((f16)((words) << 16))
 #define WIDEN_ODD(words)  ((f16)((words)&0xffff0000u))
 
-/* --- conversion ----------------------------------------------------------------------------------- */
+/* --- conversion ------------------------------------------------------------------------------- */
 
 void plb__pack(const void *from, enum plb_dtype dtype, int64_t stride, int64_t rows, int64_t cols,
                float *to, int64_t to_stride)
@@ -33,7 +33,7 @@ void plb__pack(const void *from, enum plb_dtype dtype, int64_t stride, int64_t r
         plb__load(to + i * to_stride, &cell, i * stride, cols);
 }
 
-/* --- the end of a product ------------------------------------------------------------------------- */
+/* --- the end of a product --------------------------------------------------------------------- */
 
 PLB_KERNEL_CLONES static void add(float *y, const float *a, const float *b, int64_t n)
 {
@@ -63,7 +63,7 @@ void plb__finish(void *y, enum plb_dtype dtype, const float *sums, const float *
         memcpy(y, sums, (size_t)n * sizeof *sums);
 }
 
-/* --- transposition: four rounds of exchanging halves of ever larger squares --------------------------- */
+/* --- transposition: four rounds of exchanging halves of ever larger squares ------------------- */
 
 #define SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
 
@@ -142,8 +142,8 @@ PLB_INLINE void all_transpose(const char *from, int bf16, int64_t stride, int64_
         for (int64_t j = 0; j < cols; j += width) {
             float *out = to + j * to_stride + i;
 
-            square_load(from + (i * stride + j) * size, stride * size, rows - i,
-                        (cols - j) * size, r);
+            square_load(from + (i * stride + j) * size, stride * size, rows - i, (cols - j) * size,
+                        r);
             transpose(r);
             if (cols - j >= width)
                 square_store(r, bf16, width, out, to_stride);
@@ -174,7 +174,7 @@ void plb__pack_transposed(const void *from, enum plb_dtype dtype, int64_t stride
         transpose_f32(from, stride, rows, cols, to, to_stride);
 }
 
-/* --- dot products for few rows ------------------------------------------------------------------- */
+/* --- dot products for few rows ---------------------------------------------------------------- */
 
 /* Elements of x and w taken at a time; for w in bf16, x is put beforehand into the order that
  * widening it gives. */
@@ -187,7 +187,8 @@ enum { DOTS_MAX = 8 };
  * close to each other, which the processor's own prefetcher takes for no pattern. */
 enum { AHEAD_BYTES = 8192 };
 
-/* Turns sixteen sums of 16 lanes into sixteen numbers: transposed, the lanes are added in a tree. */
+/* Turns sixteen sums of 16 lanes into sixteen numbers: transposed, the lanes are added in a tree.
+ */
 PLB_INLINE void lanes_sum(f16 sum[LANES], float total[LANES])
 {
     transpose(sum);
@@ -284,7 +285,8 @@ PLB_INLINE void dots_rows(int m, int r, int bf16, int64_t rows, int64_t n, int64
 typedef void dots_function(int64_t rows, int64_t n, int64_t k, const float *x, int64_t x_stride,
                            const char *w, int64_t w_bytes, float *y, int64_t y_stride);
 
-/* dots_<dtype>_<m>: up to m rows of x, and r of w at a time such that the sums fit the registers. */
+/* dots_<dtype>_<m>: up to m rows of x, and r of w at a time such that the sums fit the registers.
+ */
 #define DOTS(dtype, bf16, m, r)                                                                    \
     PLB_KERNEL_CLONES static void dots_##dtype##_##m(                                              \
         int64_t rows, int64_t n, int64_t k, const float *x, int64_t x_stride, const char *w,       \

@@ -25,8 +25,8 @@ void plb__pack(const void *from, enum plb_dtype dtype, int64_t stride, int64_t r
 void plb__pack_transposed(const void *from, enum plb_dtype dtype, int64_t stride, int64_t rows,
                           int64_t cols, float *to, int64_t to_stride);
 
-/* y[j] = sums[j] + bias[j] (bias NULL: 0), or y[j] += sums[j], for j < n; y in fp32 or bf16, which is
- * never added to. The sums may lie in y itself. */
+/* y[j] = sums[j] + bias[j] (bias NULL: 0), or y[j] += sums[j], for j < n; y in fp32 or bf16, which
+ * is never added to. The sums may lie in y itself. */
 void plb__finish(void *y, enum plb_dtype dtype, const float *sums, const float *bias,
                  bool accumulate, int64_t n);
 

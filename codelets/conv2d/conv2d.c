@@ -17,15 +17,19 @@
 enum { X, W, B, INPUTS };
 enum { STRIDE, PADDING };
 
-/* --- shared with the gradients -------------------------------------------------------------------- */
+/* --- shared with the gradients ---------------------------------------------------------------- */
 
 struct plb__windows plb__conv2d_windows(const struct plb_shape *x, const struct plb_shape *w,
                                         int64_t stride, int64_t padding)
 {
     struct plb__windows windows = {
-        .channels = x->dim[1], .height = x->dim[2], .width = x->dim[3],
-        .window_h = w->dim[2], .window_w = w->dim[3],
-        .stride = stride, .padding = padding,
+        .channels = x->dim[1],
+        .height = x->dim[2],
+        .width = x->dim[3],
+        .window_h = w->dim[2],
+        .window_w = w->dim[3],
+        .stride = stride,
+        .padding = padding,
     };
 
     return windows;
@@ -49,7 +53,7 @@ double plb__conv2d_flops(const struct plb__windows *w, int64_t images, int64_t o
            (double)plb__windows_taps(w);
 }
 
-/* --- conv2d -------------------------------------------------------------------------------------- */
+/* --- conv2d ----------------------------------------------------------------------------------- */
 
 static struct plb__windows windows_of(const struct plb_task_types *types)
 {
@@ -75,8 +79,8 @@ static enum plb_status conv2d_shape(struct plb_task_types *types)
         PLB_TRY(plb__check_type(op, types, B, x->dtype, plb_shape1(w->shape.dim[0])));
     windows = windows_of(types);
     PLB_TRY(plb__windows_fit(op, &windows));
-    types->out[0] = (struct plb_type){x->dtype, plb_shape4(x->shape.dim[0], w->shape.dim[0],
-                                                           windows.out_h, windows.out_w)};
+    types->out[0] = (struct plb_type){
+        x->dtype, plb_shape4(x->shape.dim[0], w->shape.dim[0], windows.out_h, windows.out_w)};
     return PLB_OK;
 }
 
@@ -86,8 +90,8 @@ static void conv2d_cost(const struct plb_task_types *types, struct plb_cost *cos
 
     windows.out_h = types->out[0].shape.dim[2];
     windows.out_w = types->out[0].shape.dim[3];
-    cost_out->flops = plb__conv2d_flops(&windows, types->in[X].shape.dim[0],
-                                        types->in[W].shape.dim[0]);
+    cost_out->flops =
+        plb__conv2d_flops(&windows, types->in[X].shape.dim[0], types->in[W].shape.dim[0]);
     cost_out->bytes = plb__bytes_once(types);
 }
 
@@ -104,14 +108,14 @@ static enum plb_status conv2d_gradient(struct plb_gradient *g)
     const plb_value dx_in[] = {g->d_out[0], g->in[W]}, dw_in[] = {g->in[X], g->d_out[0]};
 
     if (g->needs[X])
-        PLB_TRY(plb_graph_add_task(g->graph, &plb_op_conv2d_dx, &for_dx, dx_in, 2, NULL,
-                                   &g->d_in[X]));
+        PLB_TRY(
+            plb_graph_add_task(g->graph, &plb_op_conv2d_dx, &for_dx, dx_in, 2, NULL, &g->d_in[X]));
     if (g->needs[W])
-        PLB_TRY(plb_graph_add_task(g->graph, &plb_op_conv2d_dw, &for_dw, dw_in, 2, NULL,
-                                   &g->d_in[W]));
+        PLB_TRY(
+            plb_graph_add_task(g->graph, &plb_op_conv2d_dw, &for_dw, dw_in, 2, NULL, &g->d_in[W]));
     if (g->needs[B])
-        PLB_TRY(plb_graph_add_task(g->graph, &plb_op_conv2d_db, &none, g->d_out, 1, NULL,
-                                   &g->d_in[B]));
+        PLB_TRY(
+            plb_graph_add_task(g->graph, &plb_op_conv2d_db, &none, g->d_out, 1, NULL, &g->d_in[B]));
     return PLB_OK;
 }
 
@@ -185,10 +189,15 @@ static enum plb_status conv2d_image(const struct plb_call *call, const struct pl
     for (int64_t p = 0; p < positions; p += block) {
         int64_t count = positions - p < block ? positions - p : block;
         struct plb__sgemm product = {
-            .m = y->shape.dim[1], .n = count, .k = taps,
-            .a = weights, .lda = taps,
-            .b = scratch->col, .ldb = count,
-            .c = scratch->sums, .ldc = count,
+            .m = y->shape.dim[1],
+            .n = count,
+            .k = taps,
+            .a = weights,
+            .lda = taps,
+            .b = scratch->col,
+            .ldb = count,
+            .c = scratch->sums,
+            .ldc = count,
         };
 
         if (y->dtype == PLB_F32) {
@@ -205,9 +214,8 @@ static enum plb_status conv2d_image(const struct plb_call *call, const struct pl
 static enum plb_status conv2d_cpu(const struct plb_call *call)
 {
     const struct plb_tensor *x = &call->in[X].part[0];
-    struct plb__windows windows =
-        plb__conv2d_windows(&x->shape, &call->in[W].whole, call->attributes->i[STRIDE],
-                            call->attributes->i[PADDING]);
+    struct plb__windows windows = plb__conv2d_windows(
+        &x->shape, &call->in[W].whole, call->attributes->i[STRIDE], call->attributes->i[PADDING]);
     struct scratch scratch;
     const float *weights;
 

@@ -39,9 +39,8 @@ static enum plb_status dw_shape(struct plb_task_types *types)
     PLB_TRY(plb__windows_fit(op, &windows));
     expected = plb_shape4(x->shape.dim[0], dy->shape.dim[1], windows.out_h, windows.out_w);
     PLB_TRY(plb__check_type(op, types, DY, x->dtype, expected));
-    types->out[0] = (struct plb_type){
-        PLB_F32,
-        plb_shape4(dy->shape.dim[1], windows.channels, windows.window_h, windows.window_w)};
+    types->out[0] = (struct plb_type){PLB_F32, plb_shape4(dy->shape.dim[1], windows.channels,
+                                                          windows.window_h, windows.window_w)};
     return PLB_OK;
 }
 
@@ -51,8 +50,8 @@ static void dw_cost(const struct plb_task_types *types, struct plb_cost *cost_ou
 
     windows.out_h = types->in[DY].shape.dim[2];
     windows.out_w = types->in[DY].shape.dim[3];
-    cost_out->flops = plb__conv2d_flops(&windows, types->in[X].shape.dim[0],
-                                        types->out[0].shape.dim[0]);
+    cost_out->flops =
+        plb__conv2d_flops(&windows, types->in[X].shape.dim[0], types->out[0].shape.dim[0]);
     cost_out->bytes = plb__bytes_once(types);
 }
 
@@ -98,10 +97,15 @@ static enum plb_status dw_image(const struct plb_call *call, const struct plb__w
     for (int64_t p = 0; p < positions; p += block) {
         int64_t count = positions - p < block ? positions - p : block;
         struct plb__sgemm product = {
-            .tb = true, .accumulate = !first || p > 0,
-            .m = call->high[1] - call->low[1], .n = taps, .k = count,
-            .b = col, .ldb = count,
-            .c = call->out[0].part[0].data, .ldc = taps,
+            .tb = true,
+            .accumulate = !first || p > 0,
+            .m = call->high[1] - call->low[1],
+            .n = taps,
+            .k = count,
+            .b = col,
+            .ldb = count,
+            .c = call->out[0].part[0].data,
+            .ldc = taps,
         };
 
         dy_block(call, dy, dy_at, p, count, buffer, &product);
@@ -146,7 +150,7 @@ const struct plb_operator plb_op_conv2d_dw = {
     .cpu = dw_cpu,
 };
 
-/* --- the bias -------------------------------------------------------------------------------------- */
+/* --- the bias --------------------------------------------------------------------------------- */
 
 static enum plb_status db_shape(struct plb_task_types *types)
 {

@@ -51,8 +51,8 @@ static void dx_cost(const struct plb_task_types *types, struct plb_cost *cost_ou
 
     windows.out_h = types->in[DY].shape.dim[2];
     windows.out_w = types->in[DY].shape.dim[3];
-    cost_out->flops = plb__conv2d_flops(&windows, types->in[DY].shape.dim[0],
-                                        types->in[W].shape.dim[0]);
+    cost_out->flops =
+        plb__conv2d_flops(&windows, types->in[DY].shape.dim[0], types->in[W].shape.dim[0]);
     cost_out->bytes = plb__bytes_once(types);
 }
 
@@ -119,9 +119,13 @@ static enum plb_status dx_image(const struct plb_call *call, const struct plb__w
         int64_t count = positions - p < block ? positions - p : block;
         struct plb__sgemm product = {
             .ta = true,
-            .m = taps, .n = count, .k = dy->shape.dim[1],
-            .a = weights, .lda = taps,
-            .c = scratch->col, .ldc = count,
+            .m = taps,
+            .n = count,
+            .k = dy->shape.dim[1],
+            .a = weights,
+            .lda = taps,
+            .c = scratch->col,
+            .ldc = count,
         };
 
         dy_block(dy, dy_at, p, count, scratch->dy, &product);

@@ -31,7 +31,8 @@ enum plb_status plb__windows_fit(const struct plb_operator *op, struct plb__wind
     if (w->window_h < 1 || w->window_w < 1 || spare_h < 0 || spare_w < 0)
         return plb_fail(PLB_ERROR_INVALID,
                         "%s: a window of %lld x %lld does not fit an image of %lld x %lld with "
-                        "padding %lld", op->name, (long long)w->window_h, (long long)w->window_w,
+                        "padding %lld",
+                        op->name, (long long)w->window_h, (long long)w->window_w,
                         (long long)w->height, (long long)w->width, (long long)w->padding);
     w->out_h = spare_h / w->stride + 1;
     w->out_w = spare_w / w->stride + 1;

@@ -15,10 +15,10 @@
 
 /* What is seen of an image and how. */
 struct plb__windows {
-    int64_t channels, height, width;   /* C, H, W */
-    int64_t window_h, window_w;        /* R, S */
+    int64_t channels, height, width; /* C, H, W */
+    int64_t window_h, window_w;      /* R, S */
     int64_t stride, padding;
-    int64_t out_h, out_w;              /* OH, OW: set by plb__windows_fit() */
+    int64_t out_h, out_w; /* OH, OW: set by plb__windows_fit() */
 };
 
 /* Checks stride (from 1 on), padding (0 to 2^20) and that at least one window fits, sets out_h and

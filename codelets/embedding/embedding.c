@@ -109,7 +109,7 @@ const struct plb_operator plb_op_embedding = {
     .cpu = embedding_cpu,
 };
 
-/* --- the table's gradient ------------------------------------------------------------------------ */
+/* --- the table's gradient --------------------------------------------------------------------- */
 
 enum { DY = 1 };
 

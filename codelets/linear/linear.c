@@ -61,11 +61,11 @@ static enum plb_status linear_gradient(struct plb_gradient *g)
     const plb_value for_dx[] = {dy, g->in[W]}, for_dw[] = {g->in[X], dy};
 
     if (g->needs[X])
-        PLB_TRY(plb_graph_add_task(g->graph, &plb_op_linear_dx, &none, for_dx, 2, NULL,
-                                   &g->d_in[X]));
+        PLB_TRY(
+            plb_graph_add_task(g->graph, &plb_op_linear_dx, &none, for_dx, 2, NULL, &g->d_in[X]));
     if (g->needs[W])
-        PLB_TRY(plb_graph_add_task(g->graph, &plb_op_linear_dw, &none, for_dw, 2, NULL,
-                                   &g->d_in[W]));
+        PLB_TRY(
+            plb_graph_add_task(g->graph, &plb_op_linear_dw, &none, for_dw, 2, NULL, &g->d_in[W]));
     if (g->needs[B])
         PLB_TRY(plb_graph_add_task(g->graph, &plb_op_linear_db, &none, &dy, 1, NULL, &g->d_in[B]));
     return PLB_OK;
@@ -99,7 +99,9 @@ static enum plb_status linear_cell(const struct plb_call *call, const struct plb
         .n = o.high - o.low,
         .k = k,
         .a = {.data = x->data, .dtype = x->dtype, .stride = k},
-        .b = {.data = plb__cell_at(w, o.low, 0), .dtype = w->dtype, .stride = k,
+        .b = {.data = plb__cell_at(w, o.low, 0),
+              .dtype = w->dtype,
+              .stride = k,
               .transposed = true},
         .c = (char *)y->data + (size_t)(o.low - low) * size,
         .c_dtype = y->dtype,

@@ -87,8 +87,8 @@ static void cell_copy(const struct plb_tensor *cell, struct plb__span rows, stru
 static struct plb_matrix chunk_of(const struct plb_operand *operand, struct plb__span rows,
                                   struct plb__span cols, void *chunk)
 {
-    struct plb_matrix matrix = {.data = chunk, .dtype = operand->part[0].dtype,
-                                .stride = cols.high - cols.low};
+    struct plb_matrix matrix = {
+        .data = chunk, .dtype = operand->part[0].dtype, .stride = cols.high - cols.low};
 
     for (int p = 0; p < operand->n_parts; p++) {
         const struct plb_tensor *cell = &operand->part[p];
@@ -147,7 +147,7 @@ const struct plb_operator plb_op_linear_dw = {
     .cpu = dw_cpu,
 };
 
-/* --- the bias -------------------------------------------------------------------------------------- */
+/* --- the bias --------------------------------------------------------------------------------- */
 
 static enum plb_status db_shape(struct plb_task_types *types)
 {

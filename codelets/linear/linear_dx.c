@@ -77,7 +77,8 @@ static enum plb_status dx_piece(const struct plb_call *call, const struct plb_te
         .m = n.high - n.low,
         .n = w->shape.dim[1],
         .k = o.high - o.low,
-        .a = {.data = plb__cell_at(dy, n.low, o.low), .dtype = dy->dtype,
+        .a = {.data = plb__cell_at(dy, n.low, o.low),
+              .dtype = dy->dtype,
               .stride = dy->shape.dim[1]},
         .b = {.data = plb__cell_at(w, o.low, 0), .dtype = w->dtype, .stride = w->shape.dim[1]},
         .c = sums->data + (n.low - sums->rows.low) * sums->stride,
@@ -93,8 +94,7 @@ static enum plb_status dx_piece(const struct plb_call *call, const struct plb_te
 static enum plb_status dx_cells(const struct plb_call *call, const struct plb_tensor *dy,
                                 const struct plb_tensor *w, const struct sums *sums)
 {
-    struct plb__span n =
-        plb__span_of(dy->row0, dy->shape.dim[0], sums->rows.low, sums->rows.high);
+    struct plb__span n = plb__span_of(dy->row0, dy->shape.dim[0], sums->rows.low, sums->rows.high);
     struct plb__span o = plb__span_of(dy->col0, dy->shape.dim[1], call->low[1], call->high[1]);
 
     o = plb__span_of(w->row0, w->shape.dim[0], o.low, o.high);

@@ -99,7 +99,7 @@ const struct plb_operator plb_op_avg_pool2d = {
     .cpu = avg_cpu,
 };
 
-/* --- gradient -------------------------------------------------------------------------------------- */
+/* --- gradient --------------------------------------------------------------------------------- */
 
 static enum plb_status avg_dx_shape(struct plb_task_types *types)
 {

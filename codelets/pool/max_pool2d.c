@@ -120,7 +120,7 @@ const struct plb_operator plb_op_max_pool2d = {
     .cpu = max_cpu,
 };
 
-/* --- gradient: dy goes to where the largest element was ------------------------------------------- */
+/* --- gradient: dy goes to where the largest element was --------------------------------------- */
 
 static enum plb_status max_dx_shape(struct plb_task_types *types)
 {
@@ -159,8 +159,8 @@ static enum plb_status max_dx_cpu(const struct plb_call *call)
 
     for (int64_t c = 0; c < dx->shape.dim[0] * dx->shape.dim[1]; c++) {
         PLB_TRY(max_dx_channel(plb__read(dy, c * positions, positions, buffer),
-                               index + c * positions, positions,
-                               plb__write(dx, c * places, sums), places));
+                               index + c * positions, positions, plb__write(dx, c * places, sums),
+                               places));
         plb__written(dx, c * places, places, sums);
     }
     return PLB_OK;

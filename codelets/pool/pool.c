@@ -14,8 +14,11 @@ static struct plb__windows windows_of(const struct plb_attributes *attributes, i
                                       int64_t width)
 {
     struct plb__windows windows = {
-        .channels = 1, .height = height, .width = width,
-        .window_h = attributes->i[WINDOW], .window_w = attributes->i[WINDOW],
+        .channels = 1,
+        .height = height,
+        .width = width,
+        .window_h = attributes->i[WINDOW],
+        .window_w = attributes->i[WINDOW],
         .stride = attributes->i[STRIDE],
     };
 
@@ -24,8 +27,10 @@ static struct plb__windows windows_of(const struct plb_attributes *attributes, i
 
 struct plb__pool plb__pool_of(const struct plb_shape *x, const struct plb_attributes *attributes)
 {
-    struct plb__pool pool = {.height = x->dim[2], .width = x->dim[3],
-                             .window = attributes->i[WINDOW], .stride = attributes->i[STRIDE]};
+    struct plb__pool pool = {.height = x->dim[2],
+                             .width = x->dim[3],
+                             .window = attributes->i[WINDOW],
+                             .stride = attributes->i[STRIDE]};
 
     pool.out_h = (pool.height - pool.window) / pool.stride + 1;
     pool.out_w = (pool.width - pool.window) / pool.stride + 1;
@@ -42,8 +47,8 @@ enum plb_status plb__pool_shape(const struct plb_operator *op, const struct plb_
     PLB_TRY(plb__check_real(op, types, 0));
     windows = windows_of(types->attributes, x->dim[2], x->dim[3]);
     PLB_TRY(plb__windows_fit(op, &windows));
-    *y_out = (struct plb_type){types->in[0].dtype, plb_shape4(x->dim[0], x->dim[1], windows.out_h,
-                                                              windows.out_w)};
+    *y_out = (struct plb_type){types->in[0].dtype,
+                               plb_shape4(x->dim[0], x->dim[1], windows.out_h, windows.out_w)};
     return PLB_OK;
 }
 
@@ -63,8 +68,8 @@ enum plb_status plb__pool_dx_shape(const struct plb_operator *op,
     PLB_TRY(plb__windows_fit(op, &windows));
     expected = plb_shape4(dy->dim[0], dy->dim[1], windows.out_h, windows.out_w);
     PLB_TRY(plb__check_type(op, types, 0, types->in[0].dtype, expected));
-    *dx_out = (struct plb_type){types->in[0].dtype, plb_shape4(dy->dim[0], dy->dim[1],
-                                                               windows.height, windows.width)};
+    *dx_out = (struct plb_type){types->in[0].dtype,
+                                plb_shape4(dy->dim[0], dy->dim[1], windows.height, windows.width)};
     return PLB_OK;
 }
 

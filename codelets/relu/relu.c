@@ -71,7 +71,7 @@ const struct plb_operator plb_op_relu = {
     .cpu = relu_cpu,
 };
 
-/* --- gradient ------------------------------------------------------------------------------------ */
+/* --- gradient --------------------------------------------------------------------------------- */
 
 static enum plb_status relu_dx_shape(struct plb_task_types *types)
 {

@@ -7,9 +7,9 @@
  *
  * For each: microseconds (the least of several rounds), GFLOP/s, GB/s by the operator's own cost,
  * and the ratio of the floor to the time. The floor is the larger of flops at the processor's peak
- * and bytes at the speed of reading memory, both measured here first, in plain loops. Operands rotate over
- * ROTATE_BYTES so that they do not come from the inner caches, as in a real step. Nothing is
- * asserted; this is no test.
+ * and bytes at the speed of reading memory, both measured here first, in plain loops. Operands
+ * rotate over ROTATE_BYTES so that they do not come from the inner caches, as in a real step.
+ * Nothing is asserted; this is no test.
  */
 #include "config.h"
 
@@ -42,10 +42,14 @@ struct bench {
     struct plb_attributes attributes;
 };
 
-#define I(...) {.i = {__VA_ARGS__}}
+#define I(...)                                                                                     \
+    {                                                                                              \
+        .i = { __VA_ARGS__ }                                                                       \
+    }
 
 /* N rows of 64 or 128 are a slice of a batch of 4 x 64; 614 x 768 and 786 x 768 are blocks of
  * weights. */
+/* clang-format off */
 static const struct bench benches[] = {
     {"embedding", "64 rows", "i64 r8192,768", I(0)},
     {"embedding_dw", "682 words", "i256 r256,768", I(682)},
@@ -112,6 +116,7 @@ static const struct bench benches[] = {
     {"sum_squares", "block", "f614,768", I(0)},
     {"clip_scale", "of 4", "d1 d1 d1 d1", {.f = {1}}},
 };
+/* clang-format on */
 
 enum { BENCHES = sizeof(benches) / sizeof(benches[0]) };
 
@@ -125,7 +130,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- floors ---------------------------------------------------------------------------------------- */
+/* --- floors ----------------------------------------------------------------------------------- */
 
 typedef float f16 __attribute__((vector_size(64)));
 
@@ -199,7 +204,7 @@ static double read_speed(void)
     return best;
 }
 
-/* --- one kernel --------------------------------------------------------------------------------- */
+/* --- one kernel ------------------------------------------------------------------------------- */
 
 /* Reads one word of bench.in and passes it; returns its kind, 0 when the line is at its end. */
 static char word_read(const char **text, enum plb_dtype real, struct plb_type *type_out)
@@ -234,9 +239,9 @@ static plb_graph_t *graph_make(const struct bench *bench, enum plb_dtype real)
 
     while (graph != NULL && (kind = word_read(&text, real, &type)) != '\0') {
         snprintf(name, sizeof name, "%c%d", kind, n); /* value_make() looks at the kind */
-        in[n++] = type.shape.rank == 0 ? PLB_NONE
-                                       : plb_graph_add_value(graph, name, PLB_ROLE_INPUT,
-                                                             type.dtype, type.shape);
+        in[n++] = type.shape.rank == 0
+                      ? PLB_NONE
+                      : plb_graph_add_value(graph, name, PLB_ROLE_INPUT, type.dtype, type.shape);
     }
     plb_graph_add_task(graph, plb_operator_find(bench->op), &bench->attributes, in, n, NULL, out);
     return graph;
@@ -278,7 +283,8 @@ static double time_of(const struct plb__invocation *call, void *const *data, int
         int64_t calls = 0;
 
         do {
-            *status = plb__invocation_run(call, data + (calls % copies) * call->n_cells, 1, scratch);
+            *status =
+                plb__invocation_run(call, data + (calls % copies) * call->n_cells, 1, scratch);
             calls++;
             seconds = now() - start;
         } while (*status == PLB_OK && (seconds < round_seconds || calls < copies));
@@ -337,7 +343,7 @@ static enum plb_status bench_run(const struct bench *bench, enum plb_dtype real,
     return status;
 }
 
-/* --- the report ------------------------------------------------------------------------------------- */
+/* --- the report ------------------------------------------------------------------------------- */
 
 struct floors {
     double flops, read;
@@ -348,11 +354,13 @@ static void report(const struct bench *bench, enum plb_dtype real, const struct 
 {
     double floor = fmax(r->flops / floors->flops, r->bytes / floors->read);
 
-    printf(json ? "{\"operator\": \"%s\", \"case\": \"%s\", \"dtype\": \"%s\", \"microseconds\": %.2f, "
-                  "\"gflops\": %.1f, \"gbytes\": %.2f, \"of_floor\": %.3f}\n"
-                : "%-17s %-17s %-4s %9.1f us %7.1f GFLOP/s %6.1f GB/s %5.2f of the floor\n",
-           bench->op, bench->what, plb_dtype_name(real), r->seconds * 1e6,
-           r->flops / r->seconds * 1e-9, r->bytes / r->seconds * 1e-9, floor / r->seconds);
+    printf(
+        json
+            ? "{\"operator\": \"%s\", \"case\": \"%s\", \"dtype\": \"%s\", \"microseconds\": %.2f, "
+              "\"gflops\": %.1f, \"gbytes\": %.2f, \"of_floor\": %.3f}\n"
+            : "%-17s %-17s %-4s %9.1f us %7.1f GFLOP/s %6.1f GB/s %5.2f of the floor\n",
+        bench->op, bench->what, plb_dtype_name(real), r->seconds * 1e6,
+        r->flops / r->seconds * 1e-9, r->bytes / r->seconds * 1e-9, floor / r->seconds);
 }
 
 static void report_floors(const struct floors *floors, bool json)

@@ -67,8 +67,8 @@ static void matrix_make(struct plb_matrix *x, int64_t rows, int64_t cols, uint64
                         bool exact, float **floats_out)
 {
     x->stride = (x->transposed ? rows : cols) + MARGIN;
-    x->data = values_make(x->dtype, (x->transposed ? cols : rows) * x->stride, stream, exact,
-                          floats_out);
+    x->data =
+        values_make(x->dtype, (x->transposed ? cols : rows) * x->stride, stream, exact, floats_out);
 }
 
 /* Makes operands for the sizes, dtypes and flags that stand in s->p. */
@@ -153,10 +153,9 @@ static void product_check(struct subject *s, bool with_bias)
     ok = result_check(s);
     if (!ok)
         fprintf(stderr, "m %d n %d k %d a %s%s b %s%s c %s%s%s\n", (int)p->m, (int)p->n, (int)p->k,
-                plb_dtype_name(p->a.dtype), p->a.transposed ? "^T" : "",
-                plb_dtype_name(p->b.dtype), p->b.transposed ? "^T" : "",
-                plb_dtype_name(p->c_dtype), p->accumulate ? " added" : "",
-                with_bias ? " bias" : "");
+                plb_dtype_name(p->a.dtype), p->a.transposed ? "^T" : "", plb_dtype_name(p->b.dtype),
+                p->b.transposed ? "^T" : "", plb_dtype_name(p->c_dtype),
+                p->accumulate ? " added" : "", with_bias ? " bias" : "");
     PLB_CHECK(ok);
     subject_free(s);
 }
@@ -197,12 +196,12 @@ void products_match_references(void)
 void products_at_edges(void)
 {
     static const int64_t sizes[][3] = {
-        {1, 1, 1},     {8, 8, 32},     {9, 96, 31},     {16, 97, 33},  {17, 95, 16},
-        {1, 193, 700}, {3, 17, 1024},  {129, 96, 1025}, {128, 1, 256}, {513, 16, 15},
-        {1, 16, 4099}, {130, 97, 2050},
+        {1, 1, 1},     {8, 8, 32},    {9, 96, 31},   {16, 97, 33},
+        {17, 95, 16},  {1, 193, 700}, {3, 17, 1024}, {129, 96, 1025},
+        {128, 1, 256}, {513, 16, 15}, {1, 16, 4099}, {130, 97, 2050},
     };
-    static const unsigned combinations[] = {8, 8 + 16 + 32 + 64, 8 + 16 + 32 + 1, 4 + 2, 0,
-                                            4 + 16 + 32 + 2, 16 + 32 + 64};
+    static const unsigned combinations[] = {8, 8 + 16 + 32 + 64, 8 + 16 + 32 + 1, 4 + 2,
+                                            0, 4 + 16 + 32 + 2,  16 + 32 + 64};
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (size_t c = 0; c < sizeof(combinations) / sizeof(combinations[0]); c++) {
@@ -216,7 +215,7 @@ void products_at_edges(void)
     }
 }
 
-/* --- threads --------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 enum { THREADS = 4 };
 
@@ -237,7 +236,9 @@ static void *run(void *argument)
 
 static void threads_check(enum plb_dtype dtype, bool a_transposed, bool b_transposed)
 {
-    struct subject s = {.p = {.m = 96, .n = 200, .k = 300,
+    struct subject s = {.p = {.m = 96,
+                              .n = 200,
+                              .k = 300,
                               .a = {.dtype = dtype, .transposed = a_transposed},
                               .b = {.dtype = dtype, .transposed = b_transposed}}};
     size_t bytes;
@@ -272,9 +273,10 @@ void products_have_the_same_bits_on_any_thread(void)
     threads_check(PLB_BF16, true, false);
 }
 
-/* --- places ------------------------------------------------------------------------------------- */
+/* --- places ----------------------------------------------------------------------------------- */
 
-/* A copy of n elements that begins `shift` elements behind an aligned address; `free_out` frees it. */
+/* A copy of n elements that begins `shift` elements behind an aligned address; `free_out` frees it.
+ */
 static void *moved(const void *data, int64_t n, size_t size, int64_t shift, void **free_out)
 {
     char *copy = aligned_alloc(64, ((size_t)(n + shift) * size + 63) / 64 * 64);
@@ -286,7 +288,9 @@ static void *moved(const void *data, int64_t n, size_t size, int64_t shift, void
 
 static void places_check(enum plb_dtype dtype, int64_t m, bool a_transposed, bool b_transposed)
 {
-    struct subject s = {.p = {.m = m, .n = 70, .k = 130,
+    struct subject s = {.p = {.m = m,
+                              .n = 70,
+                              .k = 130,
                               .a = {.dtype = dtype, .transposed = a_transposed},
                               .b = {.dtype = dtype, .transposed = b_transposed}}};
     int64_t elements, a_rows = a_transposed ? s.p.k : m, b_rows = b_transposed ? s.p.n : s.p.k;
@@ -322,7 +326,7 @@ void products_have_the_same_bits_in_any_place(void)
     }
 }
 
-/* --- what is not a number ---------------------------------------------------------------------------- */
+/* --- what is not a number --------------------------------------------------------------------- */
 
 static void nan_check(int64_t m, float bad)
 {
@@ -348,7 +352,7 @@ void products_keep_nan_in_its_row(void)
     nan_check(40, INFINITY);
 }
 
-/* --- scratch ------------------------------------------------------------------------------------- */
+/* --- scratch ---------------------------------------------------------------------------------- */
 
 void scratch_grows_with_sizes(void)
 {
