@@ -6,17 +6,38 @@
 #include "runtime/run/run_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
+/* Bytes of all blocks. Untouched memory costs nothing yet, so the system would promise more than
+ * there is and end the process later: the sum is checked here. */
+static size_t mapped;
+
+/* What a container may use, where it says so (control groups, version 2). */
+static size_t container_bytes(void)
+{
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "r");
+    size_t bytes = SIZE_MAX;
+
+    if (!file)
+        return SIZE_MAX;
+    if (fscanf(file, "%zu", &bytes) != 1) /* "max" */
+        bytes = SIZE_MAX;
+    fclose(file);
+    return bytes;
+}
+
 static size_t machine_bytes(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t bytes = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : SIZE_MAX;
+    size_t container = container_bytes();
 
-    return pages > 0 && page > 0 ? (size_t)pages * (size_t)page : SIZE_MAX;
+    return container < bytes ? container : bytes;
 }
 
 /* Blocks of a huge page and more begin at one, so that the kernel can use them throughout. */
@@ -52,21 +73,27 @@ enum plb_status plb__memory_map(size_t bytes, const char *what, void **block_out
         *block_out = NULL;
         return PLB_OK;
     }
-    if (bytes > machine_bytes())
-        return plb_fail(PLB_ERROR_MEMORY, "%s needs %.1f GiB, this machine has %.1f GiB", what,
-                        (double)bytes / 0x1p30, (double)machine_bytes() / 0x1p30);
+    if (bytes > machine_bytes() - mapped)
+        return plb_fail(PLB_ERROR_MEMORY,
+                        "%s needs %.1f GiB; this machine has %.1f GiB, of which %.1f GiB are taken "
+                        "here already",
+                        what, (double)bytes / 0x1p30, (double)machine_bytes() / 0x1p30,
+                        (double)mapped / 0x1p30);
     block = map_aligned(whole_pages(bytes));
     if (block == MAP_FAILED)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the %.1f MiB of %s: %s",
                         (double)bytes / 0x1p20, what, strerror(errno));
     if (bytes >= HUGE_PAGE)
         madvise(block, whole_pages(bytes), MADV_HUGEPAGE); /* advice only: may fail */
+    mapped += bytes;
     *block_out = block;
     return PLB_OK;
 }
 
 void plb__memory_unmap(void *block, size_t bytes)
 {
-    if (block)
-        munmap(block, whole_pages(bytes));
+    if (!block)
+        return;
+    munmap(block, whole_pages(bytes));
+    mapped -= bytes;
 }

@@ -87,7 +87,7 @@ static enum plb_status register_slots(struct plb_session *s)
     for (uint32_t k = 0; k < s->storage.n_slots; k++)
         if (!s->slot_handle[k])
             s->arena_bytes += slot_stride(&s->storage.slot[k]);
-    PLB_TRY(plb__memory_map(s->arena_bytes, "the activations and gradients of a step", &s->arena));
+    PLB_TRY(plb__memory_map(s->arena_bytes, "one step (activations and gradients)", &s->arena));
     data = s->arena;
     for (uint32_t k = 0; k < s->storage.n_slots; k++) {
         if (s->slot_handle[k])
