@@ -8,6 +8,7 @@
 #
 # A block that cannot run here (it installs, or it takes minutes) is preceded by
 #   <!-- not run by the test: REASON -->
+#   <!-- not run by the test of all pages, but by TEST: REASON -->
 # and is then only checked for its syntax.
 #
 # usage: test_commands.sh [PAGE...]   (default: README.md and doc/*.md)
@@ -22,7 +23,7 @@ trap 'rm -rf "$work"' EXIT
 # Writes the page's script to $2 and the blocks that are not run to $3.
 extract() {
     awk -v run="$2" -v skip="$3" '
-        /^<!-- not run by the test: .+ -->$/ { skipping = 1; next }
+        /^<!-- not run by the test[^>]*: .+ -->$/ { skipping = 1; next }
         !inside && /^```sh[ \t]*$/ { inside = 1; file = skipping ? skip : run; next }
         inside && /^```[ \t]*$/ { inside = 0; skipping = 0; next }
         inside { print > file; next }
