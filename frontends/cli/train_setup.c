@@ -160,18 +160,27 @@ static enum plb_status read_checkpoint(struct cli_run *run)
     return plb_model_config_load(run->out, &run->config);
 }
 
-/* Nothing of an earlier run is overwritten by mistake. */
+/* Nothing of an earlier run, and no model of somebody else's, is overwritten by mistake. */
 static enum plb_status check_out(const struct cli_run *run)
 {
+    static const char *const taken[] = {"trainer.json", "model.safetensors",
+                                        "model.safetensors.index.json"};
     struct plb_trainer_record record;
-    bool found = plb_trainer_record_load(run->out, &record) == PLB_OK;
 
-    plb_error_clear();
-    if (found && !run->resumed)
+    if (run->resumed)
+        return PLB_OK;
+    if (plb_trainer_record_load(run->out, &record) == PLB_OK)
         return plb_fail(PLB_ERROR_INVALID,
                         "%s already holds step %" PRIu64 " of a run: add --resume to go on with "
                         "it, or choose another --out",
                         run->out, record.step);
+    plb_error_clear();
+    for (size_t k = 0; k < sizeof taken / sizeof taken[0]; k++)
+        if (plb_file_exists_in(run->out, taken[k]))
+            return plb_fail(PLB_ERROR_INVALID,
+                            "%s already holds a %s that is of no run to go on with: choose another "
+                            "--out",
+                            run->out, taken[k]);
     return plb_file_make_directory(run->out);
 }
 

@@ -130,6 +130,32 @@ static void wrong_input(void)
     refuse("info --model @corpus", 1, "no preset");
 }
 
+/* A folder with a model that no run of ours left there stays as it is. */
+static void the_model_of_another(void)
+{
+    static const char content[] = "not ours";
+    size_t bytes = 0;
+    char *left;
+
+    mkdir(plb_test_tmp("foreign"), 0777);
+    plb_test_write_file(plb_test_tmp("foreign/model.safetensors"), content, strlen(content));
+    refuse("train " TINY "--out @foreign @corpus", 1, "already holds a model.safetensors");
+    left = plb_test_read_file(plb_test_tmp("foreign/model.safetensors"), &bytes);
+    PLB_CHECK(left && bytes == strlen(content) && memcmp(left, content, bytes) == 0);
+    free(left);
+    PLB_CHECK(access(plb_test_tmp("foreign/config.json"), F_OK) != 0);
+    mkdir(plb_test_tmp("torn"), 0777);
+    plb_test_write_file(plb_test_tmp("torn/trainer.json"), "{", 1);
+    refuse("train " TINY "--out @torn @corpus", 1, "already holds a trainer.json");
+}
+
+/* What is no file is not waited for. */
+static void a_pipe_is_no_file(void)
+{
+    PLB_CHECK_EQ(mkfifo(plb_test_tmp("pipe"), 0666), 0);
+    refuse("info --model @pipe", 1, "not a regular file");
+}
+
 static void unknown_scheduler(void)
 {
     setenv("STARPU_SCHED", "psychic", 1);
@@ -310,7 +336,8 @@ static void benchmarks_run(void)
 
 PLB_TEST_MAIN("frontends/cli/program", NULL, NULL, PLB_TEST(write_corpus),
               PLB_TEST(wrong_command_lines),
-              PLB_TEST(wrong_input), PLB_TEST(unknown_scheduler), PLB_TEST(text_to_text),
+              PLB_TEST(wrong_input), PLB_TEST(the_model_of_another), PLB_TEST(a_pipe_is_no_file),
+              PLB_TEST(unknown_scheduler), PLB_TEST(text_to_text),
               PLB_TEST(a_resumed_run_has_the_same_bits), PLB_TEST(an_interrupted_run_saves),
               PLB_TEST(a_full_disk_is_reported), PLB_TEST(a_checkpoint_without_room),
               PLB_TEST(machines_can_read_it), PLB_TEST(benchmarks_run))
