@@ -62,7 +62,8 @@ static enum plb_status read_content(int fd, const char *path, char *data, size_t
 
 enum plb_status plb_file_read(const char *path, size_t limit, char **data_out, size_t *bytes_out)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Not blocking: a pipe is refused below, and must not be waited for. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return plb_fail(PLB_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
     size_t bytes = 0;

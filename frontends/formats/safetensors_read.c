@@ -69,7 +69,8 @@ static enum plb_status read_exactly(const struct shard *shard, uint64_t offset, 
 /* Opens the file and learns its size. */
 static enum plb_status open_shard(struct shard *shard)
 {
-    shard->fd = open(shard->path, O_RDONLY | O_CLOEXEC);
+    /* Not blocking: a pipe is refused below, and must not be waited for. */
+    shard->fd = open(shard->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (shard->fd < 0)
         return plb_fail(PLB_ERROR_IO, "cannot open %s: %s", shard->path, strerror(errno));
     struct stat info;
