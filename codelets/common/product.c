@@ -286,9 +286,12 @@ static enum plb_status product_blocks(const struct plb_product *p, char *scratch
 
 /* --- bf16 as the library has it --------------------------------------------------------------- */
 
+/* oneDNN 3.7 (Debian 13) takes a product with one row or one column for a matrix times a vector,
+ * and then reads and writes as if the matrices had no stride: those are not given to it. */
 static bool is_native(const struct plb_product *p)
 {
-    return p->a.dtype == PLB_BF16 && p->b.dtype == PLB_BF16 && plb__blas_native_bf16();
+    return p->a.dtype == PLB_BF16 && p->b.dtype == PLB_BF16 && p->m > 1 && p->n > 1 &&
+           plb__blas_native_bf16();
 }
 
 static enum plb_status product_native(const struct plb_product *p)
