@@ -16,6 +16,7 @@ struct cli_run {
     bool resumed;
     struct plb_model_config config;
     struct plb_pretrain_options options;
+    double validation; /* share of the corpus */
     plb_tokenizer_t *tokenizer;
     plb_corpus_t *corpus;
     plb_pretrain_t *pretrain;

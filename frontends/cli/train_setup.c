@@ -9,9 +9,12 @@
 #include "frontends/data/corpus_text.h"
 #include "frontends/formats/file.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A tokenizer is learnt from the first part of the corpus; more would not make it better. */
 #define TOKENIZER_TEXT ((size_t)8 << 20)
@@ -126,6 +129,7 @@ static enum plb_status read_settings(struct cli_run *run)
     const struct plb_settings *s = run->settings;
 
     run->options.dtype = cli_dtype(s);
+    run->validation = plb_settings_number(s, OPTION_VALIDATION);
     run->options.batch = plb_settings_integer(s, OPTION_BATCH);
     run->options.sequence = plb_settings_integer(s, OPTION_SEQUENCE);
     run->options.micro_batches = plb_settings_integer(s, OPTION_MICRO_BATCHES);
@@ -143,6 +147,51 @@ static enum plb_status read_settings(struct cli_run *run)
     return cli_model_config(s, &run->config);
 }
 
+static enum plb_status fail_kept(const struct cli_run *run, int option)
+{
+    const char *name = run->settings->program->option[option].name;
+
+    return plb_fail(PLB_ERROR_INVALID,
+                    "the run in %s was not begun with --%s %s, and keeps its own: leave that out, "
+                    "or choose another --out",
+                    run->out, name, plb_settings_text(run->settings, option));
+}
+
+/* An option that a resumed run would not follow is refused, not passed over. */
+static enum plb_status check_kept(const struct cli_run *run)
+{
+    const struct plb_settings *s = run->settings;
+    const struct plb_pretrain_options *o = &run->options;
+    const struct {
+        int option;
+        double kept;
+    } numbers[] = {{OPTION_BATCH, (double)o->batch},
+                   {OPTION_SEQUENCE, (double)o->sequence},
+                   {OPTION_MICRO_BATCHES, (double)(o->micro_batches ? o->micro_batches : 1)},
+                   {OPTION_SEED, (double)o->seed},
+                   {OPTION_LAYERS, (double)run->config.layers},
+                   {OPTION_HIDDEN, (double)run->config.hidden},
+                   {OPTION_HEADS, (double)run->config.heads},
+                   {OPTION_LEARNING_RATE, o->schedule.rate},
+                   {OPTION_WEIGHT_DECAY, o->optimizer.weight_decay},
+                   {OPTION_CLIP, o->optimizer.clip}};
+    enum plb_optimizer_kind kind;
+
+    for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++) {
+        double given = plb_settings_number(s, numbers[k].option);
+
+        if (plb_settings_given(s, numbers[k].option) &&
+            !(fabs(given - numbers[k].kept) <= 1e-9 * fabs(given)))
+            return fail_kept(run, numbers[k].option);
+    }
+    PLB_TRY(plb_optimizer_find(plb_settings_text(s, OPTION_OPTIMIZER), &kind));
+    if (plb_settings_given(s, OPTION_OPTIMIZER) && kind != o->optimizer.kind)
+        return fail_kept(run, OPTION_OPTIMIZER);
+    if (plb_settings_given(s, OPTION_DTYPE) && cli_dtype(s) != o->dtype)
+        return fail_kept(run, OPTION_DTYPE);
+    return PLB_OK;
+}
+
 /* A run that goes on takes everything from its checkpoint; only where to stop may be said anew. */
 static enum plb_status read_checkpoint(struct cli_run *run)
 {
@@ -150,6 +199,7 @@ static enum plb_status read_checkpoint(struct cli_run *run)
 
     PLB_TRY(plb_trainer_record_load(run->out, &record));
     run->options.dtype = record.dtype;
+    run->validation = record.validation;
     run->options.batch = record.batch;
     run->options.sequence = record.sequence;
     run->options.micro_batches = record.micro_batches;
@@ -157,18 +207,17 @@ static enum plb_status read_checkpoint(struct cli_run *run)
     run->options.session.memory_policy = plb_settings_text(run->settings, OPTION_MEMORY);
     run->options.optimizer = record.optimizer;
     run->options.schedule = record.schedule;
-    return plb_model_config_load(run->out, &run->config);
+    PLB_TRY(plb_model_config_load(run->out, &run->config));
+    return check_kept(run);
 }
 
 /* Nothing of an earlier run, and no model of somebody else's, is overwritten by mistake. */
-static enum plb_status check_out(const struct cli_run *run)
+static enum plb_status check_vacant(const struct cli_run *run)
 {
     static const char *const taken[] = {"trainer.json", "model.safetensors",
                                         "model.safetensors.index.json"};
     struct plb_trainer_record record;
 
-    if (run->resumed)
-        return PLB_OK;
     if (plb_trainer_record_load(run->out, &record) == PLB_OK)
         return plb_fail(PLB_ERROR_INVALID,
                         "%s already holds step %" PRIu64 " of a run: add --resume to go on with "
@@ -184,12 +233,22 @@ static enum plb_status check_out(const struct cli_run *run)
     return plb_file_make_directory(run->out);
 }
 
+/* What cannot be saved is said before the training, not after it. */
+static enum plb_status check_out(const struct cli_run *run)
+{
+    if (!run->resumed)
+        PLB_TRY(check_vacant(run));
+    if (access(run->out, F_OK) == 0 && access(run->out, W_OK | X_OK) != 0)
+        return plb_fail(PLB_ERROR_IO, "cannot write into %s: %s", run->out, strerror(errno));
+    return PLB_OK;
+}
+
 /* ---- corpus, model, trainer ---- */
 
 static enum plb_status open_corpus(struct cli_run *run)
 {
     const struct plb_corpus_options options = {
-        .validation = plb_settings_number(run->settings, OPTION_VALIDATION),
+        .validation = run->validation,
         .vocab = run->config.vocab,
         .separator = plb_tokenizer_find(run->tokenizer, PLB_END_OF_TEXT)};
     int64_t windows;
@@ -262,7 +321,7 @@ static void check_validation(struct cli_run *run)
 {
     int64_t windows;
 
-    if (plb_settings_number(run->settings, OPTION_VALIDATION) <= 0.0)
+    if (run->validation <= 0.0)
         return;
     run->validates = plb_corpus_windows(run->corpus, PLB_CORPUS_VALIDATION, run->options.sequence,
                                         &windows) == PLB_OK;

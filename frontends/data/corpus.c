@@ -26,6 +26,7 @@ struct plb_corpus {
     size_t mapped; /* bytes of the mapping */
     int64_t count, training;
     uint64_t fingerprint;
+    double validation;
 };
 
 /* What goes on while text is read. */
@@ -133,6 +134,7 @@ static enum plb_status divide(plb_corpus_t *corpus, const struct plb_corpus_opti
     if (!(options->validation >= 0.0 && options->validation <= 0.5))
         return plb_fail(PLB_ERROR_INVALID, "the part for validation is %g, not between 0 and 0.5",
                         options->validation);
+    corpus->validation = options->validation;
     corpus->training = corpus->count - (int64_t)((double)corpus->count * options->validation);
     corpus->fingerprint =
         plb_hash_mix(corpus->fingerprint, &corpus->training, sizeof corpus->training);
@@ -224,6 +226,11 @@ int64_t plb_corpus_tokens(const plb_corpus_t *corpus, enum plb_corpus_part part)
 uint64_t plb_corpus_fingerprint(const plb_corpus_t *corpus)
 {
     return corpus->fingerprint;
+}
+
+double plb_corpus_validation(const plb_corpus_t *corpus)
+{
+    return corpus->validation;
 }
 
 enum plb_status plb_corpus_windows(const plb_corpus_t *corpus, enum plb_corpus_part part,

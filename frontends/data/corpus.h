@@ -54,6 +54,8 @@ void plb_corpus_close(plb_corpus_t *corpus); /* NULL is allowed */
 int64_t plb_corpus_tokens(const plb_corpus_t *corpus, enum plb_corpus_part part);
 /* A hash of the tokens and of where they are divided. */
 uint64_t plb_corpus_fingerprint(const plb_corpus_t *corpus);
+/* The share for validation that the corpus was opened with. */
+double plb_corpus_validation(const plb_corpus_t *corpus);
 
 /* How many windows of `sequence` tokens one epoch has. PLB_ERROR_INVALID when there is none: the
  * sequence, and the one token more that is the last target, are longer than the part. */

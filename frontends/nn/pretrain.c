@@ -62,6 +62,7 @@ static enum plb_status make_trainer(plb_pretrain_t *pretrain)
         .sequence = options->sequence,
         .micro_batches = options->micro_batches,
         .data = plb_corpus_fingerprint(pretrain->corpus),
+        .validation = plb_corpus_validation(pretrain->corpus),
     };
 
     PLB_TRY(plb_language_create(&pretrain->config, &language, &pretrain->language));

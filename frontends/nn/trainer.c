@@ -89,6 +89,7 @@ static struct plb_trainer_record record_of(const plb_trainer_t *trainer)
         .sequence = trainer->options.sequence,
         .micro_batches = trainer->options.micro_batches,
         .data = trainer->options.data,
+        .validation = trainer->options.validation,
     };
     return record;
 }

@@ -39,6 +39,7 @@ struct plb_trainer_options {
     int64_t batch, sequence;
     int64_t micro_batches; /* that a step's batch is divided into; 0 counts as 1 */
     uint64_t data;         /* a fingerprint of the corpus, or 0 */
+    double validation;     /* its share that is kept for measuring; for whoever opens it again */
 };
 
 /* What trainer.json says about a run. */
@@ -51,6 +52,7 @@ struct plb_trainer_record {
     struct plb_schedule schedule;
     int64_t batch, sequence, micro_batches;
     uint64_t data;
+    double validation;
 };
 
 /* Adds files to a checkpoint being written (config.json, tokenizer.json). */

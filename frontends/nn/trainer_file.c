@@ -73,13 +73,13 @@ static enum plb_status seal_files(const char *folder, json_t *files)
 
 static json_t *record_json(const struct plb_trainer_record *r)
 {
-    return json_pack("{s:s, s:i, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:{}}", "format",
-                     FORMAT, "version", FORMAT_VERSION, "step", (json_int_t)r->step, "seed",
-                     hex(r->seed).text, "model", hex(r->model).text, "dtype",
+    return json_pack("{s:s, s:i, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:f, s:o, s:o, s:{}}",
+                     "format", FORMAT, "version", FORMAT_VERSION, "step", (json_int_t)r->step,
+                     "seed", hex(r->seed).text, "model", hex(r->model).text, "dtype",
                      plb_dtype_name(r->dtype), "batch", (json_int_t)r->batch, "sequence",
                      (json_int_t)r->sequence, "micro_batches", (json_int_t)r->micro_batches, "data",
-                     hex(r->data).text, "optimizer", optimizer_json(&r->optimizer), "schedule",
-                     schedule_json(&r->schedule), "files");
+                     hex(r->data).text, "validation", r->validation, "optimizer",
+                     optimizer_json(&r->optimizer), "schedule", schedule_json(&r->schedule), "files");
 }
 
 enum plb_status plb__record_save(const struct plb_trainer_record *record, const char *folder)
@@ -219,6 +219,7 @@ static enum plb_status read_record(const struct plb_json_object *root,
     PLB_TRY(read_hex(root, "seed", &record->seed));
     PLB_TRY(read_hex(root, "model", &record->model));
     PLB_TRY(read_hex(root, "data", &record->data));
+    PLB_TRY(read_real(root, "validation", 0.5, &record->validation));
     PLB_TRY(read_dtype(root, &record->dtype));
     PLB_TRY(plb_json_require(root, "batch"));
     PLB_TRY(plb_json_integer(root, "batch", 0, INT32_MAX, &record->batch));
