@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: the executor on StarPU.
 libpalombe_la_SOURCES += \
+	runtime/run/environment.c \
 	runtime/run/gather.c runtime/run/gather.h \
 	runtime/run/invoke.c runtime/run/invoke.h \
 	runtime/run/ledger.c \

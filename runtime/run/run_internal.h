@@ -35,6 +35,12 @@ struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op);
 /* A failure of a StarPU call, named. */
 enum plb_status plb__starpu_failed(const char *call, int error);
 
+/* ---- environment.c ---- */
+
+/* Refuses an environment that StarPU would end the process for, and sees to it that StarPU can
+ * write its performance models. To be called before StarPU is started. */
+enum plb_status plb__environment_check(void);
+
 /* ---- memory.c ---- */
 
 /* A zeroed block, on huge pages where it is large. Fails with a clear message when it is more than

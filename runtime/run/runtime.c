@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
 
 static struct {
     bool started;
@@ -39,51 +37,14 @@ enum plb_status plb__runtime_require(void)
     return PLB_OK;
 }
 
-/* An unknown policy would make StarPU end the process, so the name is looked up here first.
- * Policies from a library of the user's (STARPU_SCHED_LIB) are StarPU's to find. */
-static enum plb_status check_scheduler(void)
-{
-    const char *name = getenv("STARPU_SCHED");
-    struct starpu_sched_policy **known = starpu_sched_get_predefined_policies();
-    char names[512] = "";
-
-    if (!name || !*name || getenv("STARPU_SCHED_LIB"))
-        return PLB_OK;
-    for (; *known; known++) {
-        size_t used = strlen(names);
-
-        if (strcmp((*known)->policy_name, name) == 0)
-            return PLB_OK;
-        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
-                 (*known)->policy_name);
-    }
-    return plb_fail(PLB_ERROR_INVALID, "STARPU_SCHED names the unknown policy '%s'; known are: %s",
-                    name, names);
-}
-
-/* StarPU keeps its performance models under the home directory and ends the process when it cannot
- * write there. */
-static void choose_model_folder(void)
-{
-    const char *home = getenv("STARPU_HOME");
-    char folder[64];
-
-    if (!home)
-        home = getenv("HOME");
-    if (home && access(home, W_OK | X_OK) == 0)
-        return;
-    snprintf(folder, sizeof folder, "/tmp/palombe-starpu-%u", (unsigned)getuid());
-    setenv("STARPU_HOME", folder, 1);
-}
-
 static enum plb_status start_starpu(int workers)
 {
     struct starpu_conf conf;
     int error;
 
     setenv("STARPU_SILENT", "1", 0);
-    choose_model_folder();
-    starpu_conf_init(&conf);
+    starpu_conf_init(&conf); /* from the environment, which later would win otherwise */
+    conf.precedence_over_environment_variables = 1;
     if (workers > 0)
         conf.ncpus = workers;
     conf.ncuda = 0;
@@ -91,7 +52,8 @@ static enum plb_status start_starpu(int workers)
     conf.catch_signals = 0;
     error = starpu_init(&conf);
     if (error == -ENODEV)
-        return plb_fail(PLB_ERROR_DEVICE, "StarPU finds no CPU worker here");
+        return plb_fail(PLB_ERROR_DEVICE, "StarPU has no CPU worker here%s",
+                        conf.ncpus == 0 ? ": STARPU_NCPU is 0" : "");
     return error ? plb__starpu_failed("starpu_init", error) : PLB_OK;
 }
 
@@ -140,7 +102,7 @@ enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
     if (workers < 0 || workers > STARPU_MAXCPUS)
         return plb_fail(PLB_ERROR_INVALID, "%d workers asked for; 1 to %d can be had", workers,
                         STARPU_MAXCPUS);
-    PLB_TRY(check_scheduler());
+    PLB_TRY(plb__environment_check());
     PLB_TRY(plb_blas_start());
     status = make_codelets();
     if (status == PLB_OK)
