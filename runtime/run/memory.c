@@ -67,17 +67,18 @@ static size_t whole_pages(size_t bytes)
 
 enum plb_status plb__memory_map(size_t bytes, const char *what, void **block_out)
 {
+    size_t most = machine_bytes(); /* a container's limit may have shrunk */
     void *block;
 
     if (bytes == 0) {
         *block_out = NULL;
         return PLB_OK;
     }
-    if (bytes > machine_bytes() - mapped)
+    if (mapped > most || bytes > most - mapped)
         return plb_fail(PLB_ERROR_MEMORY,
                         "%s needs %.1f GiB; this machine has %.1f GiB, of which %.1f GiB are taken "
                         "here already",
-                        what, (double)bytes / 0x1p30, (double)machine_bytes() / 0x1p30,
+                        what, (double)bytes / 0x1p30, (double)most / 0x1p30,
                         (double)mapped / 0x1p30);
     block = map_aligned(whole_pages(bytes));
     if (block == MAP_FAILED)
