@@ -6,8 +6,9 @@
 
 #include "frontends/cli/cli.h"
 
+#include <fcntl.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
@@ -59,11 +60,24 @@ static enum plb_status flush(void)
     return PLB_OK;
 }
 
+/* A standard stream that was closed by the caller would be the next file that is opened, and what
+ * is printed would go into it. It becomes one that cannot be used. */
+static bool open_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct plb_settings settings;
     enum plb_status status;
 
+    if (!open_standard_streams())
+        return EXIT_FAILED;
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
         argv[1] = "version";
     status = plb_settings_parse(&cli_program, argc - 1, argv + 1, &settings);
