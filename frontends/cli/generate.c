@@ -159,6 +159,9 @@ static enum plb_status generate(const struct plb_settings *s, plb_generator_t *g
         status = plb_fail(PLB_ERROR_MEMORY, "no memory for the text");
     if (status == PLB_OK)
         status = report(s, &generation, text);
+    if (status == PLB_OK && generation.stop == PLB_STOP_CALLER && cli_interrupted())
+        status = plb_fail(PLB_ERROR_INTERRUPTED, "interrupted after %" PRId64 " tokens",
+                          generation.tokens);
     free(text);
 free_tokens:
     free(tokens);
