@@ -34,11 +34,13 @@ static struct frame find_frame(const struct cli_point *point, size_t n)
         extend(&frame, point[k].loss);
         extend(&frame, point[k].validation);
     }
-    if (!(frame.low < frame.high)) {
+    /* Also a range too narrow for ticks to differ, and one that is no number itself. */
+    if (!(frame.high - frame.low > 1e-6 * fmax(fabs(frame.low), fabs(frame.high))) ||
+        !isfinite(frame.high - frame.low)) {
         double middle = isfinite(frame.low) ? frame.low : 0.0;
 
-        frame.low = middle - 1.0;
-        frame.high = middle + 1.0;
+        frame.low = middle - fmax(1.0, 0.01 * fabs(middle));
+        frame.high = middle + fmax(1.0, 0.01 * fabs(middle));
     }
     return frame;
 }
