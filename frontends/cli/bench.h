@@ -21,7 +21,8 @@ enum plb_status cli_rates_measure(int threads, struct cli_rates *rates_out);
 /* Sorts the values and returns their median. */
 double cli_median(double *value, int n);
 
-/* The number of threads that --workers asks for. */
-int cli_worker_threads(const struct plb_settings *settings);
+/* The number of workers that the runtime has when it is started: by --workers, STARPU_NCPU, or the
+ * cores that this process may use. Starts and stops it to know. */
+enum plb_status cli_worker_threads(const struct plb_settings *settings, int *threads_out);
 
 #endif

@@ -141,6 +141,7 @@ static enum plb_status report(const struct bench *b)
 static enum plb_status bench_generate(struct bench *b)
 {
     const struct plb_settings *s = b->settings;
+    int threads;
 
     PLB_TRY(cli_model_config(s, &b->config));
     b->dtype = cli_dtype(s);
@@ -154,7 +155,8 @@ static enum plb_status bench_generate(struct bench *b)
     b->logits = malloc((size_t)b->config.vocab * plb_dtype_bytes(b->dtype));
     if (!b->logits)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the logits");
-    PLB_TRY(cli_rates_measure(cli_worker_threads(s), &b->rates));
+    PLB_TRY(cli_worker_threads(s, &threads));
+    PLB_TRY(cli_rates_measure(threads, &b->rates));
     PLB_TRY(cli_start_runtime(s));
     PLB_TRY(plb_store_create(&b->store));
     PLB_TRY(make_pass(b, CHUNK, &b->chunk));

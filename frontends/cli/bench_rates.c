@@ -7,11 +7,11 @@
 #include "frontends/cli/bench.h"
 
 #include "codelets/common/blas.h"
+#include "runtime/run/session.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SIDE 512
 #define STREAM_BYTES ((size_t)256 << 20)
@@ -20,9 +20,17 @@
 
 enum kind { PRODUCTS, READING, COPYING };
 
+/* Where threads wait until all are ready, or until one could not be started. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int missing; /* threads that are not ready yet */
+    bool given_up;
+};
+
 struct job {
     pthread_t thread;
-    pthread_barrier_t *barrier;
+    struct gate *gate;
     enum kind kind;
     double amount, seconds; /* flops or bytes done, and in what time */
     double check;           /* keeps the compiler from dropping the work */
@@ -65,6 +73,29 @@ static void copy_half(struct job *job, char *block)
     job->amount += (double)STREAM_BYTES;
 }
 
+/* Returns false when the measurement was given up. */
+static bool pass(struct gate *gate)
+{
+    bool open;
+
+    pthread_mutex_lock(&gate->lock);
+    gate->missing--;
+    pthread_cond_broadcast(&gate->changed);
+    while (gate->missing > 0 && !gate->given_up)
+        pthread_cond_wait(&gate->changed, &gate->lock);
+    open = !gate->given_up;
+    pthread_mutex_unlock(&gate->lock);
+    return open;
+}
+
+static void give_up(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->given_up = true;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
 static void *work(void *argument)
 {
     struct job *job = argument;
@@ -77,7 +108,10 @@ static void *work(void *argument)
     if (block && job->kind == PRODUCTS)
         job->status = multiply(job, block); /* warms up */
     job->amount = 0.0;
-    pthread_barrier_wait(job->barrier);
+    if (!pass(job->gate)) {
+        free(block);
+        return NULL;
+    }
     start = cli_seconds();
     while (job->status == PLB_OK && cli_seconds() - start < SECONDS) {
         if (job->kind == PRODUCTS)
@@ -95,25 +129,24 @@ static void *work(void *argument)
 static enum plb_status measure(enum kind kind, int threads, double *rate_out)
 {
     struct job job[THREADS_MAX];
-    pthread_barrier_t barrier;
-    int started = 0;
+    struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, threads, false};
+    int started = 1; /* the calling thread is the first */
     double rate = 0.0;
 
-    pthread_barrier_init(&barrier, NULL, (unsigned)threads);
-    for (; started < threads; started++) {
-        job[started] = (struct job){.barrier = &barrier, .kind = kind};
-        if (started && pthread_create(&job[started].thread, NULL, work, &job[started]) != 0)
-            break;
-    }
-    if (started < threads) { /* the others wait at the barrier for ever: do their share of waiting */
-        for (int k = started; k < threads; k++)
-            pthread_barrier_wait(&barrier);
-        return plb_fail(PLB_ERROR_MEMORY, "no thread to measure the machine");
-    }
-    work(&job[0]);
-    for (int k = 1; k < threads; k++)
+    for (int k = 0; k < threads; k++)
+        job[k] = (struct job){.gate = &gate, .kind = kind};
+    while (started < threads &&
+           pthread_create(&job[started].thread, NULL, work, &job[started]) == 0)
+        started++;
+    if (started == threads)
+        work(&job[0]);
+    else
+        give_up(&gate);
+    for (int k = 1; k < started; k++)
         pthread_join(job[k].thread, NULL);
-    pthread_barrier_destroy(&barrier);
+    if (started < threads)
+        return plb_fail(PLB_ERROR_MEMORY, "only %d of %d threads can be had to measure the machine",
+                        started, threads);
     for (int k = 0; k < threads; k++) {
         if (job[k].status != PLB_OK)
             return plb_fail(job[k].status, "the machine's rates cannot be measured");
@@ -150,12 +183,10 @@ double cli_median(double *value, int n)
     return n % 2 ? value[n / 2] : 0.5 * (value[n / 2 - 1] + value[n / 2]);
 }
 
-int cli_worker_threads(const struct plb_settings *settings)
+enum plb_status cli_worker_threads(const struct plb_settings *settings, int *threads_out)
 {
-    int64_t asked = plb_settings_integer(settings, OPTION_WORKERS);
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (asked > 0)
-        return (int)asked;
-    return cores > 0 ? (int)cores : 1;
+    PLB_TRY(cli_start_runtime(settings));
+    *threads_out = plb_runtime_workers();
+    plb_runtime_stop();
+    return PLB_OK;
 }

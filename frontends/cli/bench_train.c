@@ -166,6 +166,7 @@ static enum plb_status report(const struct bench *b)
 static enum plb_status bench_train(struct bench *b)
 {
     const struct plb_settings *s = b->settings;
+    int threads;
 
     PLB_TRY(cli_model_config(s, &b->config));
     b->config.embedding_dropout = b->config.residual_dropout = b->config.attention_dropout = 0.0;
@@ -178,7 +179,8 @@ static enum plb_status bench_train(struct bench *b)
     b->tokens = malloc((size_t)(b->shape.batch * b->shape.sequence) * sizeof *b->tokens);
     if (!b->tokens)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a batch");
-    PLB_TRY(cli_rates_measure(cli_worker_threads(s), &b->rates));
+    PLB_TRY(cli_worker_threads(s, &threads));
+    PLB_TRY(cli_rates_measure(threads, &b->rates));
     PLB_TRY(cli_start_runtime(s));
     PLB_TRY(make_trainer(b));
     PLB_TRY(write_inputs(b));
