@@ -52,12 +52,12 @@ static bool has_ending(const char *path, const char *ending)
 
 static enum plb_status write_svg(const char *path, const char *dot)
 {
-    char *aside = malloc(strlen(path) + sizeof ".dot");
+    char *aside = malloc(strlen(path) + sizeof ".tmp.dot");
     enum plb_status status;
 
     if (!aside)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to write %s", path);
-    sprintf(aside, "%s.dot", path);
+    sprintf(aside, "%s.tmp.dot", path);
     status = cli_write_text(NULL, aside, dot);
     if (status == PLB_OK)
         status = cli_dot_to_svg(aside, path, DRAW_SECONDS);

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -39,7 +41,7 @@ static bool finishes(pid_t child, int seconds)
     }
 }
 
-enum plb_status cli_dot_to_svg(const char *dot_path, const char *svg_path, int seconds)
+static enum plb_status draw(const char *dot_path, const char *svg_path, int seconds)
 {
     char *const argv[] = {"dot", "-Tsvg", "-o", (char *)svg_path, (char *)dot_path, NULL};
     pid_t child;
@@ -51,7 +53,25 @@ enum plb_status cli_dot_to_svg(const char *dot_path, const char *svg_path, int s
                         strerror(error));
     if (finishes(child, seconds))
         return PLB_OK;
-    unlink(svg_path);
     return plb_fail(PLB_ERROR_UNAVAILABLE, "'dot' did not draw %s within %d seconds", dot_path,
                     seconds);
+}
+
+/* Drawn aside, so that a picture that is there stays when another one fails. */
+enum plb_status cli_dot_to_svg(const char *dot_path, const char *svg_path, int seconds)
+{
+    char *aside = malloc(strlen(svg_path) + sizeof ".tmp");
+    enum plb_status status;
+
+    if (!aside)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to draw %s", svg_path);
+    sprintf(aside, "%s.tmp", svg_path);
+    status = draw(dot_path, aside, seconds);
+    if (status == PLB_OK && rename(aside, svg_path) != 0)
+        status = plb_fail(PLB_ERROR_IO, "cannot put %s in its place: %s", svg_path,
+                          strerror(errno));
+    if (status != PLB_OK)
+        unlink(aside);
+    free(aside);
+    return status;
 }
