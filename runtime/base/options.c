@@ -127,11 +127,14 @@ static enum plb_status fail_command(const struct plb_program *program, const cha
     size_t least = 3;
 
     for (int k = 0; k < program->n_commands; k++) {
-        size_t n = edits(program->command[k].name, word);
+        const char *name = program->command[k].name;
+        size_t n = edits(name, word);
 
+        if (strncmp(name, word, strlen(word)) == 0 && name[strlen(word)] == ' ')
+            n = 0; /* the first of two words */
         if (n < least) {
             least = n;
-            nearest = program->command[k].name;
+            nearest = name;
         }
     }
     return plb_fail(PLB_ERROR_INVALID, "unknown command '%s'%s%s%s; see '%s --help'", word,
