@@ -78,8 +78,13 @@ static void check_topology(struct report *report)
     int cores, nodes;
     size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
 
-    if (hwloc_topology_init(&topology) != 0 || hwloc_topology_load(topology) != 0) {
+    if (hwloc_topology_init(&topology) != 0) {
+        add(report, "topology", WRONG, "hwloc has no memory for this machine's topology");
+        return;
+    }
+    if (hwloc_topology_load(topology) != 0) {
         add(report, "topology", WRONG, "hwloc cannot read this machine's topology");
+        hwloc_topology_destroy(topology);
         return;
     }
     cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
@@ -97,12 +102,17 @@ static void check_starpu(struct report *report)
     struct finding *f;
 
     starpu_get_version(&version[0], &version[1], &version[2]);
-    f = add(report, "StarPU", GOOD, "%d.%d.%d, %d buffers a task, %d memory nodes, %s", version[0],
-            version[1], version[2], STARPU_NMAXBUFS, STARPU_MAXNODES,
+    f = add(report, "StarPU", GOOD, "%d.%d.%d, %d buffers a task, %d memory nodes, %s, %s",
+            version[0], version[1], version[2], STARPU_NMAXBUFS, STARPU_MAXNODES,
 #ifdef STARPU_USE_CUDA
-            "with CUDA"
+            "with CUDA",
 #else
-            "without CUDA"
+            "without CUDA",
+#endif
+#ifdef STARPU_USE_OPENCL
+            "with OpenCL"
+#else
+            "without OpenCL"
 #endif
     );
     if (version[0] == 1 && version[1] < 4) {
@@ -134,7 +144,8 @@ static void check_openblas(struct report *report, const struct plb_blas_info *bl
     struct finding *f;
 
     if (!blas->openblas_found) {
-        add(report, "OpenBLAS", ABSENT, "not installed; not needed beside oneDNN");
+        add(report, "OpenBLAS", ABSENT, "not installed%s",
+            blas->onednn_version[0] ? "; not needed beside oneDNN" : "");
         return;
     }
     if (blas->openblas_wrong) {
