@@ -162,6 +162,9 @@ static enum plb_status generate(const struct plb_settings *s, plb_generator_t *g
     if (status == PLB_OK && generation.stop == PLB_STOP_CALLER && cli_interrupted())
         status = plb_fail(PLB_ERROR_INTERRUPTED, "interrupted after %" PRId64 " tokens",
                           generation.tokens);
+    if (status == PLB_OK && generation.stop == PLB_STOP_CALLER && cli_interrupted())
+        status = plb_fail(PLB_ERROR_INTERRUPTED, "interrupted after %" PRId64 " tokens",
+                          generation.tokens);
     free(text);
 free_tokens:
     free(tokens);
