@@ -103,6 +103,7 @@ static void wrong_command_lines(void)
 {
     refuse("", 2, "a command is missing");
     refuse("trian", 2, "did you mean 'train'");
+    refuse("bench", 2, "did you mean 'bench train'");
     refuse("train", 2, "train wants CORPUS...");
     refuse("train --bacth 3 @corpus", 2, "did you mean --batch");
     refuse("train --batch many @corpus", 2, "--batch wants a whole number");
@@ -161,6 +162,19 @@ static void unknown_scheduler(void)
     setenv("STARPU_SCHED", "psychic", 1);
     refuse("train " TINY "--out @x @corpus", 1, "unknown policy 'psychic'; known are:");
     unsetenv("STARPU_SCHED");
+}
+
+/* What StarPU itself would end the process for, with a trace of calls. */
+static void environment_of_starpu(void)
+{
+    setenv("STARPU_NCPU", "many", 1);
+    refuse("train " TINY "--out @x @corpus", 1, "STARPU_NCPU wants a whole number");
+    setenv("STARPU_NCPU", "0", 1);
+    refuse("train " TINY "--out @x @corpus", 1, "STARPU_NCPU is 0");
+    unsetenv("STARPU_NCPU");
+    setenv("XDG_CACHE_HOME", "/proc", 1); /* nobody can make a folder there */
+    json_decref(palombe_json("train " TINY "--steps 1 --json --out @homeless @corpus"));
+    unsetenv("XDG_CACHE_HOME");
 }
 
 static double number(json_t *object, const char *key)
@@ -231,6 +245,7 @@ static void a_resumed_run_has_the_same_bits(void)
     json_decref(palombe_json("train " TINY "--steps 12 --validation 0.1 --stop-at 5 --json "
                              "--out @parts @corpus"));
     json_decref(palombe_json("train --resume --json --out @parts @corpus"));
+    refuse("train --resume --batch 3 --out @parts @corpus", 1, "was not begun with --batch 3");
     check_same_file("whole/model.safetensors", "parts/model.safetensors");
     check_same_file("whole/optimizer.safetensors", "parts/optimizer.safetensors");
     check_same_file("whole/loss.csv", "parts/loss.csv");
@@ -270,6 +285,28 @@ static void an_interrupted_run_saves(void)
     PLB_CHECK_CONTAINS(text, "is saved in");
     free(text);
     json_decref(palombe_json("generate @stopped --prompt a --max-tokens 3 --json"));
+}
+
+/* Without a standard error, what is said must not go into a file that is being written. */
+static void closed_streams(void)
+{
+    char line[1024];
+    const char *argv[] = {"sh", "-c", line, NULL};
+    struct plb_test_output output;
+
+    snprintf(line, sizeof line,
+             "exec '%s' train --layers 1 --hidden 32 --heads 2 --batch 2 --sequence 16 --vocabulary 0 "
+             "--steps 12 --validation 0.1 --out '%s/mute' '%s/corpus' <&- 2>&-",
+             plb_test_build("palombe"), plb_test_tmpdir(), plb_test_tmpdir());
+    output = plb_test_command(argv, NULL);
+    PLB_CHECK_EQ(output.status, 0);
+    plb_test_output_free(&output);
+    check_same_file("whole/model.safetensors", "mute/model.safetensors");
+    snprintf(line, sizeof line, "exec '%s' help >&-", plb_test_build("palombe"));
+    output = plb_test_command(argv, NULL);
+    PLB_CHECK_EQ(output.status, 1);
+    PLB_CHECK_CONTAINS(output.err, "could not be written");
+    plb_test_output_free(&output);
 }
 
 /* /dev/full fails every write with "no space left on device". */
@@ -338,9 +375,10 @@ static void benchmarks_run(void)
 }
 
 PLB_TEST_MAIN("frontends/cli/program", NULL, NULL, PLB_TEST(write_corpus),
-              PLB_TEST(wrong_command_lines),
-              PLB_TEST(wrong_input), PLB_TEST(the_model_of_another), PLB_TEST(a_pipe_is_no_file),
-              PLB_TEST(unknown_scheduler), PLB_TEST(text_to_text),
-              PLB_TEST(a_resumed_run_has_the_same_bits), PLB_TEST(an_interrupted_run_saves),
+              PLB_TEST(wrong_command_lines), PLB_TEST(wrong_input),
+              PLB_TEST(the_model_of_another), PLB_TEST(a_pipe_is_no_file),
+              PLB_TEST(unknown_scheduler), PLB_TEST(environment_of_starpu),
+              PLB_TEST(text_to_text), PLB_TEST(a_resumed_run_has_the_same_bits),
+              PLB_TEST(an_interrupted_run_saves), PLB_TEST(closed_streams),
               PLB_TEST(a_full_disk_is_reported), PLB_TEST(a_checkpoint_without_room),
               PLB_TEST(machines_can_read_it), PLB_TEST(benchmarks_run))
