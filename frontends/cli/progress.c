@@ -43,7 +43,9 @@ static void draw_bar(double share)
 
 static void draw_time(double left)
 {
-    if (left >= 3600.0)
+    if (left >= 1e6)
+        fprintf(stderr, ", %.0f days left", left / 86400.0);
+    else if (left >= 3600.0)
         fprintf(stderr, ", %d h %02d min left", (int)left / 3600, (int)left / 60 % 60);
     else if (left >= 60.0)
         fprintf(stderr, ", %d min %02d s left", (int)left / 60, (int)left % 60);
