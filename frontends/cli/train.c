@@ -13,12 +13,24 @@
 #define VALIDATIONS 10
 #define VALIDATION_BATCHES 8
 
+/* A model that is lost does not replace the one that was saved. */
+static enum plb_status check_finite(const struct cli_run *run, double loss, const char *what)
+{
+    if (isfinite(loss))
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID,
+                    "the %s of step %" PRIu64 " is not a number: try a smaller --learning-rate; "
+                    "nothing was saved since the last checkpoint",
+                    what, plb_trainer_steps(run->trainer));
+}
+
 static enum plb_status validate(struct cli_run *run)
 {
     run->validation_loss = NAN;
     if (!run->validates)
         return PLB_OK;
-    return plb_pretrain_evaluate(run->pretrain, VALIDATION_BATCHES, &run->validation_loss);
+    PLB_TRY(plb_pretrain_evaluate(run->pretrain, VALIDATION_BATCHES, &run->validation_loss));
+    return check_finite(run, run->validation_loss, "validation");
 }
 
 static enum plb_status save(struct cli_run *run)
@@ -59,11 +71,7 @@ static enum plb_status turn(struct cli_run *run, struct cli_progress *progress)
     run->seconds += cli_seconds() - start;
     run->steps++;
     step = plb_trainer_steps(run->trainer);
-    if (!isfinite(run->loss))
-        return plb_fail(PLB_ERROR_INVALID,
-                        "the loss of step %" PRIu64 " is not a number: try a smaller "
-                        "--learning-rate; nothing was saved since the last checkpoint",
-                        step);
+    PLB_TRY(check_finite(run, (double)run->loss, "loss"));
     if (is_due(step, every ? every : 1) || step == run->last) {
         PLB_TRY(validate(run));
         PLB_TRY(cli_run_add_point(run, (double)step, (double)run->loss, run->validation_loss));

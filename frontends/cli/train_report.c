@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define CURVE "loss.csv"
-#define CURVE_BYTES ((size_t)64 << 20)
+#define CURVE_BYTES ((size_t)1 << 30)
 #define DRAW_SECONDS 60
 
 enum plb_status cli_run_add_point(struct cli_run *run, double step, double loss, double validation)

@@ -251,6 +251,14 @@ static void a_resumed_run_has_the_same_bits(void)
     check_same_file("whole/loss.csv", "parts/loss.csv");
 }
 
+static void a_lost_model_is_not_saved(void)
+{
+    refuse("train " TINY "--steps 40 --optimizer sgd --learning-rate 1000 --clip 0 --warmup 0 "
+           "--out @lost @corpus",
+           1, "is not a number");
+    PLB_CHECK(access(plb_test_tmp("lost/model.safetensors"), F_OK) != 0);
+}
+
 /* Ctrl-C during a long run: the step ends, the model is saved, the program says so. */
 static void an_interrupted_run_saves(void)
 {
@@ -379,6 +387,7 @@ PLB_TEST_MAIN("frontends/cli/program", NULL, NULL, PLB_TEST(write_corpus),
               PLB_TEST(the_model_of_another), PLB_TEST(a_pipe_is_no_file),
               PLB_TEST(unknown_scheduler), PLB_TEST(environment_of_starpu),
               PLB_TEST(text_to_text), PLB_TEST(a_resumed_run_has_the_same_bits),
+              PLB_TEST(a_lost_model_is_not_saved),
               PLB_TEST(an_interrupted_run_saves), PLB_TEST(closed_streams),
               PLB_TEST(a_full_disk_is_reported), PLB_TEST(a_checkpoint_without_room),
               PLB_TEST(machines_can_read_it), PLB_TEST(benchmarks_run))
