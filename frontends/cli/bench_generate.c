@@ -40,11 +40,14 @@ struct bench {
 
 static enum plb_status make_pass(struct bench *b, int64_t width, struct pass *pass)
 {
-    const struct plb_language_options options = {.mode = PLB_LANGUAGE_CACHED,
-                                                 .dtype = b->dtype,
-                                                 .batch = 1,
-                                                 .sequence = width,
-                                                 .capacity = b->prompt + b->tokens + CHUNK};
+    int64_t positions = b->prompt + b->tokens;
+    const struct plb_language_options options = {
+        .mode = PLB_LANGUAGE_CACHED,
+        .dtype = b->dtype,
+        .batch = 1,
+        .sequence = width,
+        .capacity = positions > CHUNK ? positions : CHUNK,
+        .seed = (uint64_t)plb_settings_integer(b->settings, OPTION_SEED)};
 
     pass->width = width;
     PLB_TRY(plb_language_create(&b->config, &options, &pass->language));
