@@ -16,6 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Room in the cache for what a tokenizer puts around a text; the cache is a multiple of the step, so
+ * that one length more or less is not another graph. */
+#define TEMPLATE_TOKENS 64
+#define CAPACITY_STEP 256
+
 /* The longest prompt read from standard input, and list of tokens. */
 #define PROMPT_BYTES ((size_t)16 << 20)
 #define TOKENS_MAX (1 << 20)
@@ -41,28 +46,54 @@ static enum plb_status read_input(char **text_out, size_t *bytes_out)
     return PLB_OK;
 }
 
+/* The text to go on from. */
+struct prompt {
+    char *input; /* what was read; NULL when the text is an argument */
+    const char *text;
+    size_t bytes;
+};
+
+static enum plb_status read_prompt(const struct plb_settings *s, struct prompt *prompt)
+{
+    const char *given = plb_settings_text(s, OPTION_PROMPT);
+
+    *prompt = (struct prompt){NULL, given ? given : "", given ? strlen(given) : 0};
+    if (!given || strcmp(given, "-") != 0)
+        return PLB_OK;
+    PLB_TRY(read_input(&prompt->input, &prompt->bytes));
+    prompt->text = prompt->input;
+    return PLB_OK;
+}
+
+/* As many positions as can be needed, at most the model's: a cache of all of them may be larger than
+ * the model. A token is at least a byte of the text, or a space put before it. */
+static enum plb_status choose_capacity(const struct plb_settings *s, const struct prompt *prompt,
+                                       int64_t *capacity_out)
+{
+    int64_t wanted = 2 * (int64_t)prompt->bytes + TEMPLATE_TOKENS +
+                     plb_settings_integer(s, OPTION_MAX_TOKENS);
+    struct plb_model_config config;
+
+    PLB_TRY(plb_model_config_load(s->argument[0], &config));
+    wanted = (wanted + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
+    *capacity_out = wanted < config.max_positions ? wanted : config.max_positions;
+    return PLB_OK;
+}
+
 /* The tokens of the prompt; without one, the token that begins or ends a text. */
-static enum plb_status encode_prompt(const struct plb_settings *s, const plb_generator_t *generator,
-                                     int32_t **tokens_out, size_t *count_out)
+static enum plb_status encode_prompt(const struct plb_settings *s, const struct prompt *prompt,
+                                     const plb_generator_t *generator, int32_t **tokens_out,
+                                     size_t *count_out)
 {
     const struct plb_model_config *config = plb_generator_config(generator);
-    const char *prompt = plb_settings_text(s, OPTION_PROMPT);
     const plb_tokenizer_t *tokenizer = plb_generator_tokenizer(generator);
-    char *input = NULL;
-    size_t bytes = prompt ? strlen(prompt) : 0;
-    enum plb_status status;
 
     if (!tokenizer)
         return plb_fail(PLB_ERROR_INVALID, "%s has no tokenizer.json", s->argument[0]);
-    if (prompt && strcmp(prompt, "-") == 0) {
-        PLB_TRY(read_input(&input, &bytes));
-        prompt = input;
-    }
-    status = plb_tokenizer_encode(tokenizer, prompt ? prompt : "", bytes, PLB_ENCODE_TEMPLATE,
-                                  tokens_out, count_out);
-    free(input);
-    if (status != PLB_OK || *count_out > 0)
-        return status;
+    PLB_TRY(plb_tokenizer_encode(tokenizer, prompt->text, prompt->bytes, PLB_ENCODE_TEMPLATE,
+                                 tokens_out, count_out));
+    if (*count_out > 0)
+        return PLB_OK;
     free(*tokens_out);
     *tokens_out = malloc(sizeof **tokens_out);
     if (!*tokens_out)
@@ -125,21 +156,21 @@ static enum plb_status report(const struct plb_settings *s, const struct plb_gen
     return PLB_OK;
 }
 
-static enum plb_status generate(const struct plb_settings *s, plb_generator_t *generator)
+static enum plb_status generate(const struct plb_settings *s, const struct prompt *prompt,
+                                plb_generator_t *generator)
 {
     const struct plb_sampling sampling = {
         .temperature = plb_settings_number(s, OPTION_TEMPERATURE),
         .top_k = plb_settings_integer(s, OPTION_TOP_K),
         .top_p = plb_settings_number(s, OPTION_TOP_P),
         .seed = (uint64_t)plb_settings_integer(s, OPTION_SEED)};
-    const char *prompt = plb_settings_text(s, OPTION_PROMPT);
     struct output output = {.stream = !plb_settings_switch(s, OPTION_JSON)};
     struct plb_generation generation;
     int32_t *tokens = NULL;
     char *text = NULL;
     size_t count = 0, bytes = 0;
     bool failed;
-    enum plb_status status = encode_prompt(s, generator, &tokens, &count);
+    enum plb_status status = encode_prompt(s, prompt, generator, &tokens, &count);
 
     if (status != PLB_OK)
         goto free_tokens;
@@ -148,8 +179,8 @@ static enum plb_status generate(const struct plb_settings *s, plb_generator_t *g
         status = plb_fail(PLB_ERROR_MEMORY, "no memory for the text");
         goto free_tokens;
     }
-    if (output.stream && prompt && strcmp(prompt, "-") != 0)
-        fputs(prompt, stdout);
+    if (output.stream && !prompt->input)
+        fputs(prompt->text, stdout);
     status = plb_generator_run(generator, tokens, (int64_t)count, &sampling,
                                plb_settings_integer(s, OPTION_MAX_TOKENS),
                                plb_settings_switch(s, OPTION_IGNORE_END), show, &output,
@@ -173,18 +204,24 @@ free_tokens:
 
 enum plb_status cli_generate(const struct plb_settings *settings)
 {
-    const struct plb_generator_options options = {.dtype = cli_dtype(settings)};
+    struct plb_generator_options options = {.dtype = cli_dtype(settings)};
+    struct prompt prompt = {0};
     plb_generator_t *generator = NULL;
-    enum plb_status status = cli_start_runtime(settings);
+    enum plb_status status = read_prompt(settings, &prompt);
 
+    if (status == PLB_OK)
+        status = choose_capacity(settings, &prompt, &options.capacity);
+    if (status == PLB_OK)
+        status = cli_start_runtime(settings);
     if (status == PLB_OK)
         status = plb_generator_create(settings->argument[0], &options, &generator);
     if (status == PLB_OK) {
         cli_interrupt_catch();
-        status = generate(settings, generator);
+        status = generate(settings, &prompt, generator);
     }
     plb_generator_destroy(generator);
     plb_runtime_stop();
+    free(prompt.input);
     return status;
 }
 
