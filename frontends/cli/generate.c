@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room in the cache for what a tokenizer puts around a text; the cache is a multiple of the step, so
- * that one length more or less is not another graph. */
+/* Room in the cache for what a tokenizer puts around a text; what the cache's length is rounded to.
+ */
 #define TEMPLATE_TOKENS 64
 #define CAPACITY_STEP 256
 
