@@ -17,8 +17,9 @@ enum plb_status cli_print_json(json_t *object)
     int failed;
 
     if (!object)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for the output as JSON, or a name or number in "
-                                          "it that JSON cannot hold");
+        return plb_fail(
+            PLB_ERROR_MEMORY,
+            "no memory for the output, or a name or number in it that JSON cannot hold");
     failed = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);
     if (failed || putchar('\n') == EOF)

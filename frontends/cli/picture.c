@@ -68,8 +68,8 @@ enum plb_status cli_dot_to_svg(const char *dot_path, const char *svg_path, int s
     sprintf(aside, "%s.tmp", svg_path);
     status = draw(dot_path, aside, seconds);
     if (status == PLB_OK && rename(aside, svg_path) != 0)
-        status = plb_fail(PLB_ERROR_IO, "cannot put %s in its place: %s", svg_path,
-                          strerror(errno));
+        status =
+            plb_fail(PLB_ERROR_IO, "cannot put %s in its place: %s", svg_path, strerror(errno));
     if (status != PLB_OK)
         unlink(aside);
     free(aside);

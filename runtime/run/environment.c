@@ -41,10 +41,10 @@ static enum plb_status check_scheduler(void)
 /* The numbers that users set; StarPU reads more of them. */
 static enum plb_status check_numbers(void)
 {
-    static const char *const names[] = {
-        "STARPU_NCPU",      "STARPU_NCPUS",        "STARPU_RESERVE_NCPU",
-        "STARPU_NCUDA",     "STARPU_NOPENCL",      "STARPU_NTHREADS_PER_CORE",
-        "STARPU_CALIBRATE", "STARPU_MAIN_THREAD_BIND"};
+    static const char *const names[] = {"STARPU_NCPU",         "STARPU_NCPUS",
+                                        "STARPU_RESERVE_NCPU", "STARPU_NCUDA",
+                                        "STARPU_NOPENCL",      "STARPU_NTHREADS_PER_CORE",
+                                        "STARPU_CALIBRATE",    "STARPU_MAIN_THREAD_BIND"};
 
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
         const char *text = getenv(names[k]);
