@@ -124,42 +124,83 @@ static void find_floor(struct bench *b)
     }
 }
 
-static enum plb_status report(const struct bench *b)
+/* Who held how much at the moment of the peak. */
+static json_t *accounts_json(const struct plb_ledger *ledger)
+{
+    json_t *accounts = json_object();
+
+    for (int k = 0; k < PLB_ACCOUNTS; k++)
+        json_object_set_new(accounts, plb_account_name(k),
+                            json_integer((json_int_t)ledger->peak[k]));
+    return accounts;
+}
+
+static void print_accounts(const struct plb_ledger *ledger)
+{
+    char bytes[32];
+
+    printf("           ");
+    for (int k = 0; k < PLB_ACCOUNTS; k++)
+        printf("%s%s %s", k ? ", " : "", plb_account_name(k),
+               cli_print_bytes((double)ledger->peak[k], bytes, sizeof bytes));
+    putchar('\n');
+}
+
+static enum plb_status report_json(const struct bench *b, const struct plb_session_info *info,
+                                   const struct plb_ledger *ledger)
 {
     double tokens = (double)(b->shape.batch * b->shape.sequence);
     double floor = b->floor_flops + b->floor_update;
-    struct plb_session_info info;
-    struct plb_ledger ledger;
+
+    return cli_print_json(json_pack(
+        "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I, s:I, s:i, s:s, s:s, s:f, "
+        "s:f}",
+        "step_seconds", b->median, "least_seconds", b->least, "most_seconds", b->most,
+        "tokens_per_second", tokens / b->median, "flops", info->flops, "floor_seconds", floor,
+        "ratio_to_floor", b->median / floor, "host_seconds", b->host, "host_share",
+        b->host / b->median, "peak_bytes", (json_int_t)ledger->peak_total, "peak_by_role",
+        accounts_json(ledger), "needed_bytes", (json_int_t)b->needed, "tasks",
+        (json_int_t)info->tasks, "workers", plb_runtime_workers(), "scheduler",
+        plb_runtime_scheduler(), "dtype", plb_dtype_name(b->shape.dtype), "loss", (double)b->loss,
+        "prepare_seconds", info->prepare_seconds));
+}
+
+static void report_text(const struct bench *b, const struct plb_session_info *info,
+                        const struct plb_ledger *ledger)
+{
+    double tokens = (double)(b->shape.batch * b->shape.sequence);
+    double floor = b->floor_flops + b->floor_update;
     char have[32], need[32];
 
-    plb_session_get_info(plb_trainer_session(b->trainer), &info);
-    plb_ledger_get(0, &ledger);
-    if (plb_settings_switch(b->settings, OPTION_JSON))
-        return cli_print_json(json_pack(
-            "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:i, s:s, s:s, s:f, s:f}",
-            "step_seconds", b->median, "least_seconds", b->least, "most_seconds", b->most,
-            "tokens_per_second", tokens / b->median, "flops", info.flops, "floor_seconds", floor,
-            "ratio_to_floor", b->median / floor, "host_seconds", b->host, "host_share",
-            b->host / b->median, "peak_bytes", (json_int_t)ledger.peak_total, "needed_bytes",
-            (json_int_t)b->needed, "tasks", (json_int_t)info.tasks, "workers", plb_runtime_workers(),
-            "scheduler", plb_runtime_scheduler(), "dtype", plb_dtype_name(b->shape.dtype), "loss",
-            (double)b->loss, "prepare_seconds", info.prepare_seconds));
     printf("step       %.3f s (median of %" PRId64 ", %.3f to %.3f), %.0f tokens/s\n", b->median,
            plb_settings_integer(b->settings, OPTION_REPEAT), b->least, b->most,
            tokens / b->median);
     printf("floor      %.3f s: %.1f GFLOP at %.0f GFLOP/s, update at %.1f GB/s; step is %.2f times "
            "that\n",
-           floor, 1e-9 * info.flops, 1e-9 * b->rates.flops_per_second,
+           floor, 1e-9 * info->flops, 1e-9 * b->rates.flops_per_second,
            1e-9 * b->rates.copied_per_second, b->median / floor);
     printf("host       %.1f ms of submission a step, %.2f %% of it; %.0f ms of preparation once\n",
-           1e3 * b->host, 100.0 * b->host / b->median, 1e3 * info.prepare_seconds);
+           1e3 * b->host, 100.0 * b->host / b->median, 1e3 * info->prepare_seconds);
     printf("memory     peak %s, %.2f times parameters, gradients, state and saved activations "
            "(%s)\n",
-           cli_print_bytes((double)ledger.peak_total, have, sizeof have),
-           (double)ledger.peak_total / (double)b->needed,
+           cli_print_bytes((double)ledger->peak_total, have, sizeof have),
+           (double)ledger->peak_total / (double)b->needed,
            cli_print_bytes((double)b->needed, need, sizeof need));
-    printf("tasks      %u a step on %d workers, scheduler %s, %s\n", info.tasks,
+    print_accounts(ledger);
+    printf("tasks      %u a step on %d workers, scheduler %s, %s\n", info->tasks,
            plb_runtime_workers(), plb_runtime_scheduler(), plb_dtype_name(b->shape.dtype));
+}
+
+static enum plb_status report(const struct bench *b)
+{
+    struct plb_session_info info;
+    struct plb_ledger ledger;
+
+    plb_session_get_info(plb_trainer_session(b->trainer), &info);
+    plb_ledger_get(0, &ledger);
+    if (plb_settings_switch(b->settings, OPTION_JSON))
+        return report_json(b, &info, &ledger);
+    report_text(b, &info, &ledger);
     return PLB_OK;
 }
 
