@@ -48,10 +48,11 @@ static enum plb_status make_pass(struct bench *b, int64_t width, struct pass *pa
         .sequence = width,
         .capacity = positions > CHUNK ? positions : CHUNK,
         .seed = (uint64_t)plb_settings_integer(b->settings, OPTION_SEED)};
+    const struct plb_session_options session = plb_language_session(&options, NULL);
 
     pass->width = width;
     PLB_TRY(plb_language_create(&b->config, &options, &pass->language));
-    return plb_session_create(plb_model_graph(pass->language.model), NULL, b->store,
+    return plb_session_create(plb_model_graph(pass->language.model), &session, b->store,
                               &pass->session);
 }
 

@@ -43,9 +43,11 @@ static enum plb_status make_feeder(plb_generator_t *generator,
         .capacity = generator->capacity,
     };
 
+    struct plb_session_options cut = plb_language_session(&options, session);
+
     feeder->width = width;
     PLB_TRY(plb_language_create(&generator->config, &options, &feeder->language));
-    return plb_session_create(plb_model_graph(feeder->language.model), session, generator->store,
+    return plb_session_create(plb_model_graph(feeder->language.model), &cut, generator->store,
                               &feeder->session);
 }
 

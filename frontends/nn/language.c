@@ -213,3 +213,17 @@ enum plb_status plb_language_create(const struct plb_model_config *config,
     *language_out = out;
     return PLB_OK;
 }
+
+struct plb_session_options plb_language_session(const struct plb_language_options *options,
+                                                const struct plb_session_options *session)
+{
+    const double token_seconds = 2e-4;
+    struct plb_session_options result = {0};
+
+    if (session)
+        result = *session;
+    if (options->mode == PLB_LANGUAGE_CACHED && options->sequence == 1 &&
+        result.cut.target_seconds == 0.0)
+        result.cut.target_seconds = token_seconds;
+    return result;
+}
