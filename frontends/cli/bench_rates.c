@@ -104,7 +104,7 @@ static void *work(void *argument)
 
     job->status = block ? PLB_OK : plb_fail(PLB_ERROR_MEMORY, "no memory to measure the machine");
     if (block)
-        memset(block, 0, STREAM_BYTES);
+        memset(block, 1, STREAM_BYTES); /* zeros might be promised and never written */
     if (block && job->kind == PRODUCTS)
         job->status = multiply(job, block); /* warms up */
     job->amount = 0.0;
