@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <unistd.h>
 
 /* Validation is measured this many times in a run, over this many batches. */
 #define VALIDATIONS 10
@@ -122,5 +123,7 @@ enum plb_status cli_train(const struct plb_settings *settings)
     enum plb_status status = train(&run);
 
     cli_run_clear(&run);
+    if (status != PLB_OK && run.made_out)
+        rmdir(run.out); /* fails, as it should, when something was saved there */
     return status;
 }

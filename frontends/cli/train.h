@@ -14,6 +14,7 @@ struct cli_run {
     const struct plb_settings *settings;
     const char *out;
     bool resumed;
+    bool made_out; /* the directory was not there before */
     struct plb_model_config config;
     struct plb_pretrain_options options;
     double validation; /* share of the corpus */

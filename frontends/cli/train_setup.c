@@ -212,7 +212,7 @@ static enum plb_status read_checkpoint(struct cli_run *run)
 }
 
 /* Nothing of an earlier run, and no model of somebody else's, is overwritten by mistake. */
-static enum plb_status check_vacant(const struct cli_run *run)
+static enum plb_status check_vacant(struct cli_run *run)
 {
     static const char *const taken[] = {"trainer.json", "model.safetensors",
                                         "model.safetensors.index.json"};
@@ -230,11 +230,12 @@ static enum plb_status check_vacant(const struct cli_run *run)
                             "%s already holds a %s that is of no run to go on with: choose another "
                             "--out",
                             run->out, taken[k]);
+    run->made_out = !plb_file_is_directory(run->out);
     return plb_file_make_directory(run->out);
 }
 
 /* What cannot be saved is said before the training, not after it. */
-static enum plb_status check_out(const struct cli_run *run)
+static enum plb_status check_out(struct cli_run *run)
 {
     if (!run->resumed)
         PLB_TRY(check_vacant(run));

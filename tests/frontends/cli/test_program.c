@@ -116,6 +116,7 @@ static void wrong_input(void)
 {
     refuse("train --out @x @nowhere", 1, "nowhere");
     refuse("train --out @x @empty", 1, "empty");
+    PLB_CHECK(access(plb_test_tmp("x"), F_OK) != 0); /* no empty directory is left */
     refuse("train " TINY "--validation 0 --out @x @short", 1, "sequence");
     refuse("train --out @x --model gpt3 @corpus", 1, "'gpt3' is no preset");
     refuse("train " TINY "--out @x --heads 3 @corpus", 1, "heads");
