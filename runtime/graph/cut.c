@@ -39,9 +39,11 @@ static enum plb_status options_set(const struct plb_cut_options *given, struct p
         given = &none;
     PLB_TRY(option_set(given->target_seconds, 2e-3, 1e-12, "target_seconds", &out->target_seconds));
     PLB_TRY(
-        option_set(given->flops_per_second, 1e11, 1, "flops_per_second", &out->flops_per_second));
+        option_set(given->flops_per_second, PLB_NOMINAL_FLOPS_PER_SECOND, 1,
+                   "flops_per_second", &out->flops_per_second));
     PLB_TRY(
-        option_set(given->bytes_per_second, 8e9, 1, "bytes_per_second", &out->bytes_per_second));
+        option_set(given->bytes_per_second, PLB_NOMINAL_BYTES_PER_SECOND, 1,
+                   "bytes_per_second", &out->bytes_per_second));
     PLB_TRY(count_set(given->block_elements, 524288, "block_elements", &out->block_elements));
     return count_set(given->rows_min, 32, "rows_min", &out->rows_min);
 }

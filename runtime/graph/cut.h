@@ -29,11 +29,15 @@
 extern "C" {
 #endif
 
-/* Zero fields take the defaults in brackets. The rates are nominal, of one worker. */
+/* Nominal rates of one worker: what modelled times stand on unless options say otherwise. */
+#define PLB_NOMINAL_FLOPS_PER_SECOND 1e11
+#define PLB_NOMINAL_BYTES_PER_SECOND 8e9
+
+/* Zero fields take the defaults in brackets. */
 struct plb_cut_options {
     double target_seconds;   /* modelled time of a task to aim at [2e-3] */
-    double flops_per_second; /* [1e11] */
-    double bytes_per_second; /* [8e9] */
+    double flops_per_second; /* [PLB_NOMINAL_FLOPS_PER_SECOND] */
+    double bytes_per_second; /* [PLB_NOMINAL_BYTES_PER_SECOND] */
     int64_t block_elements;  /* elements of a block of a parameter [524288] */
     int64_t rows_min;        /* fewest rows of a slice of activations inside a sequence [32] */
 };

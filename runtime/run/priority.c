@@ -13,9 +13,6 @@
 
 #include <stdlib.h>
 
-/* Nominal rates of a worker, as in cut.h. */
-#define FLOPS_PER_SECOND 1e11
-#define BYTES_PER_SECOND 8e9
 /* Priorities that every policy of StarPU takes. */
 #define LEAST (-5)
 #define MOST 5
@@ -26,8 +23,8 @@ static double modelled_seconds(const plb_graph_t *graph, const struct plb_task *
     double computing, moving;
 
     plb_task_get_cost(graph, task, &cost);
-    computing = cost.flops / FLOPS_PER_SECOND;
-    moving = cost.bytes / BYTES_PER_SECOND;
+    computing = cost.flops / PLB_NOMINAL_FLOPS_PER_SECOND;
+    moving = cost.bytes / PLB_NOMINAL_BYTES_PER_SECOND;
     return computing > moving ? computing : moving;
 }
 
