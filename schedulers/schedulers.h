@@ -9,7 +9,7 @@
 #ifndef PLB_SCHEDULERS_H
 #define PLB_SCHEDULERS_H
 
-#include "runtime/plan/plan.h"
+#include "runtime/plan/policy.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -12,7 +12,8 @@
 #include "frontends/nn/language.h"
 #include "frontends/nn/trainer.h"
 #include "runtime/base/random.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/policy.h"
+#include "runtime/plan/storage.h"
 #include "runtime/run/ledger.h"
 
 #include <inttypes.h>

@@ -4,4 +4,10 @@ libpalombe_la_SOURCES += \
 	runtime/plan/plan.c \
 	runtime/plan/storage.c
 nobase_pkginclude_HEADERS += \
-	runtime/plan/plan.h
+	runtime/plan/costs.h \
+	runtime/plan/layout.h \
+	runtime/plan/plan.h \
+	runtime/plan/policy.h \
+	runtime/plan/simulate.h \
+	runtime/plan/storage.h \
+	runtime/plan/writer.h

@@ -8,6 +8,20 @@
 
 #define PLAN_FIRST_CAPACITY 256u
 
+const char *plb_opcode_name(enum plb_opcode code)
+{
+    static const char *const names[PLB_OPCODES] = {"run", "drop", "offload", "fetch"};
+
+    return (unsigned)code < PLB_OPCODES ? names[code] : "?";
+}
+
+const char *plb_tier_name(enum plb_tier tier)
+{
+    static const char *const names[PLB_TIERS] = {"device", "host", "disk"};
+
+    return (unsigned)tier < PLB_TIERS ? names[tier] : "?";
+}
+
 void plb_plan_clear(struct plb_plan *plan)
 {
     free(plan->instruction);
@@ -175,11 +189,18 @@ static enum plb_status check_program(const struct plb_plan *plan, struct checker
     return check_end(c);
 }
 
-enum plb_status plb_plan_check(const struct plb_plan *plan, const plb_graph_t *graph)
+struct plb_limits plb_limits_none(void)
+{
+    return (struct plb_limits){.bytes = {SIZE_MAX, 0, 0}};
+}
+
+enum plb_status plb_plan_check(const struct plb_plan *plan, const plb_graph_t *graph,
+                               const struct plb_limits *limits)
 {
     struct checker checker = {.graph = graph};
     enum plb_status status;
 
+    (void)limits;
     if (plan->fingerprint != plb_graph_fingerprint(graph))
         return plb_fail(PLB_ERROR_INVALID, "the plan was made for another graph");
     checker.home = malloc((plb_graph_values(graph) + 1) * sizeof *checker.home);

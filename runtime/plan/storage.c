@@ -6,7 +6,7 @@
  * the one that has been free for longest (so that a task seldom waits for the readers of the slot's
  * former value); without one that fits closely a new slot is made.
  */
-#include "runtime/plan/plan.h"
+#include "runtime/plan/storage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static enum plb_status new_slot(struct assigner *a, plb_value value, bool initia
 
     if (storage->n_slots == a->slot_capacity) {
         uint32_t capacity = a->slot_capacity ? 2 * a->slot_capacity : 256;
-        struct plb_slot *slots = realloc(storage->slot, capacity * sizeof *slots);
+        struct plb_storage_slot *slots = realloc(storage->slot, capacity * sizeof *slots);
         uint32_t *free_slot;
 
         if (!slots)
@@ -71,7 +71,7 @@ static enum plb_status new_slot(struct assigner *a, plb_value value, bool initia
         a->slot_capacity = capacity;
     }
     storage->slot[storage->n_slots] =
-        (struct plb_slot){.bytes = bytes, .role = info->role, .initial = initial ? value : PLB_NONE};
+        (struct plb_storage_slot){.bytes = bytes, .role = info->role, .initial = initial ? value : PLB_NONE};
     storage->bytes += bytes;
     a->slot_of[value] = storage->n_slots++;
     return PLB_OK;

@@ -10,7 +10,8 @@
 #ifndef PLB_RUN_INTERNAL_H
 #define PLB_RUN_INTERNAL_H
 
-#include "runtime/plan/plan.h"
+#include "runtime/plan/policy.h"
+#include "runtime/plan/storage.h"
 #include "runtime/run/invoke.h"
 #include "runtime/run/session.h"
 

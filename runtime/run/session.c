@@ -74,7 +74,7 @@ static enum plb_status bind_store(struct plb_session *s)
     return PLB_OK;
 }
 
-static size_t slot_stride(const struct plb_slot *slot)
+static size_t slot_stride(const struct plb_storage_slot *slot)
 {
     return (slot->bytes + SLOT_ALIGNMENT - 1) & ~(SLOT_ALIGNMENT - 1);
 }
@@ -107,8 +107,8 @@ static enum plb_status make_plan(struct plb_session *s, const char *policy_name)
     const struct plb_memory_policy *policy;
 
     PLB_TRY(plb_memory_policy_find(policy_name, &policy));
-    PLB_TRY(policy->plan(s->cut, &s->plan));
-    PLB_TRY(plb_plan_check(&s->plan, s->cut));
+    PLB_TRY(policy->plan(&(struct plb_problem){.graph = s->cut}, &s->plan));
+    PLB_TRY(plb_plan_check(&s->plan, s->cut, NULL));
     PLB_TRY(plb_storage_assign(&s->plan, s->cut, &s->storage));
     s->info.memory_policy = policy->name;
     s->info.planned_peak = s->storage.peak;

@@ -6,7 +6,7 @@
  * output takes over the storage of an input wherever the operator permits it and the input ends
  * there. This is the least memory without running a task twice or moving a value.
  */
-#include "runtime/plan/plan.h"
+#include "runtime/plan/policy.h"
 #include "schedulers/schedulers.h"
 
 #include <stdlib.h>
@@ -102,7 +102,7 @@ static enum plb_status drop_dead(const struct lives *lives, plb_task_id t, const
         if (again || gone[v] || lives->kept[v] || lives->last_use[v] != t ||
             lives->home[v] != PLB_NONE)
             continue;
-        PLB_TRY(plb_plan_append(plan, (struct plb_instruction){PLB_DROP, v, 0}));
+        PLB_TRY(plb_plan_append(plan, (struct plb_instruction){PLB_DROP, v, 0, PLB_DEVICE}));
     }
     return PLB_OK;
 }
@@ -122,13 +122,14 @@ static enum plb_status plan_task(struct lives *lives, plb_task_id t, bool *gone,
         for (uint32_t j = task->in_start[from]; j < task->in_start[from + 1]; j++)
             gone[task->in[j]] = true;
     }
-    PLB_TRY(plb_plan_append(plan, (struct plb_instruction){PLB_RUN, t, taken}));
+    PLB_TRY(plb_plan_append(plan, (struct plb_instruction){PLB_RUN, t, taken, PLB_DEVICE}));
     PLB_TRY(drop_dead(lives, t, task->in, task->in_start[task->n_in], gone, plan));
     return drop_dead(lives, t, task->out, task->out_start[task->n_out], gone, plan);
 }
 
-static enum plb_status plan_none(const plb_graph_t *graph, struct plb_plan *plan_out)
+static enum plb_status plan_none(const struct plb_problem *problem, struct plb_plan *plan_out)
 {
+    const plb_graph_t *graph = problem->graph;
     size_t n = plb_graph_values(graph) + 1;
     struct lives lives = {.graph = graph,
                           .last_use = calloc(n, sizeof *lives.last_use),
@@ -146,7 +147,6 @@ static enum plb_status plan_none(const plb_graph_t *graph, struct plb_plan *plan
     for (plb_task_id t = 0; t < plb_graph_tasks(graph) && status == PLB_OK; t++)
         status = plan_task(&lives, t, gone, plan_out);
     plan_out->fingerprint = plb_graph_fingerprint(graph);
-    plan_out->policy = plb_memory_none.name;
 free_lives:
     free(lives.last_use);
     free(lives.kept);

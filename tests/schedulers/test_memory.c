@@ -7,6 +7,7 @@
 
 #include "frontends/nn/language.h"
 #include "frontends/nn/optimizer.h"
+#include "runtime/plan/storage.h"
 #include "runtime/graph/cut.h"
 #include "schedulers/schedulers.h"
 #include "tests/support/plb_test.h"
@@ -61,8 +62,8 @@ static void check_size(const struct size *size)
 
     PLB_REQUIRE(build(size, &language) == PLB_OK);
     PLB_REQUIRE(plb_graph_cut(plb_model_graph(language.model), NULL, &cut) == PLB_OK);
-    PLB_REQUIRE(plb_memory_none.plan(cut, &plan) == PLB_OK);
-    PLB_CHECK_EQ(plb_plan_check(&plan, cut), PLB_OK);
+    PLB_REQUIRE(plb_memory_none.plan(&(struct plb_problem){.graph = cut}, &plan) == PLB_OK);
+    PLB_CHECK_EQ(plb_plan_check(&plan, cut, NULL), PLB_OK);
     PLB_REQUIRE(plb_storage_assign(&plan, cut, &storage) == PLB_OK);
     PLB_CHECK_EQ(plb_storage_needed(cut, &needed), PLB_OK);
     printf("    %-26s %9.1f MiB of slots, %.3f times what is needed\n", size->name,

@@ -6,7 +6,8 @@
 #include "config.h"
 
 #include "codelets/codelets.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/policy.h"
+#include "runtime/plan/storage.h"
 #include "schedulers/schedulers.h"
 #include "tests/support/plb_test.h"
 
@@ -40,7 +41,7 @@ static struct plb_plan plan_of(const struct example *e)
     struct plb_plan plan = {0};
 
     PLB_CHECK_EQ(plb_graph_status(e->graph), PLB_OK);
-    PLB_CHECK_EQ(plb_memory_none.plan(e->graph, &plan), PLB_OK);
+    PLB_CHECK_EQ(plb_memory_none.plan(&(struct plb_problem){.graph = e->graph}, &plan), PLB_OK);
     return plan;
 }
 
@@ -50,7 +51,7 @@ static void policy_none_passes(void)
     struct plb_plan plan = plan_of(&e);
     uint32_t runs = 0, drops = 0;
 
-    PLB_CHECK_EQ(plb_plan_check(&plan, e.graph), PLB_OK);
+    PLB_CHECK_EQ(plb_plan_check(&plan, e.graph, NULL), PLB_OK);
     for (uint32_t i = 0; i < plan.n; i++) {
         runs += plan.instruction[i].code == PLB_RUN;
         drops += plan.instruction[i].code == PLB_DROP;
@@ -109,12 +110,12 @@ static void made_twice(const struct example *e, struct plb_plan *plan)
 
 static void drop_absent(const struct example *e, struct plb_plan *plan)
 {
-    PLB_CHECK_EQ(plb_plan_append(plan, (struct plb_instruction){PLB_DROP, e->b, 0}), PLB_OK);
+    PLB_CHECK_EQ(plb_plan_append(plan, (struct plb_instruction){PLB_DROP, e->b, 0, PLB_DEVICE}), PLB_OK);
 }
 
 static void drop_lasting(const struct example *e, struct plb_plan *plan)
 {
-    PLB_CHECK_EQ(plb_plan_append(plan, (struct plb_instruction){PLB_DROP, e->x, 0}), PLB_OK);
+    PLB_CHECK_EQ(plb_plan_append(plan, (struct plb_instruction){PLB_DROP, e->x, 0, PLB_DEVICE}), PLB_OK);
 }
 
 static void forget_drop(const struct example *e, struct plb_plan *plan)
@@ -124,7 +125,7 @@ static void forget_drop(const struct example *e, struct plb_plan *plan)
 
 static void drop_output(const struct example *e, struct plb_plan *plan)
 {
-    PLB_CHECK_EQ(plb_plan_append(plan, (struct plb_instruction){PLB_DROP, e->y, 0}), PLB_OK);
+    PLB_CHECK_EQ(plb_plan_append(plan, (struct plb_instruction){PLB_DROP, e->y, 0, PLB_DEVICE}), PLB_OK);
 }
 
 static void not_in_place(const struct example *e, struct plb_plan *plan)
@@ -181,7 +182,7 @@ static void checker_names_the_violation(void)
         struct plb_plan plan = plan_of(&e);
 
         violations[k].spoil(&e, &plan);
-        PLB_CHECK_EQ(plb_plan_check(&plan, e.graph), PLB_ERROR_INVALID);
+        PLB_CHECK_EQ(plb_plan_check(&plan, e.graph, NULL), PLB_ERROR_INVALID);
         PLB_CHECK_CONTAINS(plb_error_message(), violations[k].expected);
         plb_plan_clear(&plan);
         plb_graph_destroy(e.graph);
@@ -270,8 +271,8 @@ static void random_programs_keep_values_apart(void)
         struct plb_storage storage;
 
         PLB_REQUIRE(plb_graph_status(g) == PLB_OK);
-        PLB_REQUIRE(plb_memory_none.plan(g, &plan) == PLB_OK);
-        PLB_CHECK_EQ(plb_plan_check(&plan, g), PLB_OK);
+        PLB_REQUIRE(plb_memory_none.plan(&(struct plb_problem){.graph = g}, &plan) == PLB_OK);
+        PLB_CHECK_EQ(plb_plan_check(&plan, g, NULL), PLB_OK);
         PLB_REQUIRE(plb_storage_assign(&plan, g, &storage) == PLB_OK);
         check_layout(g, &plan, &storage);
         plb_storage_clear(&storage);

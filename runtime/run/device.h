@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Devices: where tasks compute and what memory they compute in.
+ *
+ * The executor lays out a device's memory itself, in blocks that it takes once (see
+ * runtime/plan/layout.h); StarPU schedules the tasks and keeps their order, by one handle per range
+ * of bytes, and never allocates, moves or evicts. So a kernel's addresses are known when a session
+ * is prepared, and a device is no more than what stands here: which workers compute, a way to take
+ * memory under a hard limit, and copies to and from main memory.
+ *
+ *   cpu                          the machine's cores and main memory; no host tier, only disk
+ *   virtual:2GiB[,link=150MB/s]  an OpenCL device on the CPU with a memory of its own behind a link
+ *
+ * Thread-safety: take and give belong to the thread of the runtime; copies may run on any thread,
+ * several at a time.
+ */
+#ifndef PLB_RUN_DEVICE_H
+#define PLB_RUN_DEVICE_H
+
+#include "runtime/plan/costs.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A piece of device memory. */
+struct plb_block {
+    void *address; /* as kernels see it */
+    void *handle;  /* the device's own name for it (a cl_mem), or NULL */
+    size_t bytes;
+};
+
+struct plb_device {
+    const char *name;      /* "cpu", "virtual" */
+    uint32_t where;        /* STARPU_CPU or STARPU_OPENCL: the workers that compute */
+    unsigned node;         /* StarPU's memory node */
+    int workers;
+    size_t bytes;          /* capacity: no more is ever taken */
+    bool has_host;         /* main memory is a tier of its own */
+    struct plb_link host;  /* modelled rates of the link to it; zero: to be measured */
+
+    /* A zeroed block. PLB_ERROR_MEMORY when `bytes` more than are free are asked for; the message
+     * says what the block is for, how much it needs and how much there is. */
+    enum plb_status (*take)(size_t bytes, const char *what, struct plb_block *block_out);
+    void (*give)(struct plb_block *block); /* back; makes it empty; an empty one is allowed */
+    size_t (*held)(void);                  /* bytes taken now */
+
+    /* Between a block, from `offset` on, and main memory; return when the copy is complete. */
+    enum plb_status (*copy_out)(const struct plb_block *from, size_t offset, void *to, size_t bytes);
+    enum plb_status (*copy_in)(const void *from, const struct plb_block *to, size_t offset,
+                               size_t bytes);
+};
+
+/* The device of the running runtime; NULL when it is not started. */
+const struct plb_device *plb_runtime_device(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
