@@ -52,7 +52,7 @@
 #include "frontends/data/corpus.h"
 #include "frontends/data/shapes.h"
 #include "frontends/data/shuffle.h"
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "frontends/formats/hf_config.h"
 #include "frontends/formats/safetensors.h"
 #include "frontends/formats/tokenizer.h"

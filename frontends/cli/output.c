@@ -6,7 +6,7 @@
 
 #include "frontends/cli/cli.h"
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

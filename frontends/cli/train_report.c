@@ -7,7 +7,7 @@
 
 #include "frontends/cli/train.h"
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "runtime/run/ledger.h"
 #include "runtime/run/timeline.h"
 

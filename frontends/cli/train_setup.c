@@ -7,7 +7,7 @@
 #include "frontends/cli/train.h"
 
 #include "frontends/data/corpus_text.h"
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 
 #define BLOCK_BYTES ((size_t)1 << 20)
 #define DEPTH_MAX   32

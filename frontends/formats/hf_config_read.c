@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "frontends/formats/hf_config.h"
 #include "frontends/formats/hf_config_names.h"
-#include "frontends/formats/json.h"
+#include "runtime/base/json.h"
 
 enum { CONFIG_BYTES_MAX = 4 * 1024 * 1024 };
 

@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "frontends/formats/hf_config.h"
 #include "frontends/formats/hf_config_names.h"
-#include "frontends/formats/json.h"
+#include "runtime/base/json.h"
 
 /* Moves the members of `more` (taken over; NULL: no memory) into `root`. */
 static bool add_members(json_t *root, json_t *more)

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: files of others: safetensors, configurations, tokenizers.
 libpalombe_la_SOURCES += \
-	frontends/formats/file.c \
 	frontends/formats/hf_config.c \
 	frontends/formats/hf_config_names.h \
 	frontends/formats/hf_config_read.c \
 	frontends/formats/hf_config_write.c \
-	frontends/formats/json.c \
-	frontends/formats/json.h \
 	frontends/formats/safetensors_header.c \
 	frontends/formats/safetensors_header.h \
 	frontends/formats/safetensors_read.c \
@@ -25,7 +22,6 @@ libpalombe_la_SOURCES += \
 	frontends/formats/utf8.c \
 	frontends/formats/utf8.h
 nobase_pkginclude_HEADERS += \
-	frontends/formats/file.h \
 	frontends/formats/hf_config.h \
 	frontends/formats/safetensors.h \
 	frontends/formats/stored_dtype.h \

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontends/formats/json.h"
+#include "runtime/base/json.h"
 
 /* Where the data of a file begins: the length field, then the header. */
 enum { LENGTH_FIELD_BYTES = 8 };

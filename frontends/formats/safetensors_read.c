@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "frontends/formats/file.h"
-#include "frontends/formats/json.h"
+#include "runtime/base/file.h"
+#include "runtime/base/json.h"
 #include "frontends/formats/safetensors_header.h"
 
 enum {

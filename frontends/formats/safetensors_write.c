@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "frontends/formats/file.h"
-#include "frontends/formats/json.h"
+#include "runtime/base/file.h"
+#include "runtime/base/json.h"
 #include "frontends/formats/safetensors.h"
 
 enum {

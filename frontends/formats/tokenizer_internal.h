@@ -10,7 +10,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "frontends/formats/json.h"
+#include "runtime/base/json.h"
 #include "frontends/formats/tokenizer.h"
 
 enum {

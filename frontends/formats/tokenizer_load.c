@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "frontends/formats/tokenizer_internal.h"
 #include "runtime/base/hash.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "frontends/nn/language.h"
 #include "frontends/nn/weights.h"
 

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "frontends/nn/checkpoint.h"
 #include "frontends/nn/trainer_file.h"
 #include "frontends/nn/weights.h"

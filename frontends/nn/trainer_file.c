@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontends/formats/file.h"
-#include "frontends/formats/json.h"
+#include "runtime/base/file.h"
+#include "runtime/base/json.h"
 #include "frontends/nn/checkpoint.h"
 
 #define FORMAT         "palombe checkpoint"

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { INPUT_BYTES_MAX = 16 * 1024 * 1024, SECONDS_MAX = 300 };

@@ -10,7 +10,7 @@
 
 #include "frontends/data/corpus.h"
 #include "frontends/data/shuffle.h"
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "tests/support/plb_test.h"
 
 static plb_tokenizer_t *bytes_tokenizer;

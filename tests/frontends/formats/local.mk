@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: tests of the readers and writers of files.
 plb_formats_tests = \
-	%D%/test_file \
 	%D%/test_hf_config \
-	%D%/test_json \
 	%D%/test_safetensors_read \
 	%D%/test_safetensors_write \
 	%D%/test_stored_dtype \
@@ -11,10 +9,7 @@ plb_formats_tests = \
 	%D%/test_tokenizer_train
 check_PROGRAMS += $(plb_formats_tests)
 TESTS += $(plb_formats_tests)
-tests_frontends_formats_test_file_SOURCES = %D%/test_file.c
 tests_frontends_formats_test_hf_config_SOURCES = %D%/test_hf_config.c
-tests_frontends_formats_test_json_SOURCES = %D%/test_json.c
-tests_frontends_formats_test_json_LDADD = $(LDADD) $(JANSSON_LIBS)
 tests_frontends_formats_test_safetensors_read_SOURCES = %D%/test_safetensors_read.c \
 	%D%/stored_file.c %D%/stored_file.h
 tests_frontends_formats_test_safetensors_write_SOURCES = %D%/test_safetensors_write.c

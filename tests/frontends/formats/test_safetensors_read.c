@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "frontends/formats/safetensors.h"
 #include "tests/frontends/formats/stored_file.h"
 #include "tests/support/plb_test.h"

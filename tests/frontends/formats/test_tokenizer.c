@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "frontends/formats/json.h"
+#include "runtime/base/json.h"
 #include "frontends/formats/tokenizer.h"
 #include "tests/support/plb_test.h"
 

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "frontends/nn/checkpoint.h"
 #include "tests/support/plb_test.h"
 

@@ -12,8 +12,8 @@
  *
  * Thread-safety: a value belongs to one thread at a time.
  */
-#ifndef PLB_FORMATS_JSON_H
-#define PLB_FORMATS_JSON_H
+#ifndef PLB_BASE_JSON_H
+#define PLB_BASE_JSON_H
 
 #include <jansson.h>
 #include <stdbool.h>

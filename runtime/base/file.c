@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontends/formats/json.h"
+#include "runtime/base/json.h"
 #include "tests/support/plb_test.h"
 
 static enum plb_status parse(const char *text, json_t **root)
@@ -197,7 +197,7 @@ static void saves_and_loads(void)
     json_decref(root);
 }
 
-PLB_TEST_MAIN("frontends/formats/json", NULL, NULL, PLB_TEST(refuses_malformed_texts),
+PLB_TEST_MAIN("runtime/base/json", NULL, NULL, PLB_TEST(refuses_malformed_texts),
               PLB_TEST(refuses_what_is_no_object), PLB_TEST(refuses_duplicates),
               PLB_TEST(refuses_numbers_that_do_not_fit), PLB_TEST(refuses_zero_bytes),
               PLB_TEST(bounds_the_depth), PLB_TEST(reads_typed_members),

@@ -2,14 +2,14 @@
 /* JSON texts within bounds: see json.h. */
 #include "config.h"
 
-#include "frontends/formats/json.h"
+#include "runtime/base/json.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 
 /* How deep brackets nest, outside of strings; counts on a malformed text too, which the parser
  * refuses afterwards. */

@@ -10,8 +10,8 @@
  *
  * Thread-safety: a writer belongs to one thread at a time; the functions share no state.
  */
-#ifndef PLB_FORMATS_FILE_H
-#define PLB_FORMATS_FILE_H
+#ifndef PLB_BASE_FILE_H
+#define PLB_BASE_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

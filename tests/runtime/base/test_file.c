@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "frontends/formats/file.h"
+#include "runtime/base/file.h"
 #include "tests/support/plb_test.h"
 
 /* How many entries of the test's folder have a name that begins so. */
@@ -216,7 +216,7 @@ static void survives_without_memory(void)
     PLB_CHECK_EQ(count_entries("memory.tmp"), 0);
 }
 
-PLB_TEST_MAIN("frontends/formats/file", NULL, NULL, PLB_TEST(reads_within_the_limit),
+PLB_TEST_MAIN("runtime/base/file", NULL, NULL, PLB_TEST(reads_within_the_limit),
               PLB_TEST(refuses_what_is_no_file), PLB_TEST(replaces_as_a_whole),
               PLB_TEST(aborting_leaves_the_old_file), PLB_TEST(two_writers_do_not_meet),
               PLB_TEST(says_why_it_cannot_write), PLB_TEST(reports_a_full_disk),
