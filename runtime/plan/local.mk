@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: plans, their checker, their memory layout.
 libpalombe_la_SOURCES += \
+	runtime/plan/finish.c \
 	runtime/plan/plan.c \
-	runtime/plan/storage.c
+	runtime/plan/storage.c \
+	runtime/plan/writer.c
 nobase_pkginclude_HEADERS += \
 	runtime/plan/costs.h \
 	runtime/plan/layout.h \
