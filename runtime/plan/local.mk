@@ -3,6 +3,7 @@
 libpalombe_la_SOURCES += \
 	runtime/plan/finish.c \
 	runtime/plan/plan.c \
+	runtime/plan/policy.c \
 	runtime/plan/storage.c \
 	runtime/plan/writer.c
 nobase_pkginclude_HEADERS += \

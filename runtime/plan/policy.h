@@ -28,6 +28,8 @@ struct plb_problem {
     const double *seconds;               /* per task */
     struct plb_limits limits;
     struct plb_needs needs;              /* of the graph */
+    const char *argument;                /* of the policy: "PATH" when it was named "replay:PATH";
+                                            NULL for none */
 };
 
 /* Why a policy is asked again while a plan runs. */
@@ -53,7 +55,25 @@ struct plb_memory_policy {
     /* Optional flag: values are left to StarPU, which evicts when the device is full; the plan has
      * only RUN and DROP on the device and limits do not bind it. For comparison. */
     bool left_to_starpu;
+
+    /* Optional: what the text after a colon in its name is called in messages and lists: a policy
+     * "replay" that takes a "PATH" is named as "replay:PATH". NULL: it takes no argument, else it
+     * cannot do without one. A "POLICY" is itself the name of a policy, which must exist. */
+    const char *takes;
+    /* NULL in a policy's own record. For "replay:PATH" the registry gives a copy of the record with
+     * this name in full and PATH here; plb_memory_policy_ask() hands it on in the problem. */
+    const char *argument;
 };
+
+/* Asks a policy: `replan` where there is a current plan and the policy has one, else `plan`, with
+ * the record's argument in the problem. The one way to call a policy; nothing is checked yet.
+ * `current` NULL: a first plan. On failure `plan_out` is empty again. */
+enum plb_status plb_memory_policy_ask(const struct plb_memory_policy *policy,
+                                      const struct plb_problem *problem, enum plb_event event,
+                                      const struct plb_plan *current, struct plb_plan *plan_out);
+
+/* "drift", "pressure", "relief". */
+const char *plb_event_name(enum plb_event event);
 
 /* What a shared object exports under the name "plb_policy_module". */
 #define PLB_POLICY_ABI 1u
