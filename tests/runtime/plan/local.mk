@@ -3,3 +3,6 @@
 check_PROGRAMS += %D%/test_plan
 TESTS += %D%/test_plan
 tests_runtime_plan_test_plan_SOURCES = %D%/test_plan.c
+check_PROGRAMS += %D%/test_writer
+TESTS += %D%/test_writer
+tests_runtime_plan_test_writer_SOURCES = %D%/test_writer.c
