@@ -11,6 +11,10 @@
  *   cpu                          the machine's cores and main memory; no host tier, only disk
  *   virtual:2GiB[,link=150MB/s]  an OpenCL device on the CPU with a memory of its own behind a link
  *
+ * Only the workers that compute are StarPU's. Whatever else must happen in order with tasks (a copy
+ * between tiers) needs no worker: a task of a codelet that runs STARPU_NOWHERE calls its
+ * prologue_callback_pop_func when it is ready, and ends when starpu_task_end_dep_release() says so.
+ *
  * Thread-safety: take and give belong to the thread of the runtime; copies may run on any thread,
  * several at a time.
  */
@@ -34,7 +38,8 @@ struct plb_device {
     const char *name;      /* "cpu", "virtual" */
     uint32_t where;        /* STARPU_CPU or STARPU_OPENCL: the workers that compute */
     unsigned node;         /* StarPU's memory node */
-    int workers;
+    int workers;           /* that compute */
+    int ledger;            /* its number in the ledger (see ledger.h) */
     size_t bytes;          /* capacity: no more is ever taken */
     bool has_host;         /* main memory is a tier of its own */
     struct plb_link host;  /* modelled rates of the link to it; zero: to be measured */

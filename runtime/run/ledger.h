@@ -4,7 +4,7 @@
  *
  * Every block that the executor takes is entered, by device and by what it is for, and struck out
  * when it is given back. A slot counts for the role of the first value that lies in it. Device 0 is
- * the machine's main memory.
+ * the machine's main memory, device 1 the card, if one has been used.
  *
  * Thread-safety: the ledger has a lock of its own.
  */
@@ -22,7 +22,7 @@ extern "C" {
 #define PLB_ACCOUNTS (PLB_ROLES + 1)
 
 struct plb_ledger {
-    const char *device;         /* "main memory" */
+    const char *device;         /* "main memory", "card" */
     size_t now[PLB_ACCOUNTS];   /* bytes held, by account */
     size_t now_total;
     size_t peak_total;          /* most bytes held at once since the runtime was started */

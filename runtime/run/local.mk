@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: the executor on StarPU.
 libpalombe_la_SOURCES += \
+	runtime/run/device.c runtime/run/device_internal.h \
+	runtime/run/device_cpu.c \
+	runtime/run/device_virtual.c \
 	runtime/run/environment.c \
 	runtime/run/gather.c runtime/run/gather.h \
 	runtime/run/invoke.c runtime/run/invoke.h \
@@ -14,6 +17,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/submit.c \
 	runtime/run/timeline.c
 nobase_pkginclude_HEADERS += \
+	runtime/run/device.h \
 	runtime/run/ledger.h \
 	runtime/run/session.h \
 	runtime/run/timeline.h

@@ -31,7 +31,7 @@ static size_t container_bytes(void)
     return bytes;
 }
 
-static size_t machine_bytes(void)
+size_t plb__memory_bytes(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     size_t bytes = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : SIZE_MAX;
@@ -67,7 +67,7 @@ static size_t whole_pages(size_t bytes)
 
 enum plb_status plb__memory_map(size_t bytes, const char *what, void **block_out)
 {
-    size_t most = machine_bytes(); /* a container's limit may have shrunk */
+    size_t most = plb__memory_bytes(); /* a container's limit may have shrunk */
     void *block;
 
     if (bytes == 0) {

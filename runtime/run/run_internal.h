@@ -44,6 +44,9 @@ enum plb_status plb__environment_check(void);
 
 /* ---- memory.c ---- */
 
+/* Main memory that this process may use: the machine's, or its container's. */
+size_t plb__memory_bytes(void);
+
 /* A zeroed block, on huge pages where it is large. Fails with a clear message when it is more than
  * the machine has. */
 enum plb_status plb__memory_map(size_t bytes, const char *what, void **block_out);

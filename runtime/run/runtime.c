@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Starting and stopping StarPU, the workers' scratch memory, the codelets.
+ * Starting and stopping StarPU and the device, the workers' scratch memory, the codelets.
  */
 #define _GNU_SOURCE
+#include "runtime/run/device_internal.h"
 #include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
 
@@ -16,9 +17,11 @@
 static struct {
     bool started;
     bool resting; /* workers are paused */
-    int workers;
-    size_t scratch_bytes; /* of each worker */
-    void *scratch[STARPU_NMAXWORKERS];
+    const struct plb__device_kind *kind;
+    const struct plb_device *device; /* NULL: not started */
+    size_t scratch_bytes;            /* of each worker that computes */
+    struct plb_block scratch;        /* one part for each of them */
+    int first_worker;                /* StarPU's number of the first of them */
     struct starpu_codelet *codelet; /* per operator, in the order of the table */
     struct starpu_perfmodel *model;
     char (*symbol)[64];
@@ -37,7 +40,10 @@ enum plb_status plb__runtime_require(void)
     return PLB_OK;
 }
 
-static enum plb_status start_starpu(int workers)
+/* Scratch memory of a worker begins at a multiple of this. */
+#define SCRATCH_ALIGNMENT ((size_t)64)
+
+static enum plb_status start_starpu(const struct plb__device_wish *wish)
 {
     struct starpu_conf conf;
     int error;
@@ -45,16 +51,25 @@ static enum plb_status start_starpu(int workers)
     setenv("STARPU_SILENT", "1", 0);
     starpu_conf_init(&conf); /* from the environment, which later would win otherwise */
     conf.precedence_over_environment_variables = 1;
-    if (workers > 0)
-        conf.ncpus = workers;
     conf.ncuda = 0;
-    conf.nopencl = 0;
     conf.catch_signals = 0;
+    PLB_TRY(wish->kind->prepare(wish, &conf));
     error = starpu_init(&conf);
     if (error == -ENODEV)
-        return plb_fail(PLB_ERROR_DEVICE, "StarPU has no CPU worker here%s",
-                        conf.ncpus == 0 ? ": STARPU_NCPU is 0" : "");
+        return plb_fail(PLB_ERROR_DEVICE, "StarPU has no worker for device '%s' here%s",
+                        wish->kind->name, conf.ncpus == 0 ? ": STARPU_NCPU is 0" : "");
     return error ? plb__starpu_failed("starpu_init", error) : PLB_OK;
+}
+
+static enum plb_status start_device(const struct plb__device_wish *wish)
+{
+    enum plb_status status;
+
+    PLB_TRY(start_starpu(wish));
+    status = wish->kind->start(wish, &runtime.device);
+    if (status != PLB_OK)
+        starpu_shutdown();
+    return status;
 }
 
 static enum plb_status make_codelets(void)
@@ -74,8 +89,8 @@ static enum plb_status make_codelets(void)
                                                      .footprint = plb__task_footprint};
         starpu_codelet_init(&runtime.codelet[k]);
         runtime.codelet[k].name = ops[k]->name;
-        runtime.codelet[k].where = STARPU_CPU;
         runtime.codelet[k].cpu_funcs[0] = plb__task_run;
+        runtime.codelet[k].opencl_funcs[0] = plb__task_run;
         runtime.codelet[k].nbuffers = STARPU_VARIABLE_NBUFFERS;
         runtime.codelet[k].model = &runtime.model[k];
     }
@@ -92,44 +107,76 @@ static void free_codelets(void)
     runtime.symbol = NULL;
 }
 
+static void give_scratch(void)
+{
+    plb__ledger_count(runtime.device->ledger, PLB_ACCOUNT_SCRATCH, runtime.scratch.bytes, false);
+    runtime.device->give(&runtime.scratch);
+    runtime.scratch_bytes = 0;
+}
+
+static enum plb_status take_scratch(size_t bytes)
+{
+    size_t all = bytes * (size_t)runtime.device->workers;
+
+    PLB_TRY(runtime.device->take(all, "the work space of the kernels", &runtime.scratch));
+    plb__ledger_count(runtime.device->ledger, PLB_ACCOUNT_SCRATCH, all, true);
+    runtime.scratch_bytes = bytes;
+    return PLB_OK;
+}
+
+static enum plb_status read_device(const struct plb_runtime_options *options,
+                                   struct plb__device_wish *wish_out)
+{
+    const char *text = options ? options->device : NULL;
+    int workers = options ? options->workers : 0;
+
+    if (workers < 0 || workers > STARPU_MAXCPUS)
+        return plb_fail(PLB_ERROR_INVALID, "%d workers asked for; 1 to %d can be had", workers,
+                        STARPU_MAXCPUS);
+    if (!text)
+        text = getenv("PALOMBE_DEVICE");
+    PLB_TRY(plb__device_read(text && *text ? text : "cpu", wish_out));
+    wish_out->workers = workers;
+    return PLB_OK;
+}
+
+/* Tasks compute on the device's workers only. */
+static void place_codelets(void)
+{
+    for (int k = 0; k < runtime.n_operators; k++)
+        runtime.codelet[k].where = runtime.device->where;
+}
+
+/* StarPU numbers the workers of a kind without a gap. */
+static void find_workers(void)
+{
+    runtime.first_worker = starpu_worker_get_by_type(
+        runtime.device->where == STARPU_CPU ? STARPU_CPU_WORKER : STARPU_OPENCL_WORKER, 0);
+}
+
 enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
 {
-    int workers = options ? options->workers : 0;
+    struct plb__device_wish wish;
     enum plb_status status;
 
     if (runtime.started)
         return plb_fail(PLB_ERROR_INVALID, "the runtime is started already");
-    if (workers < 0 || workers > STARPU_MAXCPUS)
-        return plb_fail(PLB_ERROR_INVALID, "%d workers asked for; 1 to %d can be had", workers,
-                        STARPU_MAXCPUS);
+    PLB_TRY(read_device(options, &wish));
     PLB_TRY(plb__environment_check());
     PLB_TRY(plb_blas_start());
     status = make_codelets();
     if (status == PLB_OK)
-        status = start_starpu(workers);
+        status = start_device(&wish);
     if (status != PLB_OK) {
         free_codelets();
         return status;
     }
-    runtime.workers = (int)starpu_cpu_worker_get_count();
+    place_codelets();
+    find_workers();
+    runtime.kind = wish.kind;
     runtime.started = true;
     plb__runtime_rest();
     return PLB_OK;
-}
-
-static void free_scratch(void *scratch[])
-{
-    for (int w = 0; w < STARPU_NMAXWORKERS; w++) {
-        free(scratch[w]);
-        scratch[w] = NULL;
-    }
-}
-
-static void set_scratch_bytes(size_t bytes, int workers)
-{
-    plb__ledger_count(0, PLB_ACCOUNT_SCRATCH, runtime.scratch_bytes * (size_t)workers, false);
-    plb__ledger_count(0, PLB_ACCOUNT_SCRATCH, bytes * (size_t)workers, true);
-    runtime.scratch_bytes = bytes;
 }
 
 void plb_runtime_stop(void)
@@ -138,12 +185,12 @@ void plb_runtime_stop(void)
         return;
     plb__runtime_wake();
     starpu_task_wait_for_all();
+    give_scratch();
+    runtime.kind->stop();
     starpu_shutdown();
-    free_scratch(runtime.scratch);
-    set_scratch_bytes(0, runtime.workers);
     free_codelets();
     runtime.started = false;
-    runtime.workers = 0;
+    runtime.device = NULL;
 }
 
 void plb__runtime_wake(void)
@@ -163,7 +210,12 @@ void plb__runtime_rest(void)
 
 int plb_runtime_workers(void)
 {
-    return runtime.workers;
+    return runtime.device ? runtime.device->workers : 0;
+}
+
+const struct plb_device *plb_runtime_device(void)
+{
+    return runtime.device;
 }
 
 const char *plb_runtime_scheduler(void)
@@ -175,34 +227,30 @@ const char *plb_runtime_scheduler(void)
 
 enum plb_status plb__runtime_reserve_scratch(size_t bytes)
 {
-    int workers = (int)starpu_worker_get_count();
-    void *larger[STARPU_NMAXWORKERS] = {NULL};
+    size_t before = runtime.scratch_bytes;
+    enum plb_status status;
 
-    if (bytes <= runtime.scratch_bytes)
+    bytes = (bytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT;
+    if (bytes <= before)
         return PLB_OK;
-    for (int w = 0; w < workers; w++) {
-        if (posix_memalign(&larger[w], 64, bytes) != 0) {
-            larger[w] = NULL;
-            free_scratch(larger);
-            return plb_fail(PLB_ERROR_MEMORY, "no memory for %.1f MiB of scratch per worker",
-                            (double)bytes / 0x1p20);
-        }
-    }
     starpu_task_wait_for_all();
-    free_scratch(runtime.scratch);
-    memcpy(runtime.scratch, larger, sizeof larger);
-    set_scratch_bytes(bytes, workers);
-    return PLB_OK;
+    give_scratch(); /* both at once might not fit */
+    status = take_scratch(bytes);
+    if (status != PLB_OK && before)
+        take_scratch(before);
+    return status;
 }
 
 size_t plb__runtime_scratch_bytes(void)
 {
-    return runtime.scratch_bytes * (size_t)runtime.workers;
+    return runtime.scratch.bytes;
 }
 
 void *plb__runtime_scratch(void)
 {
-    return runtime.scratch[starpu_worker_get_id()];
+    size_t worker = (size_t)starpu_worker_get_id() - (size_t)runtime.first_worker;
+
+    return (char *)runtime.scratch.address + worker * runtime.scratch_bytes;
 }
 
 struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op)

@@ -26,16 +26,19 @@ typedef struct plb_store plb_store_t;
 typedef struct plb_session plb_session_t;
 
 struct plb_runtime_options {
-    int workers; /* CPU workers; 0: as many as cores, or STARPU_NCPU */
+    int workers;        /* CPU workers; 0: as many as cores, or STARPU_NCPU */
+    const char *device; /* "cpu", "virtual:2GiB[,link=150MB/s]", ... (see doc/devices.md); NULL:
+                           PALOMBE_DEVICE, else "cpu" */
 };
 
 /* Starts StarPU, with the policy that STARPU_SCHED names. PLB_ERROR_INVALID for a policy or number
- * of workers that cannot be had, PLB_ERROR_UNAVAILABLE when no matrix library can be loaded.
+ * of workers or a device that cannot be had, PLB_ERROR_UNAVAILABLE when no matrix library can be
+ * loaded or the device needs something that is not installed.
  * `options` may be NULL. Starting twice is an error. */
 enum plb_status plb_runtime_start(const struct plb_runtime_options *options);
 /* Waits for all tasks and stops StarPU. Sessions and stores must have been destroyed. */
 void plb_runtime_stop(void);
-int plb_runtime_workers(void);              /* number of CPU workers; 0 when not started */
+int plb_runtime_workers(void);              /* workers that compute; 0 when not started */
 const char *plb_runtime_scheduler(void);    /* name of StarPU's policy; "" when not started */
 
 /* Persistent tensors. */

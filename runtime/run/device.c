@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reading the text of a device.
+ */
+#include "runtime/run/device_internal.h"
+
+#include "runtime/base/bytes.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Less than this holds no task of use, and StarPU counts its limits in these. */
+#define LEAST_BYTES ((size_t)1 << 20)
+/* More is a slip of the pen. */
+#define MOST_BYTES ((size_t)1 << 46)
+
+/* A part of the text, "link=150MB/s". */
+struct part {
+    const char *text;
+    size_t n;
+};
+
+static bool begins(struct part part, const char *prefix, struct part *rest_out)
+{
+    size_t n = strlen(prefix);
+
+    if (part.n < n || memcmp(part.text, prefix, n) != 0)
+        return false;
+    *rest_out = (struct part){part.text + n, part.n - n};
+    return true;
+}
+
+static bool equals(struct part part, const char *word)
+{
+    return part.n == strlen(word) && memcmp(part.text, word, part.n) == 0;
+}
+
+static enum plb_status read_size(struct part part, struct plb__device_wish *wish)
+{
+    PLB_TRY(plb_bytes_read(part.text, part.n, &wish->bytes));
+    if (wish->bytes < LEAST_BYTES || wish->bytes > MOST_BYTES)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "a virtual device has from 1 MiB to 64 TiB of memory, not '%.*s'",
+                        (int)part.n, part.text);
+    return PLB_OK;
+}
+
+static enum plb_status read_rate(struct part part, struct plb__device_wish *wish)
+{
+    size_t rate;
+
+    if (part.n < 3 || memcmp(part.text + part.n - 2, "/s", 2) != 0)
+        return plb_fail(PLB_ERROR_INVALID, "link wants bytes per second, as in 'link=150MB/s', not "
+                        "'%.*s'", (int)part.n, part.text);
+    PLB_TRY(plb_bytes_read(part.text, part.n - 2, &rate));
+    wish->link.out_bytes_per_second = wish->link.in_bytes_per_second = (double)rate;
+    return PLB_OK;
+}
+
+/* "20us", "1.5ms", "0.001s". */
+static enum plb_status read_latency(struct part part, struct plb__device_wish *wish)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}};
+    char text[32] = "", *end;
+    double number;
+
+    if (part.n < sizeof text)
+        memcpy(text, part.text, part.n);
+    number = strtod(text, &end);
+    for (size_t k = 0; k < sizeof units / sizeof units[0] && end != text; k++) {
+        if (strcmp(end, units[k].name) != 0 || !(number >= 0) || number * units[k].seconds > 1)
+            continue;
+        wish->link.latency_seconds = number * units[k].seconds;
+        return PLB_OK;
+    }
+    return plb_fail(PLB_ERROR_INVALID, "latency wants a time of at most a second, as in "
+                    "'latency=20us', not '%.*s'", (int)part.n, part.text);
+}
+
+static enum plb_status read_duplex(struct part part, struct plb__device_wish *wish)
+{
+    if (!equals(part, "full") && !equals(part, "half"))
+        return plb_fail(PLB_ERROR_INVALID, "duplex is full or half, not '%.*s'", (int)part.n,
+                        part.text);
+    wish->link.duplex = equals(part, "full");
+    return PLB_OK;
+}
+
+static enum plb_status read_option(struct part part, struct plb__device_wish *wish)
+{
+    struct part rest;
+
+    if (begins(part, "link=", &rest))
+        return read_rate(rest, wish);
+    if (begins(part, "latency=", &rest))
+        return read_latency(rest, wish);
+    if (begins(part, "duplex=", &rest))
+        return read_duplex(rest, wish);
+    return plb_fail(PLB_ERROR_INVALID, "a virtual device has no option '%.*s' (known: link=RATE/s, "
+                    "latency=TIME, duplex=full|half)", (int)part.n, part.text);
+}
+
+static enum plb_status read_virtual(const char *text, struct plb__device_wish *wish)
+{
+    struct part part = {text, strcspn(text, ",")};
+
+    wish->kind = &plb__device_virtual;
+    wish->link.duplex = true;
+    PLB_TRY(read_size(part, wish));
+    while (part.text[part.n] == ',') {
+        part.text += part.n + 1;
+        part.n = strcspn(part.text, ",");
+        PLB_TRY(read_option(part, wish));
+    }
+    return PLB_OK;
+}
+
+enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish_out)
+{
+    struct plb__device_wish wish = {.kind = &plb__device_cpu};
+    struct part rest;
+
+    if (begins((struct part){text, strlen(text)}, "virtual:", &rest))
+        PLB_TRY(read_virtual(rest.text, &wish));
+    else if (strcmp(text, "cpu") != 0)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "there is no device '%s' (known: cpu, virtual:BYTES[,link=RATE/s])", text);
+    *wish_out = wish;
+    return PLB_OK;
+}

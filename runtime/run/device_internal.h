@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Between the runtime and the kinds of devices; see device.h for the concept.
+ */
+#ifndef PLB_RUN_DEVICE_INTERNAL_H
+#define PLB_RUN_DEVICE_INTERNAL_H
+
+#include "runtime/run/device.h"
+
+#include <starpu.h>
+
+/* What the text of a device says. */
+struct plb__device_wish {
+    const struct plb__device_kind *kind;
+    size_t bytes;         /* of its memory; 0: all there is */
+    int workers;          /* CPU workers asked for; 0: as many as cores */
+    struct plb_link link; /* rates of the link to main memory; 0: as fast as it goes */
+};
+
+/* One kind of device. All functions are required. */
+struct plb__device_kind {
+    const char *name;
+    /* Before StarPU starts: sets what StarPU reads, in `conf` and in the environment. */
+    enum plb_status (*prepare)(const struct plb__device_wish *wish, struct starpu_conf *conf);
+    /* After StarPU has started. */
+    enum plb_status (*start)(const struct plb__device_wish *wish,
+                             const struct plb_device **device_out);
+    /* Before StarPU stops; everything was given back. */
+    void (*stop)(void);
+};
+
+extern const struct plb__device_kind plb__device_cpu;
+extern const struct plb__device_kind plb__device_virtual;
+
+/* Reads "cpu" or "virtual:BYTES[,link=RATE/s][,latency=SECONDS][,duplex=half|full]".
+ * PLB_ERROR_INVALID says what is wrong with which part. */
+enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish_out);
+
+#endif
