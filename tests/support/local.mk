@@ -3,7 +3,8 @@
 check_LTLIBRARIES += %D%/libplbtest.la
 tests_support_libplbtest_la_SOURCES = \
 	%D%/interpreter.c %D%/interpreter.h \
-	%D%/plb_test.c %D%/plb_test.h %D%/plb_test_alloc.c
+	%D%/plb_test.c %D%/plb_test.h %D%/plb_test_alloc.c \
+	%D%/random_graph.c %D%/random_graph.h
 
 check_PROGRAMS += %D%/test_support
 TESTS += %D%/test_support
