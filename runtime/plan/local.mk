@@ -1,10 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: plans, their checker, their memory layout.
 libpalombe_la_SOURCES += \
+	runtime/plan/costs.c \
+	runtime/plan/costs_file.c \
+	runtime/plan/costs_find.c \
+	runtime/plan/costs_internal.h \
+	runtime/plan/costs_links.c \
+	runtime/plan/costs_model.c \
 	runtime/plan/finish.c \
+	runtime/plan/layout.c \
+	runtime/plan/needs.c \
+	runtime/plan/place.c \
+	runtime/plan/place.h \
 	runtime/plan/plan.c \
 	runtime/plan/policy.c \
 	runtime/plan/storage.c \
+	runtime/plan/waits.c \
+	runtime/plan/waits.h \
+	runtime/plan/walk.c \
+	runtime/plan/walk.h \
 	runtime/plan/writer.c
 nobase_pkginclude_HEADERS += \
 	runtime/plan/costs.h \

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Programs of instructions, and the proof that one is right for its graph.
+ * Programs of instructions, and the verdict on one: that it is right for its graph and keeps limits.
  */
-#include "runtime/plan/plan.h"
+#include "config.h"
+
+#include "runtime/plan/walk.h"
 
 #include <stdlib.h>
 
@@ -46,167 +48,39 @@ enum plb_status plb_plan_append(struct plb_plan *plan, struct plb_instruction in
     return PLB_OK;
 }
 
-/*
- * The checker plays the program with one fact per value: the initial value in whose storage it
- * lies (ABSENT when it does not exist, TRANSIENT when in storage of its own).
- */
-#define ABSENT (PLB_NONE - 1)
-#define TRANSIENT PLB_NONE
-
-struct checker {
-    const plb_graph_t *graph;
-    uint32_t *home;
-    uint32_t position;
-};
-
-static const char *name_of(const struct checker *c, plb_value value)
-{
-    return plb_graph_value(c->graph, value)->name;
-}
-
-/* The input operand whose storage output k takes over. */
-static int shared_operand(const struct plb_task *task, int k)
-{
-    return task->op->out[k].shares - 1;
-}
-
-static enum plb_status check_takes(struct checker *c, const struct plb_task *task, int k)
-{
-    int from = shared_operand(task, k);
-    uint32_t cells = task->out_start[k + 1] - task->out_start[k];
-
-    if (from < 0)
-        return plb_fail(PLB_ERROR_INVALID,
-                        "instruction %u: output '%s' of %s may not take over any input's storage",
-                        c->position, task->op->out[k].name, task->name);
-    if (task->in_start[from + 1] - task->in_start[from] != cells)
-        return plb_fail(PLB_ERROR_INVALID,
-                        "instruction %u: %s has another number of cells in '%s' than in '%s'",
-                        c->position, task->name, task->op->in[from].name, task->op->out[k].name);
-    for (uint32_t j = 0; j < cells; j++) {
-        plb_value in = task->in[task->in_start[from] + j];
-        plb_value out = task->out[task->out_start[k] + j];
-
-        if (c->home[in] == ABSENT)
-            return plb_fail(PLB_ERROR_INVALID,
-                            "instruction %u: %s takes over '%s', whose storage is already taken",
-                            c->position, task->name, name_of(c, in));
-        if (plb_type_bytes(&plb_graph_value(c->graph, in)->type) !=
-            plb_type_bytes(&plb_graph_value(c->graph, out)->type))
-            return plb_fail(PLB_ERROR_INVALID,
-                            "instruction %u: '%s' does not fit exactly into the storage of '%s'",
-                            c->position, name_of(c, out), name_of(c, in));
-        c->home[out] = c->home[in];
-        c->home[in] = ABSENT;
-    }
-    return PLB_OK;
-}
-
-static enum plb_status check_run(struct checker *c, const struct plb_instruction *instruction)
-{
-    const struct plb_task *task;
-
-    if (instruction->subject >= plb_graph_tasks(c->graph))
-        return plb_fail(PLB_ERROR_INVALID, "instruction %u runs task %u of %u", c->position,
-                        instruction->subject, plb_graph_tasks(c->graph));
-    task = plb_graph_task(c->graph, instruction->subject);
-    for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-        if (c->home[task->in[j]] == ABSENT)
-            return plb_fail(PLB_ERROR_INVALID, "instruction %u: %s reads '%s', which is not there",
-                            c->position, task->name, name_of(c, task->in[j]));
-    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-        if (c->home[task->out[j]] != ABSENT)
-            return plb_fail(PLB_ERROR_INVALID,
-                            "instruction %u: %s makes '%s', which is there already", c->position,
-                            task->name, name_of(c, task->out[j]));
-    if (task->n_out < 32 && instruction->takes >> task->n_out)
-        return plb_fail(PLB_ERROR_INVALID, "instruction %u: %s has no output %d", c->position,
-                        task->name, task->n_out);
-    for (int k = 0; k < task->n_out; k++) {
-        if (instruction->takes & (1u << k)) {
-            PLB_TRY(check_takes(c, task, k));
-            continue;
-        }
-        for (uint32_t j = task->out_start[k]; j < task->out_start[k + 1]; j++)
-            c->home[task->out[j]] = TRANSIENT;
-    }
-    return PLB_OK;
-}
-
-static enum plb_status check_drop(struct checker *c, plb_value value)
-{
-    if (value >= plb_graph_values(c->graph))
-        return plb_fail(PLB_ERROR_INVALID, "instruction %u drops value %u of %u", c->position,
-                        value, plb_graph_values(c->graph));
-    if (c->home[value] == ABSENT)
-        return plb_fail(PLB_ERROR_INVALID, "instruction %u drops '%s', which is not there",
-                        c->position, name_of(c, value));
-    if (c->home[value] != TRANSIENT)
-        return plb_fail(PLB_ERROR_INVALID,
-                        "instruction %u drops '%s', which lives on from step to step", c->position,
-                        name_of(c, value));
-    c->home[value] = ABSENT;
-    return PLB_OK;
-}
-
-static enum plb_status check_end(const struct checker *c)
-{
-    for (plb_value v = 0; v < plb_graph_values(c->graph); v++) {
-        const struct plb_value_info *info = plb_graph_value(c->graph, v);
-
-        if (info->producer == PLB_NONE) {
-            plb_value last = info->next == PLB_NONE ? v : info->next;
-
-            if (c->home[last] != v)
-                return plb_fail(PLB_ERROR_INVALID,
-                                "at the end '%s' does not lie in the storage of '%s'",
-                                name_of(c, last), info->name);
-        } else if (info->output && c->home[v] == ABSENT) {
-            return plb_fail(PLB_ERROR_INVALID, "at the end the output '%s' is not there",
-                            info->name);
-        } else if (!info->output && c->home[v] == TRANSIENT) {
-            return plb_fail(PLB_ERROR_INVALID, "at the end '%s' was not dropped", info->name);
-        }
-    }
-    return PLB_OK;
-}
-
-static enum plb_status check_program(const struct plb_plan *plan, struct checker *c)
-{
-    for (plb_value v = 0; v < plb_graph_values(c->graph); v++)
-        c->home[v] = plb_graph_value(c->graph, v)->producer == PLB_NONE ? v : ABSENT;
-    for (c->position = 0; c->position < plan->n; c->position++) {
-        const struct plb_instruction *instruction = &plan->instruction[c->position];
-
-        switch (instruction->code) {
-        case PLB_RUN: PLB_TRY(check_run(c, instruction)); break;
-        case PLB_DROP: PLB_TRY(check_drop(c, instruction->subject)); break;
-        default:
-            return plb_fail(PLB_ERROR_INVALID, "instruction %u has the unknown code %d",
-                            c->position, (int)instruction->code);
-        }
-    }
-    return check_end(c);
-}
-
 struct plb_limits plb_limits_none(void)
 {
     return (struct plb_limits){.bytes = {SIZE_MAX, 0, 0}};
 }
 
+static enum plb_status check_tier(const struct plb__walk *walk, const struct plb_limits *limits,
+                                  enum plb_tier tier)
+{
+    const char *name = plb_tier_name(tier);
+
+    if (walk->over_at[tier] == PLB_NONE)
+        return PLB_OK;
+    if (limits->bytes[tier] == 0 && tier != PLB_DEVICE)
+        return plb_fail(PLB_ERROR_INVALID, "instruction %u: there is no %s to copy to",
+                        walk->over_at[tier], name);
+    return plb_fail(PLB_ERROR_INVALID,
+                    "instruction %u: copies on the %s take %zu bytes, the limit is %zu",
+                    walk->over_at[tier], name, walk->over_bytes[tier], limits->bytes[tier]);
+}
+
 enum plb_status plb_plan_check(const struct plb_plan *plan, const plb_graph_t *graph,
                                const struct plb_limits *limits)
 {
-    struct checker checker = {.graph = graph};
+    const struct plb_limits none = plb_limits_none();
+    struct plb__walk walk;
     enum plb_status status;
 
-    (void)limits;
-    if (plan->fingerprint != plb_graph_fingerprint(graph))
-        return plb_fail(PLB_ERROR_INVALID, "the plan was made for another graph");
-    checker.home = malloc((plb_graph_values(graph) + 1) * sizeof *checker.home);
-    if (!checker.home)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to check a plan");
-    status = check_program(plan, &checker);
-    free(checker.home);
+    if (!limits)
+        limits = &none;
+    PLB_TRY(plb__walk(plan, graph, limits, &walk));
+    status = check_tier(&walk, limits, PLB_DEVICE);
+    for (int tier = PLB_DEVICE + 1; status == PLB_OK && tier < PLB_TIERS; tier++)
+        status = check_tier(&walk, limits, (enum plb_tier)tier);
+    plb__walk_clear(&walk);
     return status;
 }
