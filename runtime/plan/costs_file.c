@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Files of costs: JSON, described in doc/costs.md. A file is written by hand or by a run on another
+ * machine, so everything in it is bounded and a member that is not known is an error: a misspelled
+ * rate must not count as missing.
+ */
+#include "config.h"
+
+#include "runtime/base/file.h"
+#include "runtime/base/json.h"
+#include "runtime/plan/costs_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_LIMIT     ((size_t)64 << 20)
+#define FORMAT         "palombe costs"
+#define FORMAT_VERSION 1
+#define UNLIMITED      "unlimited"
+#define RATE_MAX       1e21
+#define RATE_MIN       1e-3
+
+/* Room for "FILE: tasks[12]"; a longer name is cut in messages. */
+#define PLACE 512
+
+/* ---- reading ---- */
+
+static enum plb_status check_members(const struct plb_json_object *object, const char *const *known)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)object->json, key, value)
+    {
+        int k = 0;
+
+        while (known[k] && strcmp(known[k], key) != 0)
+            k++;
+        if (!known[k])
+            return plb_fail(PLB_ERROR_FORMAT, "%s: unknown member \"%.64s\"", object->file, key);
+    }
+    return PLB_OK;
+}
+
+static enum plb_status read_real(const struct plb_json_object *object, const char *key, double min,
+                                 double max, double *value)
+{
+    PLB_TRY(plb_json_require(object, key));
+    return plb_json_real(object, key, min, max, value);
+}
+
+/* An object that must be there. */
+static enum plb_status read_child(const struct plb_json_object *object, const char *key,
+                                  struct plb_json_object *child)
+{
+    PLB_TRY(plb_json_require(object, key));
+    return plb_json_child(object, key, child);
+}
+
+static enum plb_status read_bytes(const struct plb_json_object *object, const char *key,
+                                  size_t *bytes)
+{
+    const json_t *seen = json_object_get(object->json, key);
+    int64_t number = 0;
+
+    if (json_is_string(seen)) {
+        if (strcmp(json_string_value(seen), UNLIMITED) != 0)
+            return plb_fail(PLB_ERROR_FORMAT,
+                            "%s: \"%s\" is \"%.64s\", neither a number of bytes nor \"" UNLIMITED
+                            "\"",
+                            object->file, key, json_string_value(seen));
+        *bytes = SIZE_MAX;
+        return PLB_OK;
+    }
+    PLB_TRY(plb_json_integer(object, key, 0, INT64_MAX, &number));
+    *bytes = (size_t)number;
+    return PLB_OK;
+}
+
+static enum plb_status read_memory(const struct plb_json_object *platform, size_t *bytes)
+{
+    static const char *const known[] = {"device", "host", "disk", NULL};
+    struct plb_json_object memory;
+
+    PLB_TRY(read_child(platform, "memory", &memory));
+    PLB_TRY(check_members(&memory, known));
+    PLB_TRY(plb_json_require(&memory, "device"));
+    for (int tier = PLB_DEVICE; tier < PLB_TIERS; tier++)
+        PLB_TRY(read_bytes(&memory, plb_tier_name((enum plb_tier)tier), &bytes[tier]));
+    if (bytes[PLB_DEVICE] == 0)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: the device has no memory", platform->file);
+    return PLB_OK;
+}
+
+static enum plb_status read_flops(const struct plb_json_object *platform, double *rate)
+{
+    static const char *const known[] = {"f32", "bf16", "f64", "i32", NULL};
+    struct plb_json_object flops;
+
+    PLB_TRY(read_child(platform, "flops_per_second", &flops));
+    PLB_TRY(check_members(&flops, known));
+    PLB_TRY(plb_json_require(&flops, "f32"));
+    for (int dtype = 0; dtype < PLB_DTYPES; dtype++)
+        PLB_TRY(plb_json_real(&flops, plb_dtype_name((enum plb_dtype)dtype), RATE_MIN, RATE_MAX,
+                              &rate[dtype]));
+    return PLB_OK;
+}
+
+static enum plb_status read_link(const struct plb_json_object *links, const char *name,
+                                 struct plb_link *link)
+{
+    static const char *const known[] = {"out_bytes_per_second", "in_bytes_per_second",
+                                        "latency_seconds", "duplex", NULL};
+    struct plb_json_object object;
+    char place[PLACE];
+
+    PLB_TRY(plb_json_child(links, name, &object));
+    if (!object.json)
+        return PLB_OK;
+    snprintf(place, sizeof place, "%s: the link to %s", links->file, name);
+    object.file = place;
+    PLB_TRY(check_members(&object, known));
+    PLB_TRY(read_real(&object, known[0], RATE_MIN, RATE_MAX, &link->out_bytes_per_second));
+    PLB_TRY(read_real(&object, known[1], RATE_MIN, RATE_MAX, &link->in_bytes_per_second));
+    PLB_TRY(plb_json_real(&object, known[2], 0, PLB__COST_SECONDS_MAX, &link->latency_seconds));
+    return plb_json_boolean(&object, known[3], &link->duplex);
+}
+
+static enum plb_status read_links(const struct plb_json_object *object,
+                                  struct plb_platform *platform)
+{
+    static const char *const known[] = {"host", "disk", NULL};
+    struct plb_json_object links;
+
+    PLB_TRY(plb_json_child(object, "links", &links));
+    if (links.json)
+        PLB_TRY(check_members(&links, known));
+    for (int tier = PLB_HOST; tier < PLB_TIERS; tier++) {
+        const char *name = plb_tier_name((enum plb_tier)tier);
+
+        if (links.json)
+            PLB_TRY(read_link(&links, name, &platform->link[tier]));
+        if (platform->bytes[tier] > 0 && !(platform->link[tier].out_bytes_per_second > 0))
+            return plb_fail(PLB_ERROR_FORMAT, "%s: there is %s memory, but no link to it",
+                            object->file, name);
+    }
+    return PLB_OK;
+}
+
+static enum plb_status read_platform(const struct plb_json_object *root,
+                                     struct plb_platform *platform)
+{
+    static const char *const known[] = {
+        "name",         "workers", "memory", "flops_per_second", "bytes_per_second",
+        "task_seconds", "links",   NULL};
+    struct plb_json_object object;
+    const char *name = NULL;
+    int64_t workers = 0;
+
+    PLB_TRY(read_child(root, "platform", &object));
+    PLB_TRY(check_members(&object, known));
+    PLB_TRY(plb_json_require(&object, "name"));
+    PLB_TRY(plb_json_string(&object, "name", &name));
+    if (strlen(name) >= sizeof platform->name)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: the platform's name has %zu bytes, more than %zu",
+                        root->file, strlen(name), sizeof platform->name - 1);
+    strcpy(platform->name, name);
+    PLB_TRY(plb_json_require(&object, "workers"));
+    PLB_TRY(plb_json_integer(&object, "workers", 1, PLB_WORKERS_MAX, &workers));
+    platform->workers = (int)workers;
+    PLB_TRY(read_memory(&object, platform->bytes));
+    PLB_TRY(read_flops(&object, platform->flops_per_second));
+    PLB_TRY(
+        read_real(&object, "bytes_per_second", RATE_MIN, RATE_MAX, &platform->bytes_per_second));
+    PLB_TRY(read_real(&object, "task_seconds", 0, PLB__COST_SECONDS_MAX, &platform->task_seconds));
+    return read_links(&object, platform);
+}
+
+/* An array that may be missing, of at most `most` entries. */
+static enum plb_status read_array(const struct plb_json_object *object, const char *key,
+                                  size_t most, const json_t **array)
+{
+    PLB_TRY(plb_json_array(object, key, array));
+    if (json_array_size(*array) > most)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: \"%s\" has %zu entries, more than %zu", object->file,
+                        key, json_array_size(*array), most);
+    return PLB_OK;
+}
+
+/* Entry `index` of an array as an object, whose errors say "FILE: KEY[INDEX]". */
+static enum plb_status read_entry(const struct plb_json_object *parent, const json_t *array,
+                                  const char *key, size_t index, char place[PLACE],
+                                  struct plb_json_object *entry)
+{
+    snprintf(place, PLACE, "%s: %s[%zu]", parent->file, key, index);
+    *entry = (struct plb_json_object){json_array_get(array, index), place};
+    if (!json_is_object(entry->json))
+        return plb_fail(PLB_ERROR_FORMAT, "%s is not an object", place);
+    return PLB_OK;
+}
+
+static bool is_seconds(const json_t *number)
+{
+    double seconds = json_number_value(number);
+
+    return json_is_number(number) && seconds > 0 && seconds <= PLB__COST_SECONDS_MAX;
+}
+
+static enum plb_status read_task(const struct plb_json_object *task, plb_costs_t *costs)
+{
+    static const char *const known[] = {"operator", "footprint", "seconds", NULL};
+    const json_t *samples = NULL;
+    const char *op = NULL;
+    int64_t footprint = 0;
+
+    PLB_TRY(check_members(task, known));
+    for (int k = 0; known[k]; k++)
+        PLB_TRY(plb_json_require(task, known[k]));
+    PLB_TRY(plb_json_string(task, "operator", &op));
+    PLB_TRY(plb_json_integer(task, "footprint", 0, UINT32_MAX, &footprint));
+    PLB_TRY(read_array(task, "seconds", PLB__COST_SAMPLES, &samples));
+    if (strlen(op) == 0 || strlen(op) >= PLB__COST_NAME)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: an operator's name has %zu bytes, not 1 to %u",
+                        task->file, strlen(op), PLB__COST_NAME - 1);
+    for (size_t k = 0; k < json_array_size(samples); k++) {
+        const json_t *sample = json_array_get(samples, k);
+
+        if (!is_seconds(sample))
+            return plb_fail(PLB_ERROR_FORMAT, "%s: sample %zu is not a number of seconds above 0",
+                            task->file, k);
+        plb_costs_record(costs, op, (uint32_t)footprint, json_number_value(sample));
+    }
+    return PLB_OK;
+}
+
+static enum plb_status read_tasks(const struct plb_json_object *root, plb_costs_t *costs)
+{
+    struct plb_json_object task;
+    const json_t *tasks = NULL;
+    char place[PLACE];
+
+    PLB_TRY(read_array(root, "tasks", PLB__COST_KEYS_MAX, &tasks));
+    for (size_t k = 0; k < json_array_size(tasks); k++) {
+        PLB_TRY(read_entry(root, tasks, "tasks", k, place, &task));
+        PLB_TRY(read_task(&task, costs));
+    }
+    return PLB_OK;
+}
+
+static enum plb_status read_transfer(const struct plb_json_object *transfer, plb_costs_t *costs)
+{
+    static const char *const known[] = {"tier", "out", "bytes", "seconds", NULL};
+    enum plb_tier tier = PLB_HOST;
+    const char *name = NULL;
+    int64_t bytes = 0;
+    double seconds = 0;
+    bool out = false;
+
+    PLB_TRY(check_members(transfer, known));
+    for (int k = 0; known[k]; k++)
+        PLB_TRY(plb_json_require(transfer, known[k]));
+    PLB_TRY(plb_json_string(transfer, "tier", &name));
+    PLB_TRY(plb_json_boolean(transfer, "out", &out));
+    PLB_TRY(plb_json_integer(transfer, "bytes", 1, INT64_MAX, &bytes));
+    PLB_TRY(plb_json_real(transfer, "seconds", 0, PLB__COST_SECONDS_MAX, &seconds));
+    while (tier < PLB_TIERS && strcmp(plb_tier_name(tier), name) != 0)
+        tier++;
+    if (tier == PLB_TIERS)
+        return plb_fail(PLB_ERROR_FORMAT,
+                        "%s: a transfer's tier is \"%.64s\", neither \"host\" nor "
+                        "\"disk\"",
+                        transfer->file, name);
+    if (!(seconds > 0))
+        return plb_fail(PLB_ERROR_FORMAT, "%s: a transfer of %" PRId64 " bytes took no time",
+                        transfer->file, bytes);
+    plb_costs_record_transfer(costs, tier, out, (size_t)bytes, seconds);
+    return PLB_OK;
+}
+
+static enum plb_status read_transfers(const struct plb_json_object *root, plb_costs_t *costs)
+{
+    struct plb_json_object transfer;
+    const json_t *transfers = NULL;
+    char place[PLACE];
+
+    PLB_TRY(read_array(root, "transfers", 4 * PLB__LINK_SAMPLES, &transfers));
+    for (size_t k = 0; k < json_array_size(transfers); k++) {
+        PLB_TRY(read_entry(root, transfers, "transfers", k, place, &transfer));
+        PLB_TRY(read_transfer(&transfer, costs));
+    }
+    return PLB_OK;
+}
+
+static enum plb_status check_format(const struct plb_json_object *root)
+{
+    static const char *const known[] = {"format", "version",   "note", "platform",
+                                        "tasks",  "transfers", NULL};
+    const char *format = NULL;
+    int64_t version = 0;
+
+    PLB_TRY(plb_json_require(root, "format"));
+    PLB_TRY(plb_json_string(root, "format", &format));
+    if (strcmp(format, FORMAT) != 0)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: its format is \"%.64s\", not \"" FORMAT "\"",
+                        root->file, format);
+    PLB_TRY(plb_json_require(root, "version"));
+    PLB_TRY(plb_json_integer(root, "version", 1, INT64_MAX, &version));
+    if (version != FORMAT_VERSION)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: version %" PRId64 " of costs, this program reads %d",
+                        root->file, version, FORMAT_VERSION);
+    return check_members(root, known);
+}
+
+static enum plb_status read_costs(const struct plb_json_object *root, plb_costs_t **costs_out)
+{
+    struct plb_platform platform = {.name = ""};
+    plb_costs_t *costs = NULL;
+    enum plb_status status;
+
+    PLB_TRY(check_format(root));
+    PLB_TRY(read_platform(root, &platform));
+    status = plb_costs_create(&platform, &costs);
+    if (status != PLB_OK)
+        return plb_fail_within(status == PLB_ERROR_MEMORY ? status : PLB_ERROR_FORMAT, "%s",
+                               root->file);
+    status = read_tasks(root, costs);
+    if (status == PLB_OK)
+        status = read_transfers(root, costs);
+    if (status == PLB_OK)
+        *costs_out = costs;
+    else
+        plb_costs_destroy(costs);
+    return status;
+}
+
+enum plb_status plb_costs_from_json(const char *text, size_t bytes, const char *name,
+                                    plb_costs_t **costs_out)
+{
+    json_t *json = NULL;
+    enum plb_status status;
+
+    PLB_TRY(plb_json_parse(text, bytes, name, &json));
+    status = read_costs(&(struct plb_json_object){json, name}, costs_out);
+    json_decref(json);
+    return status;
+}
+
+enum plb_status plb_costs_load(const char *path, plb_costs_t **costs_out)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    enum plb_status status;
+
+    PLB_TRY(plb_file_read(path, FILE_LIMIT, &text, &bytes));
+    status = plb_costs_from_json(text, bytes, path, costs_out);
+    free(text);
+    return status;
+}
+
+/* ---- writing ---- */
+
+/* json_pack() with NULL for a member gives NULL, so one check at the end is enough. */
+static json_t *pack_bytes(size_t bytes)
+{
+    return bytes <= INT64_MAX ? json_integer((json_int_t)bytes) : json_string(UNLIMITED);
+}
+
+static json_t *pack_link(const struct plb_link *link)
+{
+    return json_pack("{s:f, s:f, s:f, s:b}", "out_bytes_per_second", link->out_bytes_per_second,
+                     "in_bytes_per_second", link->in_bytes_per_second, "latency_seconds",
+                     link->latency_seconds, "duplex", (int)link->duplex);
+}
+
+/* A link whose rates are not known is not written. */
+static json_t *pack_links(const struct plb_platform *platform)
+{
+    json_t *links = json_object();
+
+    for (int tier = PLB_HOST; links && tier < PLB_TIERS; tier++) {
+        const struct plb_link *link = &platform->link[tier];
+        const char *name = plb_tier_name((enum plb_tier)tier);
+
+        if (!(link->out_bytes_per_second > 0 && link->in_bytes_per_second > 0))
+            continue;
+        if (json_object_set_new(links, name, pack_link(link)) != 0) {
+            json_decref(links);
+            return NULL;
+        }
+    }
+    return links;
+}
+
+static json_t *pack_platform(const struct plb_platform *platform)
+{
+    const double *flops = platform->flops_per_second;
+    json_t *rates = json_object();
+
+    for (int dtype = 0; rates && dtype < PLB_DTYPES; dtype++)
+        if (flops[dtype] > 0 && json_object_set_new(rates, plb_dtype_name((enum plb_dtype)dtype),
+                                                    json_real(flops[dtype])) != 0) {
+            json_decref(rates);
+            rates = NULL;
+        }
+    return json_pack(
+        "{s:s, s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:o}", "name", platform->name, "workers",
+        platform->workers, "memory", "device", pack_bytes(platform->bytes[PLB_DEVICE]), "host",
+        pack_bytes(platform->bytes[PLB_HOST]), "disk", pack_bytes(platform->bytes[PLB_DISK]),
+        "flops_per_second", rates, "bytes_per_second", platform->bytes_per_second, "task_seconds",
+        platform->task_seconds, "links", pack_links(platform));
+}
+
+/* Oldest first, so that a reader has the same ring. */
+static json_t *pack_task(const struct plb__cost *cost)
+{
+    uint64_t first = cost->recorded > PLB__COST_SAMPLES ? cost->recorded - PLB__COST_SAMPLES : 0;
+    json_t *samples = json_array();
+
+    for (uint64_t k = first; samples && k < cost->recorded; k++)
+        if (json_array_append_new(samples, json_real(cost->sample[k % PLB__COST_SAMPLES])) != 0) {
+            json_decref(samples);
+            samples = NULL;
+        }
+    return json_pack("{s:s, s:I, s:o}", "operator", cost->op, "footprint",
+                     (json_int_t)cost->footprint, "seconds", samples);
+}
+
+static json_t *pack_transfer(enum plb_tier tier, bool out, const struct plb__transfer *transfer)
+{
+    return json_pack("{s:s, s:b, s:I, s:f}", "tier", plb_tier_name(tier), "out", (int)out, "bytes",
+                     (json_int_t)transfer->bytes, "seconds", transfer->seconds);
+}
+
+/* One line, and the value given back. */
+static bool write_line(FILE *file, const char *before, json_t *value)
+{
+    bool written = value && fputs(before, file) >= 0 &&
+                   json_dumpf(value, file, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0;
+
+    json_decref(value);
+    return written;
+}
+
+static int by_key(const void *left, const void *right)
+{
+    const struct plb__cost *a = *(const struct plb__cost *const *)left;
+    const struct plb__cost *b = *(const struct plb__cost *const *)right;
+    int order = strcmp(a->op, b->op);
+
+    return order ? order : (a->footprint > b->footprint) - (a->footprint < b->footprint);
+}
+
+static bool write_tasks(FILE *file, const plb_costs_t *costs)
+{
+    const struct plb__cost **sorted = malloc((costs->n + 1) * sizeof *sorted);
+    bool written = sorted && fputs(",\n  \"tasks\": [", file) >= 0;
+
+    for (uint32_t k = 0; written && k < costs->n; k++)
+        sorted[k] = &costs->cost[k];
+    if (written)
+        qsort(sorted, costs->n, sizeof *sorted, by_key);
+    for (uint32_t k = 0; written && k < costs->n; k++)
+        written = write_line(file, k ? ",\n    " : "\n    ", pack_task(sorted[k]));
+    free(sorted);
+    return written && fputs("]", file) >= 0;
+}
+
+static bool write_transfers(FILE *file, const plb_costs_t *costs)
+{
+    const char *before = "\n    ";
+    bool written = fputs(",\n  \"transfers\": [", file) >= 0;
+
+    for (int direction = 0; direction < 2 * PLB_TIERS; direction++) {
+        enum plb_tier tier = (enum plb_tier)(direction / 2);
+        const struct plb__transfers *all = &costs->transfers[tier][direction % 2];
+        uint64_t k = all->recorded > PLB__LINK_SAMPLES ? all->recorded - PLB__LINK_SAMPLES : 0;
+
+        for (; written && k < all->recorded; k++, before = ",\n    ")
+            written = write_line(
+                file, before,
+                pack_transfer(tier, direction % 2 == 1, &all->sample[k % PLB__LINK_SAMPLES]));
+    }
+    return written && fputs("]\n}\n", file) >= 0;
+}
+
+static bool write_costs(FILE *file, const plb_costs_t *costs)
+{
+    json_t *platform = pack_platform(&costs->platform);
+    bool written = platform &&
+                   fprintf(file,
+                           "{\n  \"format\": \"" FORMAT "\",\n  \"version\": %d,\n"
+                           "  \"platform\": ",
+                           FORMAT_VERSION) > 0 &&
+                   json_dumpf(platform, file, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0;
+
+    json_decref(platform);
+    return written && write_tasks(file, costs) && write_transfers(file, costs);
+}
+
+enum plb_status plb_costs_to_json(const plb_costs_t *constant, char **text_out)
+{
+    plb_costs_t *costs = (plb_costs_t *)constant; /* for its lock */
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *file = open_memstream(&text, &bytes);
+    bool written;
+
+    if (!file)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the text of costs");
+    pthread_mutex_lock(&costs->lock);
+    written = write_costs(file, costs);
+    pthread_mutex_unlock(&costs->lock);
+    if (fclose(file) != 0 || !written) {
+        free(text);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the text of costs of '%.63s'",
+                        costs->platform.name);
+    }
+    *text_out = text;
+    return PLB_OK;
+}
+
+enum plb_status plb_costs_save(const plb_costs_t *costs, const char *path)
+{
+    char *text = NULL;
+    enum plb_status status;
+
+    PLB_TRY(plb_costs_to_json(costs, &text));
+    status = plb_file_write_atomic(path, text, strlen(text));
+    free(text);
+    return status;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the table of costs share; see costs.h for the concept. Not installed.
+ */
+#ifndef PLB_PLAN_COSTS_INTERNAL_H
+#define PLB_PLAN_COSTS_INTERNAL_H
+
+#include "runtime/plan/costs.h"
+
+#include <pthread.h>
+
+/* The latest samples that count. Odd, so that the median is one of them. */
+#define PLB__COST_SAMPLES 15u
+/* Different keys of a table; a graph has a few dozen. */
+#define PLB__COST_KEYS_MAX 65536u
+#define PLB__COST_NAME     64u
+#define PLB__LINK_SAMPLES  64u
+/* Longer than any task or transfer; what is not in (0, this] is no time. */
+#define PLB__COST_SECONDS_MAX 1e6
+
+/* The samples of one key, a ring: sample k is at k % PLB__COST_SAMPLES. */
+struct plb__cost {
+    char op[PLB__COST_NAME];
+    uint32_t footprint;
+    uint64_t recorded;
+    double sample[PLB__COST_SAMPLES];
+};
+
+struct plb__transfer {
+    size_t bytes;
+    double seconds;
+};
+
+/* The samples of one direction of a link, a ring likewise. */
+struct plb__transfers {
+    uint64_t recorded;
+    struct plb__transfer sample[PLB__LINK_SAMPLES];
+};
+
+struct plb_costs {
+    struct plb_platform platform; /* as given */
+    struct plb_platform refined;  /* links by samples; up to date unless `moved` */
+
+    pthread_mutex_t lock; /* of all that follows */
+    bool moved;
+    struct plb__transfers transfers[PLB_TIERS][2]; /* [tier][out] */
+    uint32_t n, capacity;
+    struct plb__cost *cost;
+    uint32_t n_buckets; /* a power of two, more than twice n */
+    uint32_t *bucket;   /* index of a cost, PLB_NONE: free; the next ones where it is taken */
+};
+
+/* Lower median of n >= 1 numbers, which are sorted. */
+double plb__median(double *number, uint32_t n);
+
+/* The rate of one direction by its samples, and the latency where they tell; both are left alone
+ * where there are too few. */
+void plb__link_fit(const struct plb__transfers *transfers, bool out, struct plb_link *link,
+                   double *latency_out);
+
+#endif
