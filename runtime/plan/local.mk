@@ -14,6 +14,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/place.h \
 	runtime/plan/plan.c \
 	runtime/plan/policy.c \
+	runtime/plan/problem.c \
 	runtime/plan/simulate.c \
 	runtime/plan/storage.c \
 	runtime/plan/waits.c \
