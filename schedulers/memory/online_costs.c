@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the policy "online" pays for an eviction, and the heap of its candidates.
+ *
+ * The heuristic is that of DTR (Kirisame et al., Dynamic Tensor Rematerialization, ICLR 2021,
+ * section 4.1), h = (c + sum of c over the evicted neighbourhood e*) / (bytes * staleness), with what
+ * a known graph tells better:
+ *   - the time to the next use stands where DTR has the time since the last one;
+ *   - of what is missing, only that counts which would not be made again at about that time anyway,
+ *     for a use of its own: values of one block come back together, so their costs add up once;
+ *   - what is there now but will be gone by then counts as missing.
+ */
+#include "config.h"
+
+#include "schedulers/memory/online_internal.h"
+
+#include <math.h>
+
+#define DOWNWARD_MOST 16u /* tasks that a look downwards visits */
+
+plb_task_id plb__online_next(const struct plb__online *o, plb_value value)
+{
+    return o->next_use[value] < o->in_use[value + 1] ? o->use[o->next_use[value]] : PLB_NONE;
+}
+
+/* The last task of the step that reads a value; only for values with one. */
+static plb_task_id last_use(const struct plb__online *o, plb_value value)
+{
+    return o->use[o->in_use[value + 1] - 1];
+}
+
+/* 1: nobody else makes the two at about one time; 0: at the same time. */
+static double apart(const struct plb__online *o, plb_task_id a, plb_task_id b)
+{
+    double between = fabs(o->time[a] - o->time[b]);
+    double near = o->weights.near * o->time[plb_graph_tasks(o->graph)];
+
+    return between < near ? between / near : 1.0;
+}
+
+/* Is the value on the device when task `at` comes? */
+static bool will_be_here(const struct plb__online *o, plb_value value, plb_task_id at)
+{
+    return o->here[value] && plb__online_next(o, value) != PLB_NONE && last_use(o, value) >= at;
+}
+
+/* How much of the cost of making a missing value counts for another one that is wanted at `at`. */
+static double share_of(const struct plb__online *o, plb_value missing, plb_task_id at)
+{
+    plb_task_id next = plb__online_next(o, missing);
+
+    if (next == PLB_NONE || last_use(o, missing) < at)
+        return 1.0;
+    return apart(o, next, at);
+}
+
+/* Seconds to make `value` again for task `at`. */
+static double cost_upwards(struct plb__online *o, plb_value value, plb_task_id at)
+{
+    plb_task_id producer = plb_graph_value(o->graph, value)->producer;
+    double total = o->problem->seconds[producer];
+    uint32_t n = 0;
+
+    o->search++;
+    o->stamp[producer] = o->search;
+    o->share[n] = 1.0;
+    o->todo[n++] = producer;
+    while (n > 0) {
+        const struct plb_task *task = plb_graph_task(o->graph, o->todo[--n]);
+        double share = o->share[n];
+
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
+            plb_value in = task->in[j];
+            plb_task_id maker = plb_graph_value(o->graph, in)->producer;
+
+            if (maker == PLB_NONE) {
+                if (o->until[in] <= at)
+                    return INFINITY;
+                continue;
+            }
+            if (o->stamp[maker] == o->search || will_be_here(o, in, at))
+                continue;
+            o->stamp[maker] = o->search;
+            o->share[n] = share * share_of(o, in, at);
+            total += o->share[n] * o->problem->seconds[maker];
+            if (o->share[n] > 0.0)
+                o->todo[n++] = maker;
+        }
+    }
+    return total;
+}
+
+/* How much of a value's cost comes on top because something that is missing, made from it, is wanted
+ * earlier than the value itself. */
+static double share_downwards(struct plb__online *o, plb_value value, plb_task_id at)
+{
+    double most = 0.0;
+    uint32_t n = 0, seen = 0;
+
+    o->todo[n++] = value;
+    while (n > 0) {
+        plb_value v = o->todo[--n];
+
+        for (uint32_t k = o->in_use[v]; k < o->in_use[v + 1] && seen < DOWNWARD_MOST; k++) {
+            const struct plb_task *task = plb_graph_task(o->graph, o->use[k]);
+
+            if (!o->has_run[o->use[k]])
+                break;
+            seen++;
+            for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
+                plb_value out = task->out[j];
+                plb_task_id next = plb__online_next(o, out);
+
+                if (o->here[out])
+                    continue;
+                if (next == PLB_NONE && n < o->n_todo)
+                    o->todo[n++] = out;
+                else if (next != PLB_NONE && next < at && apart(o, next, at) > most)
+                    most = apart(o, next, at);
+            }
+        }
+    }
+    return most;
+}
+
+double plb__online_cost(struct plb__online *o, plb_value value)
+{
+    plb_task_id at = plb__online_next(o, value);
+    double cost = cost_upwards(o, value, at);
+
+    return cost + cost * share_downwards(o, value, at);
+}
+
+double plb__online_price(struct plb__online *o, plb_value value)
+{
+    double distance = o->time[plb__online_next(o, value)] - o->time[o->now];
+    double whole = o->time[plb_graph_tasks(o->graph)];
+
+    o->result.looks++;
+    return plb__online_cost(o, value) /
+           ((double)o->bytes[value] * pow((distance + 1e-6 * whole) / whole, o->weights.distance));
+}
+
+/* ---- the heap ---- */
+
+static void set(struct plb__online *o, uint32_t at, plb_value value)
+{
+    o->heap[at] = value;
+    o->place[value] = at;
+}
+
+static uint32_t rise(struct plb__online *o, uint32_t at, plb_value value)
+{
+    while (at > 0 && o->price[value] < o->price[o->heap[(at - 1) / 2]]) {
+        set(o, at, o->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    return at;
+}
+
+static uint32_t sink(struct plb__online *o, uint32_t at, plb_value value)
+{
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+
+        if (child + 1 < o->n_heap && o->price[o->heap[child + 1]] < o->price[o->heap[child]])
+            child++;
+        if (child >= o->n_heap || !(o->price[o->heap[child]] < o->price[value]))
+            return at;
+        set(o, at, o->heap[child]);
+        at = child;
+    }
+}
+
+void plb__online_heap_put(struct plb__online *o, plb_value value, double price)
+{
+    uint32_t at = o->place[value] == PLB_NONE ? o->n_heap++ : o->place[value];
+
+    o->price[value] = price;
+    at = rise(o, at, value);
+    set(o, at, value);
+    set(o, sink(o, at, value), value);
+}
+
+void plb__online_heap_remove(struct plb__online *o, plb_value value)
+{
+    uint32_t at = o->place[value];
+    plb_value last;
+
+    if (at == PLB_NONE)
+        return;
+    o->place[value] = PLB_NONE;
+    last = o->heap[--o->n_heap];
+    if (last == value)
+        return;
+    o->place[last] = at;
+    plb__online_heap_put(o, last, o->price[last]);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the policy "online" share: the state of a walk. Not installed.
+ *
+ * Time is that of the step without a task run again: the time of a task is the sum of the seconds
+ * of the tasks before it. The next use of a value is thus known from the graph.
+ */
+#ifndef PLB_MEMORY_ONLINE_INTERNAL_H
+#define PLB_MEMORY_ONLINE_INTERNAL_H
+
+#include "schedulers/memory/online_walk.h"
+
+/* A task that is being brought about: inputs before `input` are there. */
+struct plb__online_frame {
+    plb_task_id task;
+    uint32_t input;
+};
+
+struct plb__online {
+    const struct plb_problem *problem;
+    const plb_graph_t *graph;
+    struct plb__online_weights weights;
+    size_t limit, live; /* bytes on the device */
+
+    /* Per task. */
+    double *time;      /* when it starts; one entry more: the end of the step */
+    uint32_t *stamp;   /* the last search that came by */
+    bool *has_run;
+
+    /* Per value. */
+    size_t *bytes;       /* that it takes of the device; 0 where the limits hold them anyway */
+    plb_task_id *use;    /* the tasks that read it, in order: use[in_use[v]] to use[in_use[v + 1] - 1] */
+    uint32_t *in_use;
+    uint32_t *next_use;  /* the first of them that has not run yet: an index of `use` */
+    plb_task_id *until;  /* initial values: the task that replaces it, or PLB_NONE */
+    bool *here;          /* on the device */
+    uint16_t *locks;     /* of tasks that are being brought about */
+
+    /* Candidates for eviction, a heap by price; `place` is per value, PLB_NONE outside. */
+    plb_value *heap;
+    uint32_t n_heap;
+    double *price;
+    uint32_t *place;
+
+    plb_task_id now;  /* the task of the step that is being brought about */
+    uint32_t search;
+    uint32_t *todo, n_todo; /* stack of a search, and its room */
+    double *share;    /* beside it */
+    struct plb__online_frame *frame; /* tasks that wait for their inputs, outermost first */
+    uint32_t depth;
+    struct plb__online_result result;
+};
+
+/* The task that reads a value next; PLB_NONE when none does. Outputs of the graph are never read
+ * last: see plb__online_lasts(). */
+plb_task_id plb__online_next(const struct plb__online *o, plb_value value);
+
+/* What evicting a value costs: seconds to make it again, with what is missing for that and would not
+ * be made at about that time anyway. Infinite when it cannot be made again. */
+double plb__online_cost(struct plb__online *o, plb_value value);
+
+/* cost / (bytes * distance^weight): the least is evicted first. */
+double plb__online_price(struct plb__online *o, plb_value value);
+
+/* The heap. A price that is too low does no harm: it is looked at again when it comes up. */
+void plb__online_heap_put(struct plb__online *o, plb_value value, double price);
+void plb__online_heap_remove(struct plb__online *o, plb_value value);
+
+#endif

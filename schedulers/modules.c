@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Finding and loading policies from outside the tree. What is checked here is that a library was
+ * built for this Palombe and says something usable; which of its names counts, registry.c decides.
+ */
+#include "config.h"
+
+#include "schedulers/modules.h"
+
+#include "runtime/base/file.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODULE_SYMBOL "plb_policy_module"
+#define SUFFIX ".so"
+#define POLICIES_MAX 64u /* of one library; more is taken for a record that is none */
+#define NAME_MAX_BYTES 48u
+
+static struct plb__module *modules;
+static char *searched; /* what PALOMBE_POLICY_PATH was when `modules` was found */
+
+static char *format(const char *text, ...) __attribute__((format(printf, 1, 2)));
+static char *format(const char *text, ...)
+{
+    char line[1024];
+    va_list arguments;
+
+    va_start(arguments, text);
+    vsnprintf(line, sizeof line, text, arguments);
+    va_end(arguments);
+    return strdup(line);
+}
+
+/* ---- one library ---- */
+
+static const char *name_problem(const char *name)
+{
+    if (!name || !*name)
+        return "has a policy without a name";
+    if (strnlen(name, NAME_MAX_BYTES) == NAME_MAX_BYTES)
+        return "has a policy with too long a name";
+    if (strpbrk(name, ":, \t\n"))
+        return "has a policy whose name contains a colon, a comma or a blank";
+    return NULL;
+}
+
+static char *policy_problem(const struct plb_memory_policy *policy)
+{
+    const char *problem = policy ? name_problem(policy->name) : "has an empty record";
+
+    if (problem)
+        return format("%s", problem);
+    if (!policy->plan)
+        return format("its policy '%s' has no function 'plan'", policy->name);
+    if (!policy->help)
+        return format("its policy '%s' has no line of help", policy->name);
+    if (policy->argument)
+        return format("its policy '%s' sets 'argument', which is not its to set", policy->name);
+    return NULL;
+}
+
+static char *module_problem(const struct plb_policy_module *module)
+{
+    if (module->abi != PLB_POLICY_ABI)
+        return format("was built for policy ABI %u, this Palombe has %u", module->abi,
+                      PLB_POLICY_ABI);
+    if (module->record != sizeof(struct plb_memory_policy))
+        return format("was built with records of %u bytes, this Palombe has %zu", module->record,
+                      sizeof(struct plb_memory_policy));
+    if (module->n == 0 || module->n > POLICIES_MAX || !module->memory)
+        return format("lists %u policies, not 1 to %u", module->memory ? module->n : 0,
+                      POLICIES_MAX);
+    for (uint32_t k = 0; k < module->n; k++) {
+        char *problem = policy_problem(module->memory[k]);
+
+        if (problem)
+            return problem;
+    }
+    return NULL;
+}
+
+/* dlerror() begins with the path, which is told anyway. */
+static char *loader_problem(const char *path)
+{
+    const char *said = dlerror();
+    size_t length = strlen(path);
+
+    if (!said)
+        return format("does not load");
+    if (strncmp(said, path, length) == 0 && strncmp(said + length, ": ", 2) == 0)
+        said += length + 2;
+    return format("does not load: %s", said);
+}
+
+static void load(struct plb__module *m)
+{
+    void *library = dlopen(m->path, RTLD_NOW | RTLD_LOCAL);
+
+    if (!library) {
+        m->problem = loader_problem(m->path);
+        return;
+    }
+    m->module = dlsym(library, MODULE_SYMBOL);
+    m->problem = m->module ? module_problem(m->module)
+                           : format("has no symbol '" MODULE_SYMBOL "'");
+    if (!m->problem)
+        return;
+    m->module = NULL;
+    dlclose(library);
+}
+
+/* ---- the list ---- */
+
+static void destroy(struct plb__module *m)
+{
+    free(m->path);
+    free(m->stem);
+    free(m->problem);
+    free(m);
+}
+
+static struct plb__module *create(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    size_t length = strlen(file);
+    struct plb__module *m = calloc(1, sizeof *m);
+
+    if (length > strlen(SUFFIX) && strcmp(file + length - strlen(SUFFIX), SUFFIX) == 0)
+        length -= strlen(SUFFIX);
+    if (!m)
+        return NULL;
+    m->path = strdup(path);
+    m->stem = strndup(file, length);
+    if (m->path && m->stem)
+        return m;
+    destroy(m);
+    return NULL;
+}
+
+/* Takes the loaded library of this path out of the former list; NULL when it is not there. */
+static struct plb__module *take_loaded(struct plb__module **former, const char *path)
+{
+    for (struct plb__module **at = former; *at; at = &(*at)->next) {
+        struct plb__module *m = *at;
+
+        if (!m->module || strcmp(m->path, path) != 0)
+            continue;
+        *at = m->next;
+        m->next = NULL;
+        return m;
+    }
+    return NULL;
+}
+
+struct search {
+    struct plb__module *former;
+    struct plb__module **end; /* where the next one is put */
+};
+
+static struct plb__module *put(struct search *search, struct plb__module *m)
+{
+    m->listed = true;
+    *search->end = m;
+    search->end = &m->next;
+    return m;
+}
+
+static bool is_listed(const char *path)
+{
+    for (struct plb__module *m = modules; m; m = m->next)
+        if (strcmp(m->path, path) == 0)
+            return true;
+    return false;
+}
+
+static enum plb_status add_library(struct search *search, const char *path)
+{
+    struct plb__module *m;
+
+    if (is_listed(path))
+        return PLB_OK;
+    m = take_loaded(&search->former, path);
+    if (m) {
+        put(search, m);
+        return PLB_OK;
+    }
+    m = create(path);
+    if (!m)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to load '%s'", path);
+    load(put(search, m));
+    if (!m->module && !m->problem)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to load '%s'", path);
+    return PLB_OK;
+}
+
+static int is_library(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+
+    return length > strlen(SUFFIX) && entry->d_name[0] != '.' &&
+           strcmp(entry->d_name + length - strlen(SUFFIX), SUFFIX) == 0;
+}
+
+static enum plb_status add_unreadable(struct search *search, const char *directory)
+{
+    int cause = errno;
+    struct plb__module *m = create(directory);
+
+    if (!m)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to search '%s'", directory);
+    put(search, m)->problem = format("is no directory that can be read: %s", strerror(cause));
+    return m->problem ? PLB_OK : plb_fail(PLB_ERROR_MEMORY, "no memory to search '%s'", directory);
+}
+
+static enum plb_status add_directory(struct search *search, const char *directory)
+{
+    struct dirent **entry;
+    int n = scandir(directory, &entry, is_library, alphasort);
+    enum plb_status status = PLB_OK;
+
+    if (n < 0)
+        return add_unreadable(search, directory);
+    for (int k = 0; k < n; k++) {
+        char *path = NULL;
+
+        if (status == PLB_OK)
+            status = plb_file_join(directory, entry[k]->d_name, &path);
+        if (status == PLB_OK)
+            status = add_library(search, path);
+        free(path);
+        free(entry[k]);
+    }
+    free(entry);
+    return status;
+}
+
+static enum plb_status add_directories(struct search *search, char *path)
+{
+    char *rest = NULL;
+
+    for (char *d = strtok_r(path, ":", &rest); d; d = strtok_r(NULL, ":", &rest))
+        PLB_TRY(add_directory(search, d));
+    return PLB_OK;
+}
+
+/* What is left of the former list: loaded libraries stay loaded, unlisted. */
+static void keep_loaded(struct search *search)
+{
+    while (search->former) {
+        struct plb__module *m = search->former;
+
+        search->former = m->next;
+        m->next = NULL;
+        if (m->module)
+            put(search, m)->listed = false;
+        else
+            destroy(m);
+    }
+}
+
+enum plb_status plb__modules_find(struct plb__module **first_out)
+{
+    const char *path = getenv("PALOMBE_POLICY_PATH");
+    struct search search = {.former = modules, .end = &modules};
+    enum plb_status status;
+    char *now, *parts;
+
+    *first_out = modules;
+    if (searched && strcmp(searched, path ? path : "") == 0)
+        return PLB_OK;
+    now = strdup(path ? path : "");
+    parts = strdup(path ? path : "");
+    free(searched);
+    searched = NULL;
+    if (!now || !parts) {
+        free(now);
+        free(parts);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to search PALOMBE_POLICY_PATH");
+    }
+    modules = NULL;
+    status = add_directories(&search, parts);
+    keep_loaded(&search);
+    free(parts);
+    if (status == PLB_OK)
+        searched = now;
+    else
+        free(now);
+    *first_out = modules;
+    return status;
+}
