@@ -106,6 +106,8 @@ plb_value plb_conv2d(plb_graph_t *g, plb_value x, plb_value w, plb_value b, int6
                      int64_t padding);
 plb_value plb_max_pool2d(plb_graph_t *g, plb_value x, int64_t window, int64_t stride);
 plb_value plb_avg_pool2d(plb_graph_t *g, plb_value x, int64_t window, int64_t stride);
+/* y[B,C,fH,fW] of x[B,C,H,W]: each element factor x factor times. */
+plb_value plb_upsample2d(plb_graph_t *g, plb_value x, int64_t factor);
 
 /* AdamW (Loshchilov, Hutter 2019, algorithm 2) on fp32 values: next versions of parameter, m, v.
  * hyper is f32[4]: learning rate, 1/(1 - beta1^t), 1/(1 - beta2^t), unused; scale f32[1] multiplies

@@ -38,7 +38,8 @@ libpalombe_la_SOURCES += %D%/embedding/embedding.c %D%/relu/relu.c
 
 libpalombe_la_SOURCES += %D%/conv2d/image.c %D%/conv2d/image.h %D%/conv2d/conv2d.c \
 	%D%/conv2d/conv2d.h %D%/conv2d/conv2d_dx.c %D%/conv2d/conv2d_dw.c \
-	%D%/pool/pool.c %D%/pool/pool.h %D%/pool/max_pool2d.c %D%/pool/avg_pool2d.c
+	%D%/pool/pool.c %D%/pool/pool.h %D%/pool/max_pool2d.c %D%/pool/avg_pool2d.c \
+	%D%/pool/upsample2d.c
 
 # Attention.
 libpalombe_la_SOURCES += %D%/attention/attention.c %D%/attention/attention_gradient.c \

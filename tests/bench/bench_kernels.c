@@ -108,6 +108,8 @@ static const struct bench benches[] = {
     {"max_pool2d_dx", "16 images", "r16,32,14,14 i16,32,14,14", I(2, 2, 28, 28)},
     {"avg_pool2d", "16 images", "r16,32,28,28", I(2, 2)},
     {"avg_pool2d_dx", "16 images", "r16,32,14,14", I(2, 2, 28, 28)},
+    {"upsample2d", "16 images", "r16,32,14,14", I(2)},
+    {"upsample2d_dx", "16 images", "r16,32,28,28", I(2)},
     {"adamw", "block", "f614,768 f614,768 f614,768 f614,768 f4 f1 -",
      {.f = {0.9, 0.95, 1e-8, 0.1}}},
     {"adamw", "block, bf16 copy", "f614,768 f614,768 f614,768 f614,768 f4 f1 b614,768",

@@ -285,6 +285,13 @@ static void build_avg_pool2d(struct subject *s)
     plb_avg_pool2d(s->graph, picture_of(s, FILL_DISTINCT), s->d[4], s->d[5]);
 }
 
+/* images, channels, height, width, factor */
+static void build_upsample2d(struct subject *s)
+{
+    plb_upsample2d(s->graph, subject_real(s, "x", plb_shape4(s->d[0], s->d[1], s->d[2], s->d[3])),
+                   s->d[4]);
+}
+
 /* What updates take: rows, columns, scale: 1 given 2 not, working: 1 given 2 not. */
 static plb_value state_of(struct subject *s, const char *name, enum fill fill)
 {
@@ -411,6 +418,8 @@ static const struct subject_case table[] = {
     {"avg_pool2d", build_avg_pool2d, false, {1, 1, 1, 1, 1, 1}, {5, 4, 9, 9, 4, 4},
      {{1, 1, 1, 1, 1, 1}, {2, 3, 5, 7, 2, 2}, {3, 2, 9, 8, 3, 1}, {4, 1, 4, 3, 2, 3},
       {1, 2, 9, 33, 3, 2}}},
+    {"upsample2d", build_upsample2d, false, {1, 1, 1, 1, 1}, {5, 4, 9, 9, 4},
+     {{1, 1, 1, 1, 1}, {2, 3, 5, 7, 2}, {3, 2, 4, 3, 3}, {1, 2, 9, 33, 1}}},
     {"adamw", build_adamw, false, {1, 1, 1, 1}, {20, 200, 2, 2},
      {{1, 1, 1, 1}, {7, 5, 2, 2}, {5, 33, 1, 2}, {3, 700, 2, 1}}},
     {"sgd", build_sgd, false, {1, 1, 1, 1, 1}, {20, 200, 2, 2, 3},

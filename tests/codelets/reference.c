@@ -77,6 +77,8 @@ static const struct reference table[] = {
     ROW(max_pool2d_dx, SUM, 0),
     ROW(avg_pool2d, SUM, 0),
     ROW(avg_pool2d_dx, SUM, 0),
+    ROW(upsample2d, EXACT, 0),
+    ROW(upsample2d_dx, SUM, 0),
     ROW(adamw, POINTWISE, REFERENCE_F32_ONLY),
     ROW(sgd, POINTWISE, REFERENCE_F32_ONLY),
     ROW(sum_squares, POINTWISE, REFERENCE_F32_ONLY | REFERENCE_ANY_CELLS),

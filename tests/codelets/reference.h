@@ -107,6 +107,8 @@ REFERENCE(max_pool2d);
 REFERENCE(max_pool2d_dx);
 REFERENCE(avg_pool2d);
 REFERENCE(avg_pool2d_dx);
+REFERENCE(upsample2d);
+REFERENCE(upsample2d_dx);
 REFERENCE(adamw);
 REFERENCE(sgd);
 REFERENCE(sum_squares);

@@ -210,3 +210,31 @@ void reference_avg_pool2d_dx(const struct reference_call *call)
         accumulate(dx, pixel, call->in[0].v[j] / (double)area);
     }
 }
+
+/* The element of a small image that element i of the large one repeats. */
+static int64_t repeated(const struct reference_call *call, const struct reference_value *large,
+                        int64_t i)
+{
+    int64_t factor = reference_int(call, "factor");
+    int64_t h = reference_dim(large, 2), w = reference_dim(large, 3);
+    int64_t plane = i / (h * w), row = i / w % h, column = i % w;
+
+    return (plane * (h / factor) + row / factor) * (w / factor) + column / factor;
+}
+
+void reference_upsample2d(const struct reference_call *call)
+{
+    int64_t n = plb_shape_elements(&call->out[0].type.shape);
+
+    for (int64_t i = 0; i < n; i++)
+        call->out[0].v[i] = call->in[0].v[repeated(call, &call->out[0], i)];
+}
+
+void reference_upsample2d_dx(const struct reference_call *call)
+{
+    int64_t n = plb_shape_elements(&call->in[0].type.shape);
+
+    clear(&call->out[0]);
+    for (int64_t i = 0; i < n; i++)
+        accumulate(&call->out[0], repeated(call, &call->in[0], i), call->in[0].v[i]);
+}
