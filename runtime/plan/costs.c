@@ -5,7 +5,7 @@
  * for.
  *
  * What this is not: the model of what was not measured (costs_model.c), the links (costs_links.c),
- * the files (costs_file.c).
+ * the files (costs_read.c, costs_write.c).
  */
 #include "config.h"
 

@@ -17,6 +17,13 @@
 #define PLB__LINK_SAMPLES  64u
 /* Longer than any task or transfer; what is not in (0, this] is no time. */
 #define PLB__COST_SECONDS_MAX 1e6
+/* Per second: beyond all machines together. */
+#define PLB__COST_RATE_MAX 1e21
+
+/* What files say. */
+#define PLB__COSTS_FORMAT    "palombe costs"
+#define PLB__COSTS_VERSION   1
+#define PLB__COSTS_UNLIMITED "unlimited"
 
 /* The samples of one key, a ring: sample k is at k % PLB__COST_SAMPLES. */
 struct plb__cost {

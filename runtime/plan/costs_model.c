@@ -7,7 +7,7 @@
 
 #include "runtime/base/hash.h"
 #include "runtime/graph/cut.h"
-#include "runtime/plan/costs.h"
+#include "runtime/plan/costs_internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,8 +17,6 @@
 /* A disk that no one would call fast. */
 #define NOMINAL_DISK_BYTES_PER_SECOND 1e9
 #define NOMINAL_DISK_LATENCY          1e-4
-
-#define RATE_MAX 1e21 /* beyond all machines together */
 
 struct plb_platform plb_platform_nominal(int workers)
 {
@@ -42,7 +40,7 @@ struct plb_platform plb_platform_nominal(int workers)
 static enum plb_status check_number(const char *platform, const char *what, double number,
                                     bool may_be_zero)
 {
-    if ((number > 0 || (may_be_zero && number == 0)) && number <= RATE_MAX)
+    if ((number > 0 || (may_be_zero && number == 0)) && number <= PLB__COST_RATE_MAX)
         return PLB_OK;
     return plb_fail(PLB_ERROR_INVALID, "platform '%s': %s is %g", platform, what, number);
 }

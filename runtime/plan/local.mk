@@ -2,11 +2,12 @@
 # Fragment of Makefile.am: plans, their checker, their memory layout.
 libpalombe_la_SOURCES += \
 	runtime/plan/costs.c \
-	runtime/plan/costs_file.c \
 	runtime/plan/costs_find.c \
 	runtime/plan/costs_internal.h \
 	runtime/plan/costs_links.c \
 	runtime/plan/costs_model.c \
+	runtime/plan/costs_read.c \
+	runtime/plan/costs_write.c \
 	runtime/plan/finish.c \
 	runtime/plan/layout.c \
 	runtime/plan/needs.c \

@@ -6,3 +6,6 @@ tests_runtime_plan_test_plan_SOURCES = %D%/test_plan.c
 check_PROGRAMS += %D%/test_writer
 TESTS += %D%/test_writer
 tests_runtime_plan_test_writer_SOURCES = %D%/test_writer.c
+check_PROGRAMS += %D%/test_costs
+TESTS += %D%/test_costs
+tests_runtime_plan_test_costs_SOURCES = %D%/test_costs.c

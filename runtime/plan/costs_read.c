@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Files of costs: JSON, described in doc/costs.md. A file is written by hand or by a run on another
- * machine, so everything in it is bounded and a member that is not known is an error: a misspelled
- * rate must not count as missing.
+ * Reading files of costs: JSON, described in doc/costs.md. A file is written by hand or by a run on
+ * another machine, so everything in it is bounded and a member that is not known is an error: a
+ * misspelled rate must not count as missing.
  */
 #include "config.h"
 
@@ -15,17 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_LIMIT     ((size_t)64 << 20)
-#define FORMAT         "palombe costs"
-#define FORMAT_VERSION 1
-#define UNLIMITED      "unlimited"
-#define RATE_MAX       1e21
-#define RATE_MIN       1e-3
-
+#define FILE_LIMIT ((size_t)64 << 20)
+#define RATE_MIN   1e-3
 /* Room for "FILE: tasks[12]"; a longer name is cut in messages. */
 #define PLACE 512
-
-/* ---- reading ---- */
 
 static enum plb_status check_members(const struct plb_json_object *object, const char *const *known)
 {
@@ -66,11 +59,12 @@ static enum plb_status read_bytes(const struct plb_json_object *object, const ch
     int64_t number = 0;
 
     if (json_is_string(seen)) {
-        if (strcmp(json_string_value(seen), UNLIMITED) != 0)
-            return plb_fail(PLB_ERROR_FORMAT,
-                            "%s: \"%s\" is \"%.64s\", neither a number of bytes nor \"" UNLIMITED
-                            "\"",
-                            object->file, key, json_string_value(seen));
+        if (strcmp(json_string_value(seen), PLB__COSTS_UNLIMITED) != 0)
+            return plb_fail(
+                PLB_ERROR_FORMAT,
+                "%s: \"%s\" is \"%.64s\", neither a number of bytes nor \"" PLB__COSTS_UNLIMITED
+                "\"",
+                object->file, key, json_string_value(seen));
         *bytes = SIZE_MAX;
         return PLB_OK;
     }
@@ -103,8 +97,8 @@ static enum plb_status read_flops(const struct plb_json_object *platform, double
     PLB_TRY(check_members(&flops, known));
     PLB_TRY(plb_json_require(&flops, "f32"));
     for (int dtype = 0; dtype < PLB_DTYPES; dtype++)
-        PLB_TRY(plb_json_real(&flops, plb_dtype_name((enum plb_dtype)dtype), RATE_MIN, RATE_MAX,
-                              &rate[dtype]));
+        PLB_TRY(plb_json_real(&flops, plb_dtype_name((enum plb_dtype)dtype), RATE_MIN,
+                              PLB__COST_RATE_MAX, &rate[dtype]));
     return PLB_OK;
 }
 
@@ -122,8 +116,9 @@ static enum plb_status read_link(const struct plb_json_object *links, const char
     snprintf(place, sizeof place, "%s: the link to %s", links->file, name);
     object.file = place;
     PLB_TRY(check_members(&object, known));
-    PLB_TRY(read_real(&object, known[0], RATE_MIN, RATE_MAX, &link->out_bytes_per_second));
-    PLB_TRY(read_real(&object, known[1], RATE_MIN, RATE_MAX, &link->in_bytes_per_second));
+    PLB_TRY(
+        read_real(&object, known[0], RATE_MIN, PLB__COST_RATE_MAX, &link->out_bytes_per_second));
+    PLB_TRY(read_real(&object, known[1], RATE_MIN, PLB__COST_RATE_MAX, &link->in_bytes_per_second));
     PLB_TRY(plb_json_real(&object, known[2], 0, PLB__COST_SECONDS_MAX, &link->latency_seconds));
     return plb_json_boolean(&object, known[3], &link->duplex);
 }
@@ -172,8 +167,8 @@ static enum plb_status read_platform(const struct plb_json_object *root,
     platform->workers = (int)workers;
     PLB_TRY(read_memory(&object, platform->bytes));
     PLB_TRY(read_flops(&object, platform->flops_per_second));
-    PLB_TRY(
-        read_real(&object, "bytes_per_second", RATE_MIN, RATE_MAX, &platform->bytes_per_second));
+    PLB_TRY(read_real(&object, "bytes_per_second", RATE_MIN, PLB__COST_RATE_MAX,
+                      &platform->bytes_per_second));
     PLB_TRY(read_real(&object, "task_seconds", 0, PLB__COST_SECONDS_MAX, &platform->task_seconds));
     return read_links(&object, platform);
 }
@@ -269,7 +264,7 @@ static enum plb_status read_transfer(const struct plb_json_object *transfer, plb
         tier++;
     if (tier == PLB_TIERS)
         return plb_fail(PLB_ERROR_FORMAT,
-                        "%s: a transfer's tier is \"%.64s\", neither \"host\" nor "
+                        "%s: the tier is \"%.64s\", neither \"host\" nor "
                         "\"disk\"",
                         transfer->file, name);
     if (!(seconds > 0))
@@ -302,14 +297,15 @@ static enum plb_status check_format(const struct plb_json_object *root)
 
     PLB_TRY(plb_json_require(root, "format"));
     PLB_TRY(plb_json_string(root, "format", &format));
-    if (strcmp(format, FORMAT) != 0)
-        return plb_fail(PLB_ERROR_FORMAT, "%s: its format is \"%.64s\", not \"" FORMAT "\"",
-                        root->file, format);
+    if (strcmp(format, PLB__COSTS_FORMAT) != 0)
+        return plb_fail(PLB_ERROR_FORMAT,
+                        "%s: its format is \"%.64s\", not \"" PLB__COSTS_FORMAT "\"", root->file,
+                        format);
     PLB_TRY(plb_json_require(root, "version"));
     PLB_TRY(plb_json_integer(root, "version", 1, INT64_MAX, &version));
-    if (version != FORMAT_VERSION)
+    if (version != PLB__COSTS_VERSION)
         return plb_fail(PLB_ERROR_FORMAT, "%s: version %" PRId64 " of costs, this program reads %d",
-                        root->file, version, FORMAT_VERSION);
+                        root->file, version, PLB__COSTS_VERSION);
     return check_members(root, known);
 }
 
@@ -355,179 +351,6 @@ enum plb_status plb_costs_load(const char *path, plb_costs_t **costs_out)
 
     PLB_TRY(plb_file_read(path, FILE_LIMIT, &text, &bytes));
     status = plb_costs_from_json(text, bytes, path, costs_out);
-    free(text);
-    return status;
-}
-
-/* ---- writing ---- */
-
-/* json_pack() with NULL for a member gives NULL, so one check at the end is enough. */
-static json_t *pack_bytes(size_t bytes)
-{
-    return bytes <= INT64_MAX ? json_integer((json_int_t)bytes) : json_string(UNLIMITED);
-}
-
-static json_t *pack_link(const struct plb_link *link)
-{
-    return json_pack("{s:f, s:f, s:f, s:b}", "out_bytes_per_second", link->out_bytes_per_second,
-                     "in_bytes_per_second", link->in_bytes_per_second, "latency_seconds",
-                     link->latency_seconds, "duplex", (int)link->duplex);
-}
-
-/* A link whose rates are not known is not written. */
-static json_t *pack_links(const struct plb_platform *platform)
-{
-    json_t *links = json_object();
-
-    for (int tier = PLB_HOST; links && tier < PLB_TIERS; tier++) {
-        const struct plb_link *link = &platform->link[tier];
-        const char *name = plb_tier_name((enum plb_tier)tier);
-
-        if (!(link->out_bytes_per_second > 0 && link->in_bytes_per_second > 0))
-            continue;
-        if (json_object_set_new(links, name, pack_link(link)) != 0) {
-            json_decref(links);
-            return NULL;
-        }
-    }
-    return links;
-}
-
-static json_t *pack_platform(const struct plb_platform *platform)
-{
-    const double *flops = platform->flops_per_second;
-    json_t *rates = json_object();
-
-    for (int dtype = 0; rates && dtype < PLB_DTYPES; dtype++)
-        if (flops[dtype] > 0 && json_object_set_new(rates, plb_dtype_name((enum plb_dtype)dtype),
-                                                    json_real(flops[dtype])) != 0) {
-            json_decref(rates);
-            rates = NULL;
-        }
-    return json_pack(
-        "{s:s, s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:o}", "name", platform->name, "workers",
-        platform->workers, "memory", "device", pack_bytes(platform->bytes[PLB_DEVICE]), "host",
-        pack_bytes(platform->bytes[PLB_HOST]), "disk", pack_bytes(platform->bytes[PLB_DISK]),
-        "flops_per_second", rates, "bytes_per_second", platform->bytes_per_second, "task_seconds",
-        platform->task_seconds, "links", pack_links(platform));
-}
-
-/* Oldest first, so that a reader has the same ring. */
-static json_t *pack_task(const struct plb__cost *cost)
-{
-    uint64_t first = cost->recorded > PLB__COST_SAMPLES ? cost->recorded - PLB__COST_SAMPLES : 0;
-    json_t *samples = json_array();
-
-    for (uint64_t k = first; samples && k < cost->recorded; k++)
-        if (json_array_append_new(samples, json_real(cost->sample[k % PLB__COST_SAMPLES])) != 0) {
-            json_decref(samples);
-            samples = NULL;
-        }
-    return json_pack("{s:s, s:I, s:o}", "operator", cost->op, "footprint",
-                     (json_int_t)cost->footprint, "seconds", samples);
-}
-
-static json_t *pack_transfer(enum plb_tier tier, bool out, const struct plb__transfer *transfer)
-{
-    return json_pack("{s:s, s:b, s:I, s:f}", "tier", plb_tier_name(tier), "out", (int)out, "bytes",
-                     (json_int_t)transfer->bytes, "seconds", transfer->seconds);
-}
-
-/* One line, and the value given back. */
-static bool write_line(FILE *file, const char *before, json_t *value)
-{
-    bool written = value && fputs(before, file) >= 0 &&
-                   json_dumpf(value, file, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0;
-
-    json_decref(value);
-    return written;
-}
-
-static int by_key(const void *left, const void *right)
-{
-    const struct plb__cost *a = *(const struct plb__cost *const *)left;
-    const struct plb__cost *b = *(const struct plb__cost *const *)right;
-    int order = strcmp(a->op, b->op);
-
-    return order ? order : (a->footprint > b->footprint) - (a->footprint < b->footprint);
-}
-
-static bool write_tasks(FILE *file, const plb_costs_t *costs)
-{
-    const struct plb__cost **sorted = malloc((costs->n + 1) * sizeof *sorted);
-    bool written = sorted && fputs(",\n  \"tasks\": [", file) >= 0;
-
-    for (uint32_t k = 0; written && k < costs->n; k++)
-        sorted[k] = &costs->cost[k];
-    if (written)
-        qsort(sorted, costs->n, sizeof *sorted, by_key);
-    for (uint32_t k = 0; written && k < costs->n; k++)
-        written = write_line(file, k ? ",\n    " : "\n    ", pack_task(sorted[k]));
-    free(sorted);
-    return written && fputs("]", file) >= 0;
-}
-
-static bool write_transfers(FILE *file, const plb_costs_t *costs)
-{
-    const char *before = "\n    ";
-    bool written = fputs(",\n  \"transfers\": [", file) >= 0;
-
-    for (int direction = 0; direction < 2 * PLB_TIERS; direction++) {
-        enum plb_tier tier = (enum plb_tier)(direction / 2);
-        const struct plb__transfers *all = &costs->transfers[tier][direction % 2];
-        uint64_t k = all->recorded > PLB__LINK_SAMPLES ? all->recorded - PLB__LINK_SAMPLES : 0;
-
-        for (; written && k < all->recorded; k++, before = ",\n    ")
-            written = write_line(
-                file, before,
-                pack_transfer(tier, direction % 2 == 1, &all->sample[k % PLB__LINK_SAMPLES]));
-    }
-    return written && fputs("]\n}\n", file) >= 0;
-}
-
-static bool write_costs(FILE *file, const plb_costs_t *costs)
-{
-    json_t *platform = pack_platform(&costs->platform);
-    bool written = platform &&
-                   fprintf(file,
-                           "{\n  \"format\": \"" FORMAT "\",\n  \"version\": %d,\n"
-                           "  \"platform\": ",
-                           FORMAT_VERSION) > 0 &&
-                   json_dumpf(platform, file, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0;
-
-    json_decref(platform);
-    return written && write_tasks(file, costs) && write_transfers(file, costs);
-}
-
-enum plb_status plb_costs_to_json(const plb_costs_t *constant, char **text_out)
-{
-    plb_costs_t *costs = (plb_costs_t *)constant; /* for its lock */
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *file = open_memstream(&text, &bytes);
-    bool written;
-
-    if (!file)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for the text of costs");
-    pthread_mutex_lock(&costs->lock);
-    written = write_costs(file, costs);
-    pthread_mutex_unlock(&costs->lock);
-    if (fclose(file) != 0 || !written) {
-        free(text);
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for the text of costs of '%.63s'",
-                        costs->platform.name);
-    }
-    *text_out = text;
-    return PLB_OK;
-}
-
-enum plb_status plb_costs_save(const plb_costs_t *costs, const char *path)
-{
-    char *text = NULL;
-    enum plb_status status;
-
-    PLB_TRY(plb_costs_to_json(costs, &text));
-    status = plb_file_write_atomic(path, text, strlen(text));
     free(text);
     return status;
 }
