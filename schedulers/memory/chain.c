@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Splitting a pass into blocks, and what crosses their borders.
+ */
+#include "config.h"
+
+#include "schedulers/memory/chain.h"
+
+#include "runtime/base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool plb__chain_next(const plb_graph_t *graph, plb_task_id from, plb_task_id *begin_out,
+                     plb_task_id *middle_out, plb_task_id *end_out)
+{
+    uint32_t n = plb_graph_tasks(graph);
+
+    for (plb_task_id t = from; t < n;) {
+        plb_task_id begin, middle;
+
+        while (t < n && plb_graph_task(graph, t)->phase != PLB_PHASE_FORWARD)
+            t++;
+        for (begin = t; t < n && plb_graph_task(graph, t)->phase == PLB_PHASE_FORWARD;)
+            t++;
+        for (middle = t; t < n && plb_graph_task(graph, t)->phase == PLB_PHASE_BACKWARD;)
+            t++;
+        if (begin < middle && middle < t) {
+            *begin_out = begin;
+            *middle_out = middle;
+            *end_out = t;
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t bytes_of(const plb_graph_t *graph, plb_value v)
+{
+    return plb_type_bytes(&plb_graph_value(graph, v)->type);
+}
+
+/* ---- where blocks begin ---- */
+
+struct splitter {
+    const plb_graph_t *graph;
+    plb_task_id begin, middle;
+    size_t *width;  /* per task of the forward pass: bytes that are alive where it begins */
+    bool *is_whole; /* ... is it the first part of a whole task? */
+    bool *starts;   /* ... does a block start there? */
+    uint32_t n_whole;
+};
+
+/* width[t - begin]: bytes of values that forward tasks before t make and t or later ones read. */
+static void measure_widths(struct splitter *s, plb_task_id *last)
+{
+    uint32_t n = s->middle - s->begin;
+    size_t alive = 0;
+
+    for (plb_task_id t = s->begin; t < s->middle; t++) {
+        const struct plb_task *task = plb_graph_task(s->graph, t);
+
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+            last[task->in[j]] = t;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct plb_task *task = plb_graph_task(s->graph, s->begin + i);
+
+        s->width[i] = alive;
+        for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
+            if (last[task->out[j]] != PLB_NONE)
+                alive += bytes_of(s->graph, task->out[j]);
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
+            plb_value v = task->in[j];
+            plb_task_id producer = plb_graph_value(s->graph, v)->producer;
+
+            if (last[v] != s->begin + i || producer == PLB_NONE || producer < s->begin)
+                continue;
+            alive -= bytes_of(s->graph, v);
+            last[v] = PLB_NONE;
+        }
+    }
+}
+
+static void find_whole_tasks(struct splitter *s)
+{
+    plb_task_id source = PLB_NONE;
+
+    for (plb_task_id t = s->begin; t < s->middle; t++) {
+        plb_task_id from = plb_graph_task(s->graph, t)->source;
+
+        s->is_whole[t - s->begin] = t == s->begin || (from != PLB_NONE && from != source);
+        s->n_whole += s->is_whole[t - s->begin];
+        if (from != PLB_NONE)
+            source = from;
+    }
+}
+
+static bool split_at_blocks(struct splitter *s)
+{
+    bool any = false;
+
+    for (plb_task_id t = s->begin; t < s->middle; t++) {
+        const struct plb_task *task = plb_graph_task(s->graph, t);
+
+        any |= task->block >= 0;
+        s->starts[t - s->begin] =
+            t == s->begin || task->block != plb_graph_task(s->graph, t - 1)->block;
+    }
+    return any;
+}
+
+/* In tasks [from, to): a start at the narrowest of the places that are `least` to `most` whole tasks
+ * away from the last one, and so on. */
+static void split_at_narrow_places(struct splitter *s, uint32_t from, uint32_t to, uint32_t least,
+                                   uint32_t most)
+{
+    while (from < to) {
+        uint32_t best = to, whole = 0;
+
+        for (uint32_t i = from + 1; i < to && whole < most; i++) {
+            if (!s->is_whole[i])
+                continue;
+            whole++;
+            if (whole >= least && (best == to || s->width[i] <= s->width[best]))
+                best = i;
+        }
+        if (whole < most && whole < 2 * least)
+            return;
+        if (best < to)
+            s->starts[best] = true;
+        from = best;
+    }
+}
+
+enum { BLOCK_WHOLE_TASKS_MAX = 24, NARROW_LEAST = 2, NARROW_MOST = 6 };
+
+/* A model's block that is too long for its options to be enumerated is split again. */
+static void split_long_blocks(struct splitter *s)
+{
+    uint32_t n = s->middle - s->begin;
+
+    for (uint32_t i = 0, next; i < n; i = next) {
+        uint32_t whole = s->is_whole[i];
+
+        for (next = i + 1; next < n && !s->starts[next]; next++)
+            whole += s->is_whole[next];
+        if (whole > BLOCK_WHOLE_TASKS_MAX)
+            split_at_narrow_places(s, i, next, BLOCK_WHOLE_TASKS_MAX / 4, BLOCK_WHOLE_TASKS_MAX);
+    }
+}
+
+static uint32_t count_starts(const struct splitter *s)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < s->middle - s->begin; i++)
+        count += s->starts[i];
+    return count;
+}
+
+/* Every other start goes as long as there are too many. */
+static void thin_out(struct splitter *s)
+{
+    while (count_starts(s) > PLB__CHAIN_BLOCKS_MAX) {
+        bool odd = false;
+
+        for (uint32_t i = 1; i < s->middle - s->begin; i++)
+            if (s->starts[i]) {
+                s->starts[i] = odd;
+                odd = !odd;
+            }
+    }
+}
+
+static void split(struct splitter *s, enum plb__grain grain)
+{
+    uint32_t n = s->middle - s->begin;
+    uint32_t unit = 1 + s->n_whole / PLB__CHAIN_BLOCKS_MAX;
+
+    if (grain == PLB__GRAIN_FINE) {
+        memcpy(s->starts, s->is_whole, n * sizeof *s->starts);
+    } else if (grain == PLB__GRAIN_BLOCKS && split_at_blocks(s)) {
+        split_long_blocks(s);
+    } else {
+        memset(s->starts, 0, n * sizeof *s->starts);
+        s->starts[0] = true;
+        split_at_narrow_places(s, 0, n, NARROW_LEAST * unit, NARROW_MOST * unit);
+    }
+    thin_out(s);
+}
+
+static enum plb_status make_blocks(struct plb__chain *chain, enum plb__grain grain,
+                                   plb_task_id middle)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+    uint32_t n = middle - chain->begin;
+    struct splitter s = {.graph = graph,
+                         .begin = chain->begin,
+                         .middle = middle,
+                         .width = calloc(n, sizeof *s.width),
+                         .is_whole = calloc(n, sizeof *s.is_whole),
+                         .starts = calloc(n, sizeof *s.starts)};
+    plb_task_id *last = malloc(((size_t)plb_graph_values(graph) + 1) * sizeof *last);
+    enum plb_status status = PLB_OK;
+
+    if (!s.width || !s.is_whole || !s.starts || !last) {
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory to split %u tasks into blocks", n);
+        goto free_splitter;
+    }
+    memset(last, 0xff, ((size_t)plb_graph_values(graph) + 1) * sizeof *last);
+    measure_widths(&s, last);
+    find_whole_tasks(&s);
+    split(&s, grain);
+    chain->block = calloc(count_starts(&s), sizeof *chain->block);
+    if (!chain->block) {
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory for %u blocks", count_starts(&s));
+        goto free_splitter;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (s.starts[i])
+            chain->block[chain->n++].forward = chain->begin + i;
+        chain->block[chain->n - 1].forward_end = chain->begin + i + 1;
+        chain->block[chain->n - 1].seconds += chain->problem->seconds[chain->begin + i];
+    }
+free_splitter:
+    free(s.width);
+    free(s.is_whole);
+    free(s.starts);
+    free(last);
+    return status;
+}
+
+/* ---- which block a backward task belongs to ---- */
+
+static void find_births(struct plb__chain *chain)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+
+    for (uint32_t e = 0; e < chain->n; e++)
+        for (plb_task_id t = chain->block[e].forward; t < chain->block[e].forward_end; t++) {
+            const struct plb_task *task = plb_graph_task(graph, t);
+
+            for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
+                chain->born[task->out[j]] = chain->crosses[task->out[j]] = e;
+        }
+    for (uint32_t e = 0; e < chain->n; e++)
+        for (plb_task_id t = chain->block[e].forward; t < chain->block[e].forward_end; t++) {
+            const struct plb_task *task = plb_graph_task(graph, t);
+
+            for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+                if (chain->born[task->in[j]] != PLB_NONE)
+                    chain->crosses[task->in[j]] = e; /* blocks come in order: the last one stays */
+        }
+}
+
+/* The blocks that a backward task may belong to, by what it reads: not below `low` (it reads what
+ * was made there), not above `high` (nobody above reads that, going forward). */
+static void find_range(const struct plb__chain *chain, plb_task_id t, uint32_t *low, uint32_t *high)
+{
+    const struct plb_task *task = plb_graph_task(chain->problem->graph, t);
+    bool any = false;
+
+    *low = 0;
+    *high = 0;
+    for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
+        plb_value v = task->in[j];
+
+        if (chain->born[v] == PLB_NONE)
+            continue;
+        any = true;
+        if (chain->born[v] > *low)
+            *low = chain->born[v];
+        if (chain->crosses[v] > *high)
+            *high = chain->crosses[v];
+    }
+    if (!any)
+        *high = chain->n - 1;
+}
+
+/* Backward tasks keep their order, so the blocks that they belong to may only go down. A task goes
+ * as low as what it reads allows, unless it or a later one reads what a higher block made. */
+static enum plb_status split_backward(struct plb__chain *chain, plb_task_id middle)
+{
+    uint32_t n = chain->end - middle, at = chain->n - 1;
+    uint32_t *floor = malloc(((size_t)n + 1) * sizeof *floor);
+
+    if (!floor)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to split %u backward tasks", n);
+    floor[n] = 0;
+    for (uint32_t i = n; i-- > 0;) {
+        uint32_t high;
+
+        find_range(chain, middle + i, &floor[i], &high);
+        if (floor[i + 1] > floor[i])
+            floor[i] = floor[i + 1];
+    }
+    chain->block[at].backward = middle;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t low, high, to;
+
+        find_range(chain, middle + i, &low, &high);
+        to = high > floor[i] ? high : floor[i];
+        for (; at > 0 && to < at; at--)
+            chain->block[at].backward_end = chain->block[at - 1].backward = middle + i;
+    }
+    for (chain->block[at].backward_end = chain->end; at-- > 0;)
+        chain->block[at].backward = chain->block[at].backward_end = chain->end;
+    free(floor);
+    return PLB_OK;
+}
+
+/* ---- lives ---- */
+
+static void note_backward_reads(struct plb__chain *chain, uint32_t e)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+
+    for (plb_task_id t = chain->block[e].backward; t < chain->block[e].backward_end; t++) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
+            plb_value v = task->in[j];
+
+            if (chain->born[v] != PLB_NONE && chain->crosses[v] < e)
+                chain->crosses[v] = e;
+            if (chain->stage[v] != PLB_NONE)
+                chain->lowest[v] = e;
+        }
+        for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
+            chain->stage[task->out[j]] = e;
+    }
+}
+
+/* What is read after the pass, and what the limits hold from the first instruction on. */
+static void note_later_reads(struct plb__chain *chain)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+    bool hold = chain->problem->limits.hold_gradients;
+
+    for (plb_value v = 0; v < plb_graph_values(graph); v++) {
+        chain->after[v] = plb_graph_value(graph, v)->output;
+        chain->free[v] = plb_graph_value(graph, v)->producer == PLB_NONE;
+    }
+    for (plb_task_id t = chain->end; t < plb_graph_tasks(graph); t++) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
+            plb_task_id from = plb_graph_value(graph, task->in[j])->producer;
+
+            chain->after[task->in[j]] = true;
+            if (hold && task->phase == PLB_PHASE_UPDATE && from != PLB_NONE &&
+                plb_graph_task(graph, from)->phase != PLB_PHASE_UPDATE)
+                chain->free[task->in[j]] = true;
+        }
+    }
+}
+
+static void add_bytes(struct plb__chain *chain, plb_value v, size_t bytes)
+{
+    uint32_t stage = chain->stage[v];
+
+    if (chain->lowest[v] != PLB_NONE)
+        for (uint32_t e = chain->lowest[v]; e < stage; e++)
+            chain->block[e].incoming += bytes;
+    if (chain->after[v])
+        chain->block[stage].gradients += bytes;
+}
+
+static void count_bytes(struct plb__chain *chain)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+
+    for (plb_value v = 0; v < plb_graph_values(graph); v++) {
+        plb_task_id producer = plb_graph_value(graph, v)->producer;
+
+        if (chain->free[v])
+            continue;
+        if (producer < chain->begin && chain->after[v])
+            chain->background += bytes_of(graph, v);
+        else if (chain->born[v] != PLB_NONE && chain->after[v])
+            chain->crosses[v] = chain->n;
+        else if (chain->stage[v] != PLB_NONE)
+            add_bytes(chain, v, bytes_of(graph, v));
+    }
+}
+
+static void note_read(struct plb__chain *chain, plb_value v, uint32_t e, uint32_t *seen)
+{
+    uint32_t born = chain->born[v], n = chain->n;
+    size_t bytes;
+
+    if (born == PLB_NONE || born >= e || chain->free[v])
+        return;
+    bytes = bytes_of(chain->problem->graph, v);
+    /* At borders after the last read that was seen, this is the first read that comes. */
+    for (uint32_t k = (seen[v] == PLB_NONE || seen[v] < born ? born : seen[v]) + 1; k <= e; k++)
+        chain->over[((size_t)born * n + k) * n + e] += bytes;
+    if (seen[v] == PLB_NONE || seen[v] < e)
+        seen[v] = e;
+}
+
+/* over[a][k][b] begins as the bytes of values made in block a, alive at border k and read next in
+ * block b; summing over b upwards and over a downwards makes it what the header says. */
+static enum plb_status count_crossings(struct plb__chain *chain)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+    uint32_t n = chain->n;
+    uint32_t *seen = malloc(((size_t)plb_graph_values(graph) + 1) * sizeof *seen);
+
+    if (!seen)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the borders of %u blocks", n);
+    memset(seen, 0xff, ((size_t)plb_graph_values(graph) + 1) * sizeof *seen);
+    for (uint32_t e = 0; e < n; e++) {
+        const struct plb__chain_block *block = &chain->block[e];
+
+        for (plb_task_id t = block->forward; t < block->forward_end; t++) {
+            const struct plb_task *task = plb_graph_task(graph, t);
+
+            for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+                note_read(chain, task->in[j], e, seen);
+        }
+        for (plb_task_id t = block->backward; t < block->backward_end; t++) {
+            const struct plb_task *task = plb_graph_task(graph, t);
+
+            for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+                note_read(chain, task->in[j], e, seen);
+        }
+    }
+    for (uint32_t a = n; a-- > 0;)
+        for (uint32_t k = a + 1; k < n; k++) {
+            size_t *row = &chain->over[((size_t)a * n + k) * n];
+
+            for (uint32_t b = k + 1; b < n; b++)
+                row[b] += row[b - 1];
+            if (a + 1 < k)
+                for (uint32_t b = k; b < n; b++)
+                    row[b] += chain->over[((size_t)(a + 1) * n + k) * n + b];
+        }
+    free(seen);
+    return PLB_OK;
+}
+
+/* ---- which blocks are alike ---- */
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    return plb_hash_mix(hash, &value, sizeof value);
+}
+
+/* An operand as seen from its block: by its distance from the first value made there where it is
+ * made there, else by what it is. */
+static uint64_t mix_operand(const struct plb__chain *chain, uint32_t e, plb_value v, plb_value first,
+                            plb_value first_back, uint64_t hash)
+{
+    hash = mix(hash, bytes_of(chain->problem->graph, v));
+    hash = mix(hash, (uint64_t)chain->free[v] | (uint64_t)chain->after[v] << 1);
+    if (chain->born[v] == e)
+        return mix(mix(hash, 1u + v - first), chain->crosses[v] > e);
+    if (chain->stage[v] == e)
+        return mix(mix(hash, (1ull << 32) + v - first_back),
+                   chain->lowest[v] != PLB_NONE && chain->lowest[v] < e);
+    return mix(hash, chain->stage[v] != PLB_NONE && chain->lowest[v] < e);
+}
+
+static uint64_t mix_tasks(const struct plb__chain *chain, uint32_t e, plb_task_id from,
+                          plb_task_id to, uint64_t hash)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+    const struct plb__chain_block *block = &chain->block[e];
+    plb_value first = plb_graph_task(graph, block->forward)->out[0];
+    plb_value back = block->backward < block->backward_end
+                         ? plb_graph_task(graph, block->backward)->out[0]
+                         : 0;
+
+    for (plb_task_id t = from; t < to; t++) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+        uint64_t seconds;
+
+        memcpy(&seconds, &chain->problem->seconds[t], sizeof seconds);
+        hash = mix(mix(hash, (uintptr_t)task->op), seconds);
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+            hash = mix_operand(chain, e, task->in[j], first, back, hash);
+        for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
+            hash = mix_operand(chain, e, task->out[j], first, back, hash);
+    }
+    return hash;
+}
+
+static void find_likes(struct plb__chain *chain)
+{
+    uint64_t hash[PLB__CHAIN_BLOCKS_MAX];
+
+    for (uint32_t e = 0; e < chain->n; e++) {
+        struct plb__chain_block *block = &chain->block[e];
+
+        hash[e] = mix(block->incoming, block->gradients);
+        hash[e] = mix_tasks(chain, e, block->forward, block->forward_end, hash[e]);
+        hash[e] = mix_tasks(chain, e, block->backward, block->backward_end, hash[e]);
+        for (block->like = 0; hash[block->like] != hash[e]; block->like++)
+            ;
+    }
+    chain->signature = plb_hash_mix(chain->background, hash, chain->n * sizeof *hash);
+    chain->signature = plb_hash_mix(chain->signature, chain->over,
+                                    sizeof *chain->over * chain->n * chain->n * chain->n);
+}
+
+/* ---- all of it ---- */
+
+static enum plb_status allocate(struct plb__chain *chain)
+{
+    size_t n = (size_t)plb_graph_values(chain->problem->graph) + 1;
+
+    chain->born = malloc(n * sizeof *chain->born);
+    chain->crosses = calloc(n, sizeof *chain->crosses);
+    chain->stage = malloc(n * sizeof *chain->stage);
+    chain->lowest = malloc(n * sizeof *chain->lowest);
+    chain->after = calloc(n, sizeof *chain->after);
+    chain->free = calloc(n, sizeof *chain->free);
+    chain->over = calloc((size_t)chain->n * chain->n * chain->n, sizeof *chain->over);
+    if (!chain->born || !chain->crosses || !chain->stage || !chain->lowest || !chain->after ||
+        !chain->free || !chain->over)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a chain of %u blocks", chain->n);
+    memset(chain->born, 0xff, n * sizeof *chain->born);
+    memset(chain->stage, 0xff, n * sizeof *chain->stage);
+    memset(chain->lowest, 0xff, n * sizeof *chain->lowest);
+    return PLB_OK;
+}
+
+static enum plb_status fill(struct plb__chain *chain, enum plb__grain grain, plb_task_id middle)
+{
+    PLB_TRY(make_blocks(chain, grain, middle));
+    PLB_TRY(allocate(chain));
+    find_births(chain);
+    PLB_TRY(split_backward(chain, middle));
+    for (uint32_t e = chain->n; e-- > 0;)
+        note_backward_reads(chain, e);
+    note_later_reads(chain);
+    count_bytes(chain);
+    PLB_TRY(count_crossings(chain));
+    find_likes(chain);
+    return PLB_OK;
+}
+
+enum plb_status plb__chain_create(const struct plb_problem *problem, enum plb__grain grain,
+                                  plb_task_id begin, plb_task_id middle, plb_task_id end,
+                                  struct plb__chain *chain_out)
+{
+    struct plb__chain chain = {.problem = problem, .begin = begin, .end = end};
+    enum plb_status status = fill(&chain, grain, middle);
+
+    if (status == PLB_OK)
+        *chain_out = chain;
+    else
+        plb__chain_clear(&chain);
+    return status;
+}
+
+void plb__chain_clear(struct plb__chain *chain)
+{
+    free(chain->block);
+    free(chain->born);
+    free(chain->crosses);
+    free(chain->stage);
+    free(chain->lowest);
+    free(chain->after);
+    free(chain->free);
+    free(chain->over);
+    *chain = (struct plb__chain){.n = 0};
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Filling the table of times, and reading decisions from it.
+ *
+ * A decision is not stored: it is the candidate that gives the time that stands in the table, which
+ * is found again for the few states on the way through a plan.
+ */
+#include "config.h"
+
+#include "schedulers/memory/chain_table.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Steps of the inner loop that filling a table may take, and the bounds of its resolution. */
+#define STEPS_MOST 1e8
+enum { SLOTS_MOST = 1500, SLOTS_LEAST = 100 };
+
+/* One way to go on: from `least` slots it takes `seconds` and leaves m - taken for `next`, and all m
+ * for `after`, where there are such. */
+struct candidate {
+    uint32_t least, taken;
+    float seconds;
+    const float *next, *after;
+    struct plb__chain_choice choice;
+};
+
+struct filler {
+    const struct plb__options *options;
+    const struct plb__chain *chain;
+    struct plb__chain_table *table;
+    size_t held[PLB__CHAIN_BLOCKS_MAX + 1]; /* bytes of gradients made in blocks i and above */
+};
+
+static uint32_t slots_of(const struct plb__chain_table *table, size_t bytes)
+{
+    double slots = floor((double)bytes / table->unit + 0.5);
+
+    return slots > (double)table->slots ? table->slots + 1 : (uint32_t)slots;
+}
+
+/* Bytes that are alive when tasks of blocks up to b run forward: gradients that wait. */
+static size_t waiting(const struct filler *f, uint32_t b)
+{
+    return f->chain->block[b].incoming + f->held[b + 1];
+}
+
+static size_t greater(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static struct candidate keep(const struct filler *f, uint32_t a, uint32_t b, uint32_t o)
+{
+    const struct plb__option *option = &plb__options_of(f->options, a)->option[o];
+    size_t saved = option->saved + (a < b ? plb__chain_over(f->chain, a, a + 1, b) : 0);
+    size_t peak = greater(option->forward_peak + waiting(f, b),
+                          option->backward_peak + f->held[a + 1]);
+    struct candidate c = {
+        .least = slots_of(f->table, greater(peak, saved)),
+        .taken = slots_of(f->table, saved),
+        .seconds = (float)(f->chain->block[a].seconds + option->seconds),
+        .next = a < b ? plb__chain_time(f->table, a + 1, b) : NULL,
+        .choice = {.kind = PLB__CHAIN_KEEP, .option = o},
+    };
+
+    if (c.least < c.taken)
+        c.least = c.taken;
+    return c;
+}
+
+static struct candidate alone(const struct filler *f, uint32_t b)
+{
+    const struct plb__block_options *options = plb__options_of(f->options, b);
+
+    return (struct candidate){
+        .least = slots_of(f->table, options->alone_peak + f->held[b + 1]),
+        .seconds = (float)options->alone_seconds,
+        .choice = {.kind = PLB__CHAIN_ALONE},
+    };
+}
+
+/* `peak` and `seconds` are those of the blocks from a up to j - 1 (see below). */
+static struct candidate skip(const struct filler *f, uint32_t a, uint32_t j, uint32_t b,
+                             size_t peak, double seconds)
+{
+    struct candidate c = {
+        .least = slots_of(f->table, peak),
+        .taken = slots_of(f->table, plb__chain_over(f->chain, a, j, b)),
+        .seconds = (float)seconds,
+        .next = plb__chain_time(f->table, j, b),
+        .after = plb__chain_time(f->table, a, j - 1),
+        .choice = {.kind = PLB__CHAIN_SKIP, .border = j},
+    };
+
+    if (c.least < c.taken)
+        c.least = c.taken;
+    return c;
+}
+
+/* Calls `look` for every candidate of (a, b). */
+static void for_each(const struct filler *f, uint32_t a, uint32_t b,
+                     void (*look)(void *context, const struct candidate *c), void *context)
+{
+    uint32_t n_options = plb__options_of(f->options, a)->n;
+    size_t peak = 0;
+    double seconds = 0.0;
+    struct candidate c;
+
+    if (a == b && b + 1 < f->chain->n) {
+        c = alone(f, b);
+        look(context, &c);
+        return;
+    }
+    for (uint32_t o = 0; o < n_options; o++) {
+        c = keep(f, a, b, o);
+        look(context, &c);
+    }
+    for (uint32_t j = a + 1; j <= b; j++) {
+        peak = greater(peak, plb__chain_over(f->chain, a, j - 1, b) + waiting(f, b) +
+                                 plb__options_of(f->options, j - 1)->once_peak);
+        seconds += f->chain->block[j - 1].seconds;
+        c = skip(f, a, j, b, peak, seconds);
+        look(context, &c);
+    }
+}
+
+struct row {
+    float *time;
+    uint32_t slots;
+};
+
+static void lower(float *restrict time, uint32_t n, float seconds, const float *restrict next,
+                  const float *restrict after)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        float t = seconds + (next ? next[i] : 0.0f) + (after ? after[i] : 0.0f);
+
+        time[i] = t < time[i] ? t : time[i];
+    }
+}
+
+static void lower_row(void *context, const struct candidate *c)
+{
+    const struct row *row = context;
+
+    if (c->least > row->slots)
+        return;
+    lower(row->time + c->least, row->slots + 1 - c->least, c->seconds,
+          c->next ? c->next + (c->least - c->taken) : NULL, c->after ? c->after + c->least : NULL);
+}
+
+static void prepare(struct filler *f)
+{
+    f->held[f->chain->n] = 0;
+    for (uint32_t e = f->chain->n; e-- > 0;)
+        f->held[e] = f->held[e + 1] + f->chain->block[e].gradients;
+}
+
+static void fill(struct filler *f)
+{
+    for (uint32_t length = 0; length < f->chain->n; length++)
+        for (uint32_t a = 0; a + length < f->chain->n; a++) {
+            struct row row = {plb__chain_time(f->table, a, a + length), f->table->slots};
+
+            for (uint32_t m = 0; m <= row.slots; m++)
+                row.time[m] = INFINITY;
+            for_each(f, a, a + length, lower_row, &row);
+        }
+}
+
+/* Bytes with which nothing needs to run again: beyond them the table has nothing to say. */
+static size_t greatest_use(const struct filler *f)
+{
+    size_t saved = 0, peak = 0;
+
+    for (uint32_t e = 0; e < f->chain->n; e++) {
+        const struct plb__option *most = &plb__options_of(f->options, e)->option[0];
+
+        peak = greater(peak, saved + greater(most->forward_peak,
+                                             most->backward_peak + f->held[e + 1]));
+        saved += most->saved +
+                 (e + 1 < f->chain->n ? plb__chain_over(f->chain, e, e + 1, f->chain->n - 1) : 0);
+    }
+    return greater(peak, saved) + f->held[0] + 1;
+}
+
+static uint32_t resolution(const struct filler *f)
+{
+    double n = f->chain->n, steps = 0.0;
+
+    for (uint32_t e = 0; e < f->chain->n; e++)
+        steps += (plb__options_of(f->options, e)->n + n / 3.0) * (n - e);
+    steps = STEPS_MOST / (steps + 1.0);
+    return steps > SLOTS_MOST ? SLOTS_MOST : steps < SLOTS_LEAST ? SLOTS_LEAST : (uint32_t)steps;
+}
+
+enum plb_status plb__chain_table_create(const struct plb__options *options,
+                                        struct plb__chain_table *table_out)
+{
+    struct plb__chain_table table = {.n = options->chain->n};
+    struct filler f = {.options = options, .chain = options->chain, .table = &table};
+
+    prepare(&f);
+    table.slots = resolution(&f);
+    /* A twentieth more, so that rounding does not make the last step infeasible. */
+    table.unit = 1.05 * (double)greatest_use(&f) / table.slots;
+    table.time = malloc((size_t)table.n * (table.n + 1) / 2 * (table.slots + 1) *
+                        sizeof *table.time);
+    if (!table.time)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a table of %u blocks times %u slots",
+                        table.n, table.slots);
+    fill(&f);
+    *table_out = table;
+    return PLB_OK;
+}
+
+void plb__chain_table_clear(struct plb__chain_table *table)
+{
+    free(table->time);
+    *table = (struct plb__chain_table){.n = 0};
+}
+
+struct chooser {
+    uint32_t m;
+    float time;
+    struct plb__chain_choice best;
+};
+
+static void consider(void *context, const struct candidate *c)
+{
+    struct chooser *chooser = context;
+    float time;
+
+    if (c->least > chooser->m)
+        return;
+    time = c->seconds + (c->next ? c->next[chooser->m - c->taken] : 0.0f) +
+           (c->after ? c->after[chooser->m] : 0.0f);
+    if (!(time < chooser->time))
+        return;
+    chooser->time = time;
+    chooser->best = c->choice;
+    chooser->best.rest = chooser->m - c->taken;
+}
+
+struct plb__chain_choice plb__chain_choose(const struct plb__options *options,
+                                           const struct plb__chain_table *table, uint32_t a,
+                                           uint32_t b, uint32_t m)
+{
+    struct plb__chain_table readable = *table;
+    struct filler f = {.options = options, .chain = options->chain, .table = &readable};
+    struct chooser chooser = {.m = m, .time = INFINITY, .best = {.kind = PLB__CHAIN_NONE}};
+
+    prepare(&f);
+    for_each(&f, a, b, consider, &chooser);
+    return chooser.best;
+}

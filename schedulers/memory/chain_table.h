@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The least time to go forward and back through blocks a to b of a chain in a given memory.
+ *
+ * Rotor's dynamic programme (Beaumont et al. 2024, "Optimal re-materialization strategies for
+ * heterogeneous chains", theorem 1) with several ways to keep a block, as Rockmate has them. The
+ * input of block a is there and not counted. With m bytes beside it, either
+ *
+ *   - block a runs and keeps what option o says:
+ *       forward(a) + again(a, o) + time(m - saved(a, o) - over(a, a+1, b), a+1, b)
+ *   - or blocks a to j-1 run and keep nothing but what crosses border j:
+ *       forward(a..j-1) + time(m - over(a, j, b), j, b) + time(m, a, j-1)
+ *   - and block b, when its output is no longer needed, goes back by itself: what the backward
+ *     tasks read is made again from its input, and no more.
+ *
+ * wherever the peaks of the walks leave room, with the gradients that are alive at that time. Bytes
+ * are counted in slots, rounded to the nearest; who needs an exact limit lays the plan out. The
+ * table holds the times for all memories up to its greatest, so one table serves all limits.
+ *
+ * Not public. Thread-safety: a table may be read by many.
+ */
+#ifndef PLB_SCHEDULERS_MEMORY_CHAIN_TABLE_H
+#define PLB_SCHEDULERS_MEMORY_CHAIN_TABLE_H
+
+#include "schedulers/memory/options.h"
+
+struct plb__chain_table {
+    uint32_t n, slots;
+    double unit;  /* bytes of a slot */
+    float *time;  /* see plb__chain_time(); INFINITY where it cannot be done */
+};
+
+/* PLB_ERROR_MEMORY. */
+enum plb_status plb__chain_table_create(const struct plb__options *options,
+                                        struct plb__chain_table *table_out);
+void plb__chain_table_clear(struct plb__chain_table *table);
+
+/* The times for blocks a to b, by slots: slots + 1 entries. */
+static inline float *plb__chain_time(const struct plb__chain_table *table, uint32_t a, uint32_t b)
+{
+    return &table->time[((size_t)b * (b + 1) / 2 + a) * (table->slots + 1)];
+}
+
+/* What is best for blocks a to b in m slots. */
+struct plb__chain_choice {
+    enum { PLB__CHAIN_NONE, PLB__CHAIN_KEEP, PLB__CHAIN_SKIP, PLB__CHAIN_ALONE } kind;
+    uint32_t option; /* KEEP: of block a */
+    uint32_t border; /* SKIP: j */
+    uint32_t rest;   /* slots that are left for what comes next */
+};
+struct plb__chain_choice plb__chain_choose(const struct plb__options *options,
+                                           const struct plb__chain_table *table, uint32_t a,
+                                           uint32_t b, uint32_t m);
+
+#endif

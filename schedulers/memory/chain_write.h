@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A graph's passes solved by the chain table, and plans written from it.
+ *
+ * Solving takes a while and depends on the graph, the seconds of its tasks and whether gradients are
+ * held, but not on the limits; so what was solved is kept for the next call (a budget that changes
+ * while a plan runs), two graphs at most.
+ *
+ * Not public. Thread-safety: plb__chains_take() and plb__chains_give() may be called by many; what
+ * was taken belongs to one thread.
+ */
+#ifndef PLB_SCHEDULERS_MEMORY_CHAIN_WRITE_H
+#define PLB_SCHEDULERS_MEMORY_CHAIN_WRITE_H
+
+#include "runtime/plan/writer.h"
+#include "schedulers/memory/chain_table.h"
+
+struct plb__pass {
+    struct plb__chain chain;
+    struct plb__options options;
+    struct plb__chain_table table;        /* empty when an earlier pass is the same */
+    const struct plb__chain_table *times; /* this pass' or the earlier one's */
+};
+
+struct plb__chains {
+    uint64_t key;
+    uint32_t n;
+    struct plb__pass *pass; /* in the order of the graph */
+};
+
+/* The solved passes of the problem's graph, kept ones where there are. PLB_ERROR_MEMORY. */
+enum plb_status plb__chains_take(const struct plb_problem *problem, enum plb__grain grain,
+                                 struct plb__chains **chains_out);
+/* Hands them back, to be kept or freed. NULL is allowed. */
+void plb__chains_give(struct plb__chains *chains);
+
+/* The most bytes that make a difference to plb__chains_write(). */
+size_t plb__chains_most(const struct plb__chains *chains);
+
+/* Writes the whole step: in every pass the forward and backward tasks as the table has it for about
+ * `target` bytes beside initial values and held gradients, all other tasks in the graph's order.
+ * PLB_ERROR_MEMORY also when the table has no way with so few. */
+enum plb_status plb__chains_write(const struct plb__chains *chains,
+                                  const struct plb_problem *problem, size_t target,
+                                  struct plb_plan *plan_out);
+
+/* For those who write one pass differently: blocks a to b of it in m slots. */
+struct plb__chain_writer {
+    const struct plb__pass *pass;
+    plb_writer_t *writer;
+};
+enum plb_status plb__chain_write(const struct plb__chain_writer *cw, uint32_t a, uint32_t b,
+                                 uint32_t m);
+enum plb_status plb__chain_run_forward(const struct plb__chain_writer *cw, uint32_t block);
+enum plb_status plb__chain_run_backward(const struct plb__chain_writer *cw, uint32_t block);
+/* Forgets what blocks a to b - 1 made, but for what crosses border `border` or lives on. */
+void plb__chain_forget(const struct plb__chain_writer *cw, uint32_t a, uint32_t b, uint32_t border);
+
+#endif
