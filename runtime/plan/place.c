@@ -1,14 +1,132 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Greedy by size: the largest block first, each in the tightest gap that those which were placed
- * before and exist at the same time leave.
+ * Two ways of placing blocks.
+ *
+ * By time: a list of gaps; a block that begins takes the tightest one, a block that ends gives its
+ * bytes back. A gap of exactly the right size, the lowest of several, comes first, so that blocks of
+ * one size follow each other in one place.
+ *
+ * By size: the largest first, each in the tightest gap that those which were placed before and
+ * exist at the same time leave.
  */
 #include "config.h"
 
 #include "runtime/plan/place.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- by time ---- */
+
+struct gap {
+    size_t offset, bytes;
+};
+
+struct gaps {
+    uint32_t n;
+    struct gap *gap; /* in order of offset; never two that touch */
+};
+
+static void remove_gap(struct gaps *gaps, uint32_t k)
+{
+    gaps->n--;
+    memmove(&gaps->gap[k], &gaps->gap[k + 1], (gaps->n - k) * sizeof *gaps->gap);
+}
+
+/* Number of the tightest gap, or gaps->n. */
+static uint32_t find_gap(const struct gaps *gaps, size_t bytes)
+{
+    uint32_t best = gaps->n;
+
+    for (uint32_t k = 0; k < gaps->n; k++) {
+        if (gaps->gap[k].bytes < bytes)
+            continue;
+        if (gaps->gap[k].bytes == bytes)
+            return k;
+        if (best == gaps->n || gaps->gap[k].bytes < gaps->gap[best].bytes)
+            best = k;
+    }
+    return best;
+}
+
+static size_t take(struct gaps *gaps, uint32_t k, size_t bytes)
+{
+    size_t offset = gaps->gap[k].offset;
+
+    gaps->gap[k].offset += bytes;
+    gaps->gap[k].bytes -= bytes;
+    if (gaps->gap[k].bytes == 0)
+        remove_gap(gaps, k);
+    return offset;
+}
+
+static void give_back(struct gaps *gaps, size_t offset, size_t bytes)
+{
+    uint32_t low = 0, high = gaps->n;
+    bool joins_left, joins_right;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (gaps->gap[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    joins_left = low > 0 && gaps->gap[low - 1].offset + gaps->gap[low - 1].bytes == offset;
+    joins_right = low < gaps->n && offset + bytes == gaps->gap[low].offset;
+    if (joins_left && joins_right) {
+        gaps->gap[low - 1].bytes += bytes + gaps->gap[low].bytes;
+        remove_gap(gaps, low);
+    } else if (joins_left) {
+        gaps->gap[low - 1].bytes += bytes;
+    } else if (joins_right) {
+        gaps->gap[low].offset = offset;
+        gaps->gap[low].bytes += bytes;
+    } else {
+        memmove(&gaps->gap[low + 1], &gaps->gap[low], (gaps->n - low) * sizeof *gaps->gap);
+        gaps->gap[low] = (struct gap){offset, bytes};
+        gaps->n++;
+    }
+}
+
+enum plb_status plb__place_by_time(const struct plb__blocks *blocks, uint32_t rest, size_t capacity,
+                                   size_t *bytes_out)
+{
+    struct gaps gaps = {.n = 1, .gap = malloc(((size_t)blocks->n + 2) * sizeof *gaps.gap)};
+    size_t top = 0;
+    uint32_t ended = 0;
+
+    if (!gaps.gap)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u blocks", blocks->n);
+    gaps.gap[0] = (struct gap){0, capacity};
+    for (uint32_t k = 0; k < blocks->n; k++) {
+        struct plb__block *block = &blocks->block[k];
+        uint32_t gap;
+
+        for (; ended < blocks->n; ended++) {
+            const struct plb__block *old = &blocks->block[blocks->by_end[ended]];
+
+            if ((uint64_t)old->end + rest > block->begin)
+                break;
+            give_back(&gaps, old->offset, old->bytes);
+        }
+        gap = find_gap(&gaps, block->bytes);
+        if (gap == gaps.n) {
+            top = SIZE_MAX;
+            break;
+        }
+        block->offset = take(&gaps, gap, block->bytes);
+        if (block->offset + block->bytes > top)
+            top = block->offset + block->bytes;
+    }
+    free(gaps.gap);
+    *bytes_out = top;
+    return PLB_OK;
+}
+
+/* ---- by size ---- */
 
 static int compare(const void *left, const void *right)
 {
@@ -60,26 +178,28 @@ static void insert(struct plb__block *block, struct plb__block **placed, uint32_
     placed[low] = block;
 }
 
-enum plb_status plb__place(struct plb__block *block, uint32_t n, size_t *bytes_out)
+enum plb_status plb__place_by_size(const struct plb__blocks *blocks, size_t *bytes_out)
 {
+    uint32_t n = blocks->n;
     struct plb__block **order = malloc(((size_t)n + 1) * sizeof *order);
     struct plb__block **placed = malloc(((size_t)n + 1) * sizeof *placed);
     enum plb_status status = PLB_OK;
+    size_t top = 0;
 
-    *bytes_out = 0;
     if (!order || !placed) {
         status = plb_fail(PLB_ERROR_MEMORY, "no memory to place %u blocks", n);
         goto free_lists;
     }
     for (uint32_t k = 0; k < n; k++)
-        order[k] = &block[k];
+        order[k] = &blocks->block[k];
     qsort(order, n, sizeof *order, compare);
     for (uint32_t k = 0; k < n; k++) {
         order[k]->offset = tightest_gap(order[k], placed, k);
         insert(order[k], placed, k);
-        if (order[k]->offset + order[k]->bytes > *bytes_out)
-            *bytes_out = order[k]->offset + order[k]->bytes;
+        if (order[k]->offset + order[k]->bytes > top)
+            top = order[k]->offset + order[k]->bytes;
     }
+    *bytes_out = top;
 free_lists:
     free(order);
     free(placed);
