@@ -17,7 +17,7 @@
  * - plan.h, schedulers.h: plans, and the policies that write them.
  * - session.h: the runtime, persistent tensors, and running graphs; ledger.h: who holds how much
  *   memory; timeline.h: pictures of a step.
- * - model.h, layers.h, optimizer.h, trainer.h: writing and training a model; classifiers.h: two
+ * - model.h, layers.h, optimizer.h, trainer.h: writing and training a model; classifiers.h, unet.h:
  *   ready-made ones; language.h, pretrain.h, generate.h, sampler.h, logits.h: language models in
  *   Hugging Face's layout; weights.h, checkpoint.h: what is saved.
  * - safetensors.h, hf_config.h, tokenizer.h, file.h: files; corpus.h, shapes.h, shuffle.h: data.
@@ -67,6 +67,7 @@
 #include "frontends/nn/pretrain.h"
 #include "frontends/nn/sampler.h"
 #include "frontends/nn/trainer.h"
+#include "frontends/nn/unet.h"
 #include "frontends/nn/weights.h"
 #include "runtime/base/random.h"
 #include "runtime/base/status.h"

@@ -20,6 +20,7 @@ libpalombe_la_SOURCES += \
 	frontends/nn/trainer.c \
 	frontends/nn/trainer_file.c \
 	frontends/nn/trainer_file.h \
+	frontends/nn/unet.c \
 	frontends/nn/weights.c
 nobase_pkginclude_HEADERS += \
 	frontends/nn/checkpoint.h \
@@ -33,4 +34,5 @@ nobase_pkginclude_HEADERS += \
 	frontends/nn/pretrain.h \
 	frontends/nn/sampler.h \
 	frontends/nn/trainer.h \
+	frontends/nn/unet.h \
 	frontends/nn/weights.h

@@ -9,7 +9,8 @@ plb_nn_tests = \
 	tests/frontends/nn/test_optimizer \
 	tests/frontends/nn/test_resume \
 	tests/frontends/nn/test_sampler \
-	tests/frontends/nn/test_trainer
+	tests/frontends/nn/test_trainer \
+	tests/frontends/nn/test_unet
 check_PROGRAMS += $(plb_nn_tests)
 TESTS += $(plb_nn_tests)
 plb_nn_fixtures = tests/frontends/nn/fixtures.c tests/frontends/nn/fixtures.h
@@ -22,3 +23,4 @@ tests_frontends_nn_test_optimizer_SOURCES = tests/frontends/nn/test_optimizer.c
 tests_frontends_nn_test_resume_SOURCES = tests/frontends/nn/test_resume.c $(plb_nn_fixtures)
 tests_frontends_nn_test_sampler_SOURCES = tests/frontends/nn/test_sampler.c
 tests_frontends_nn_test_trainer_SOURCES = tests/frontends/nn/test_trainer.c $(plb_nn_fixtures)
+tests_frontends_nn_test_unet_SOURCES = tests/frontends/nn/test_unet.c $(plb_nn_fixtures)
