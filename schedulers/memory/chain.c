@@ -356,6 +356,49 @@ static void note_later_reads(struct plb__chain *chain)
     }
 }
 
+/* Where task t is the last reader of what its output k takes over, and the output is not counted
+ * because a held gradient comes to lie there, then the input is not counted either. */
+static void free_taken(struct plb__chain *chain, const struct plb_task *task, int k,
+                       const bool *read_later)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+    int from = task->op->out[k].shares - 1;
+    uint32_t cells = task->out_start[k + 1] - task->out_start[k];
+
+    if (from < 0 || task->in_start[from + 1] - task->in_start[from] != cells)
+        return;
+    for (uint32_t j = 0; j < cells; j++) {
+        plb_value in = task->in[task->in_start[from] + j];
+        plb_value out = task->out[task->out_start[k] + j];
+
+        if (!chain->free[out] || read_later[in] || chain->stage[in] == PLB_NONE ||
+            bytes_of(graph, in) != bytes_of(graph, out))
+            return;
+    }
+    for (uint32_t j = 0; j < cells; j++)
+        chain->free[task->in[task->in_start[from] + j]] = true;
+}
+
+static enum plb_status free_what_gradients_take(struct plb__chain *chain)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+    bool *read_later = calloc((size_t)plb_graph_values(graph) + 1, sizeof *read_later);
+
+    if (!read_later)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a chain of %u blocks", chain->n);
+    memcpy(read_later, chain->after, plb_graph_values(graph) * sizeof *read_later);
+    for (plb_task_id t = chain->end; t-- > chain->block[chain->n - 1].backward;) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+
+        for (int k = 0; k < task->n_out; k++)
+            free_taken(chain, task, k, read_later);
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+            read_later[task->in[j]] = true;
+    }
+    free(read_later);
+    return PLB_OK;
+}
+
 static void add_bytes(struct plb__chain *chain, plb_value v, size_t bytes)
 {
     uint32_t stage = chain->stage[v];
@@ -536,6 +579,8 @@ static enum plb_status fill(struct plb__chain *chain, enum plb__grain grain, plb
     for (uint32_t e = chain->n; e-- > 0;)
         note_backward_reads(chain, e);
     note_later_reads(chain);
+    if (chain->problem->limits.hold_gradients)
+        PLB_TRY(free_what_gradients_take(chain));
     count_bytes(chain);
     PLB_TRY(count_crossings(chain));
     find_likes(chain);
