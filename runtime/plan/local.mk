@@ -14,6 +14,8 @@ libpalombe_la_SOURCES += \
 	runtime/plan/place.c \
 	runtime/plan/place.h \
 	runtime/plan/plan.c \
+	runtime/plan/plan_file.c \
+	runtime/plan/plan_print.c \
 	runtime/plan/policy.c \
 	runtime/plan/problem.c \
 	runtime/plan/simulate.c \

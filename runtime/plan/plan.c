@@ -53,19 +53,33 @@ struct plb_limits plb_limits_none(void)
     return (struct plb_limits){.bytes = {SIZE_MAX, 0, 0}};
 }
 
-static enum plb_status check_tier(const struct plb__walk *walk, const struct plb_limits *limits,
+static enum plb_status check_tier(const struct plb_plan *plan, const plb_graph_t *graph,
+                                  const struct plb__walk *walk, const struct plb_limits *limits,
                                   enum plb_tier tier)
 {
     const char *name = plb_tier_name(tier);
+    uint32_t at = walk->over_at[tier];
+    const struct plb_instruction *instruction;
 
-    if (walk->over_at[tier] == PLB_NONE)
+    if (at == PLB_NONE)
         return PLB_OK;
+    if (at == plan->n)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "before the first instruction %zu bytes of the %s are taken, the limit is "
+                        "%zu",
+                        walk->over_bytes[tier], name, limits->bytes[tier]);
+    instruction = &plan->instruction[at];
     if (limits->bytes[tier] == 0 && tier != PLB_DEVICE)
-        return plb_fail(PLB_ERROR_INVALID, "instruction %u: there is no %s to copy to",
-                        walk->over_at[tier], name);
+        return plb_fail(PLB_ERROR_INVALID, "instruction %u: %s of '%s': there is no %s here", at,
+                        plb_opcode_name(instruction->code),
+                        plb_graph_value(graph, instruction->subject)->name, name);
     return plb_fail(PLB_ERROR_INVALID,
-                    "instruction %u: copies on the %s take %zu bytes, the limit is %zu",
-                    walk->over_at[tier], name, walk->over_bytes[tier], limits->bytes[tier]);
+                    "instruction %u (%s %s): copies on the %s take %zu bytes, the limit is %zu", at,
+                    plb_opcode_name(instruction->code),
+                    instruction->code == PLB_RUN
+                        ? plb_graph_task(graph, instruction->subject)->name
+                        : plb_graph_value(graph, instruction->subject)->name,
+                    name, walk->over_bytes[tier], limits->bytes[tier]);
 }
 
 enum plb_status plb_plan_check(const struct plb_plan *plan, const plb_graph_t *graph,
@@ -78,9 +92,9 @@ enum plb_status plb_plan_check(const struct plb_plan *plan, const plb_graph_t *g
     if (!limits)
         limits = &none;
     PLB_TRY(plb__walk(plan, graph, limits, &walk));
-    status = check_tier(&walk, limits, PLB_DEVICE);
+    status = check_tier(plan, graph, &walk, limits, PLB_DEVICE);
     for (int tier = PLB_DEVICE + 1; status == PLB_OK && tier < PLB_TIERS; tier++)
-        status = check_tier(&walk, limits, (enum plb_tier)tier);
+        status = check_tier(plan, graph, &walk, limits, (enum plb_tier)tier);
     plb__walk_clear(&walk);
     return status;
 }

@@ -399,7 +399,7 @@ static void count_bytes(struct plb__walk *walk, const struct plb_plan *plan,
 
     memset(walk->over_at, 0xff, sizeof walk->over_at);
     note_peak(walk, &meter, 0);
-    note_limits(walk, &meter, limits, 0);
+    note_limits(walk, &meter, limits, plan->n);
     for (uint32_t i = 0; i < plan->n; i++) {
         if (plan->instruction[i].code == PLB_DROP) {
             uint32_t k = walk->operand[walk->in_operand[i]];
