@@ -9,3 +9,6 @@ tests_runtime_plan_test_writer_SOURCES = %D%/test_writer.c
 check_PROGRAMS += %D%/test_costs
 TESTS += %D%/test_costs
 tests_runtime_plan_test_costs_SOURCES = %D%/test_costs.c
+check_PROGRAMS += %D%/test_simulate
+TESTS += %D%/test_simulate
+tests_runtime_plan_test_simulate_SOURCES = %D%/test_simulate.c
