@@ -6,9 +6,12 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/online_costs.c schedulers/memory/online_internal.h \
 	schedulers/memory/online_walk.c schedulers/memory/online_walk.h \
 	schedulers/memory/chain.c schedulers/memory/chain.h \
+	schedulers/memory/chain_order.c \
 	schedulers/memory/chain_table.c schedulers/memory/chain_table.h \
 	schedulers/memory/chain_write.c schedulers/memory/chain_write.h \
 	schedulers/memory/options.c schedulers/memory/options.h \
-	schedulers/memory/none.c
+	schedulers/memory/log.c \
+	schedulers/memory/none.c \
+	schedulers/memory/replay.c
 nobase_pkginclude_HEADERS += \
 	schedulers/schedulers.h

@@ -190,14 +190,13 @@ static void split(struct splitter *s, enum plb__grain grain)
     thin_out(s);
 }
 
-static enum plb_status make_blocks(struct plb__chain *chain, enum plb__grain grain,
-                                   plb_task_id middle)
+static enum plb_status make_blocks(struct plb__chain *chain, enum plb__grain grain)
 {
     const plb_graph_t *graph = chain->problem->graph;
-    uint32_t n = middle - chain->begin;
+    uint32_t n = chain->middle - chain->begin;
     struct splitter s = {.graph = graph,
                          .begin = chain->begin,
-                         .middle = middle,
+                         .middle = chain->middle,
                          .width = calloc(n, sizeof *s.width),
                          .is_whole = calloc(n, sizeof *s.is_whole),
                          .starts = calloc(n, sizeof *s.starts)};
@@ -280,8 +279,9 @@ static void find_range(const struct plb__chain *chain, plb_task_id t, uint32_t *
 
 /* Backward tasks keep their order, so the blocks that they belong to may only go down. A task goes
  * as low as what it reads allows, unless it or a later one reads what a higher block made. */
-static enum plb_status split_backward(struct plb__chain *chain, plb_task_id middle)
+static enum plb_status split_backward(struct plb__chain *chain)
 {
+    plb_task_id middle = chain->middle;
     uint32_t n = chain->end - middle, at = chain->n - 1;
     uint32_t *floor = malloc(((size_t)n + 1) * sizeof *floor);
 
@@ -387,7 +387,7 @@ static enum plb_status free_what_gradients_take(struct plb__chain *chain)
     if (!read_later)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a chain of %u blocks", chain->n);
     memcpy(read_later, chain->after, plb_graph_values(graph) * sizeof *read_later);
-    for (plb_task_id t = chain->end; t-- > chain->block[chain->n - 1].backward;) {
+    for (plb_task_id t = chain->end; t-- > chain->middle;) {
         const struct plb_task *task = plb_graph_task(graph, t);
 
         for (int k = 0; k < task->n_out; k++)
@@ -560,9 +560,10 @@ static enum plb_status allocate(struct plb__chain *chain)
     chain->lowest = malloc(n * sizeof *chain->lowest);
     chain->after = calloc(n, sizeof *chain->after);
     chain->free = calloc(n, sizeof *chain->free);
+    chain->order = malloc((size_t)(chain->end - chain->middle) * sizeof *chain->order);
     chain->over = calloc((size_t)chain->n * chain->n * chain->n, sizeof *chain->over);
     if (!chain->born || !chain->crosses || !chain->stage || !chain->lowest || !chain->after ||
-        !chain->free || !chain->over)
+        !chain->free || !chain->order || !chain->over)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a chain of %u blocks", chain->n);
     memset(chain->born, 0xff, n * sizeof *chain->born);
     memset(chain->stage, 0xff, n * sizeof *chain->stage);
@@ -570,18 +571,19 @@ static enum plb_status allocate(struct plb__chain *chain)
     return PLB_OK;
 }
 
-static enum plb_status fill(struct plb__chain *chain, enum plb__grain grain, plb_task_id middle)
+static enum plb_status fill(struct plb__chain *chain, enum plb__grain grain)
 {
-    PLB_TRY(make_blocks(chain, grain, middle));
+    PLB_TRY(make_blocks(chain, grain));
     PLB_TRY(allocate(chain));
     find_births(chain);
-    PLB_TRY(split_backward(chain, middle));
+    PLB_TRY(split_backward(chain));
     for (uint32_t e = chain->n; e-- > 0;)
         note_backward_reads(chain, e);
     note_later_reads(chain);
     if (chain->problem->limits.hold_gradients)
         PLB_TRY(free_what_gradients_take(chain));
     count_bytes(chain);
+    PLB_TRY(plb__chain_order(chain));
     PLB_TRY(count_crossings(chain));
     find_likes(chain);
     return PLB_OK;
@@ -591,8 +593,8 @@ enum plb_status plb__chain_create(const struct plb_problem *problem, enum plb__g
                                   plb_task_id begin, plb_task_id middle, plb_task_id end,
                                   struct plb__chain *chain_out)
 {
-    struct plb__chain chain = {.problem = problem, .begin = begin, .end = end};
-    enum plb_status status = fill(&chain, grain, middle);
+    struct plb__chain chain = {.problem = problem, .begin = begin, .middle = middle, .end = end};
+    enum plb_status status = fill(&chain, grain);
 
     if (status == PLB_OK)
         *chain_out = chain;
@@ -610,6 +612,7 @@ void plb__chain_clear(struct plb__chain *chain)
     free(chain->lowest);
     free(chain->after);
     free(chain->free);
+    free(chain->order);
     free(chain->over);
     *chain = (struct plb__chain){.n = 0};
 }

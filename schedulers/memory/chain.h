@@ -32,7 +32,9 @@ struct plb__chain_block {
 
 struct plb__chain {
     const struct plb_problem *problem;
-    plb_task_id begin, end; /* the pass */
+    plb_task_id begin, middle, end; /* the pass: forward tasks, backward tasks */
+    plb_task_id *order; /* the backward tasks in the order in which they run, block by block: see
+                           plb__chain_backward() */
     uint32_t n;
     struct plb__chain_block *block;
     uint32_t *born;    /* per value: the block that makes it going forward, PLB_NONE for others */
@@ -64,6 +66,15 @@ enum plb_status plb__chain_create(const struct plb_problem *problem, enum plb__g
                                   plb_task_id begin, plb_task_id middle, plb_task_id end,
                                   struct plb__chain *chain_out);
 void plb__chain_clear(struct plb__chain *chain);
+
+/* The backward task that runs at place `at` of a block, backward <= at < backward_end. */
+static inline plb_task_id plb__chain_backward(const struct plb__chain *chain, plb_task_id at)
+{
+    return chain->order[at - chain->middle];
+}
+
+/* Fills `order`; part of plb__chain_create(). PLB_ERROR_MEMORY. */
+enum plb_status plb__chain_order(struct plb__chain *chain);
 
 /* Bytes of values that are made in blocks [a, k) and read in blocks [k, b], k <= b: what is kept
  * beside the input of block a by one who is at border k and will go on to block b. */

@@ -8,6 +8,7 @@
 
 #include "runtime/base/hash.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -31,7 +32,9 @@ enum plb_status plb__chain_run_backward(const struct plb__chain_writer *cw, uint
 {
     const struct plb__chain_block *it = &cw->pass->chain.block[block];
 
-    return run_tasks(cw->writer, it->backward, it->backward_end);
+    for (uint32_t at = it->backward; at < it->backward_end; at++)
+        PLB_TRY(plb_writer_run(cw->writer, plb__chain_backward(&cw->pass->chain, at)));
+    return PLB_OK;
 }
 
 void plb__chain_forget(const struct plb__chain_writer *cw, uint32_t a, uint32_t b, uint32_t border)
@@ -110,12 +113,18 @@ enum plb_status plb__chain_write(const struct plb__chain_writer *cw, uint32_t a,
     }
 }
 
+/* The slots for `target` bytes, but no fewer than the table has a way for: the table counts on the
+ * safe side in places, so the least that it knows may yet fit. */
 static uint32_t slots_for(const struct plb__pass *pass, size_t target)
 {
     size_t beside = pass->chain.background;
-    double slots = target > beside ? (double)(target - beside) / pass->times->unit : 0.0;
+    double bytes = target > beside ? (double)(target - beside) : 0.0;
+    uint32_t all = pass->times->slots;
+    uint32_t slots = bytes > all * pass->times->unit ? all : (uint32_t)(bytes / pass->times->unit);
 
-    return slots > pass->times->slots ? pass->times->slots : (uint32_t)slots;
+    while (slots < all && isinf(plb__chain_time(pass->times, 0, pass->chain.n - 1)[slots]))
+        slots++;
+    return slots;
 }
 
 static enum plb_status write_step(const struct plb__chains *chains,

@@ -38,8 +38,8 @@ void plb__chains_give(struct plb__chains *chains);
 size_t plb__chains_most(const struct plb__chains *chains);
 
 /* Writes the whole step: in every pass the forward and backward tasks as the table has it for about
- * `target` bytes beside initial values and held gradients, all other tasks in the graph's order.
- * PLB_ERROR_MEMORY also when the table has no way with so few. */
+ * `target` bytes beside initial values and held gradients, or for the least that it knows a way for;
+ * all other tasks in the graph's order. PLB_ERROR_MEMORY. */
 enum plb_status plb__chains_write(const struct plb__chains *chains,
                                   const struct plb_problem *problem, size_t target,
                                   struct plb_plan *plan_out);

@@ -223,7 +223,8 @@ static enum plb_status list_backward(struct walker *w, uint32_t e, double *secon
 {
     const struct plb__chain_block *block = &w->chain->block[e];
 
-    for (plb_task_id t = block->backward; t < block->backward_end; t++) {
+    for (uint32_t at = block->backward; at < block->backward_end; at++) {
+        plb_task_id t = plb__chain_backward(w->chain, at);
         const struct plb_task *task = plb_graph_task(w->chain->problem->graph, t);
 
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
