@@ -26,6 +26,8 @@
 #include "runtime/plan/plan.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,79 +38,87 @@
 
 /* ---- writing ---- */
 
-static void write_instruction(FILE *out, const struct plb_instruction *instruction)
+/* What an instruction, and the rest with the policy's name, take at most. */
+#define INSTRUCTION_BYTES 48
+#define FRAME_BYTES       320
+
+struct text {
+    char *text;
+    size_t used, bytes;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
 {
-    fprintf(out, "\n    [\"%s\", %" PRIu32, plb_opcode_name(instruction->code),
-            instruction->subject);
-    if (instruction->code != PLB_RUN)
-        fprintf(out, ", \"%s\"", plb_tier_name(instruction->tier));
-    else if (instruction->takes)
-        fprintf(out, ", %" PRIu32, instruction->takes);
-    fputc(']', out);
+    va_list arguments;
+
+    va_start(arguments, format);
+    text->used += (size_t)vsnprintf(text->text + text->used, text->bytes - text->used, format,
+                                    arguments);
+    va_end(arguments);
 }
 
-static void write_plan(FILE *out, const struct plb_plan *plan, const char *policy)
+static void write_instruction(struct text *text, const struct plb_instruction *instruction)
 {
-    fprintf(out, "{\n  \"format\": \"%s\",\n  \"policy\": %s,\n  \"graph\": \"%016" PRIx64 "\",\n",
-            PLAN_FORMAT, policy, plan->fingerprint);
-    fputs("  \"instructions\": [", out);
+    add(text, "\n    [\"%s\", %" PRIu32, plb_opcode_name(instruction->code), instruction->subject);
+    if (instruction->code != PLB_RUN)
+        add(text, ", \"%s\"", plb_tier_name(instruction->tier));
+    else if (instruction->takes)
+        add(text, ", %" PRIu32, instruction->takes);
+    add(text, "]");
+}
+
+/* A policy's name may hold a path: what JSON has no plain letter for becomes a question mark. */
+static void write_name(struct text *text, const char *name)
+{
+    for (; *name; name++) {
+        if (*name == '"' || *name == '\\')
+            add(text, "\\");
+        add(text, "%c", *name < ' ' || *name > '~' ? '?' : *name);
+    }
+}
+
+static void write_plan(struct text *text, const struct plb_plan *plan)
+{
+    add(text, "{\n  \"format\": \"%s\",\n  \"policy\": \"", PLAN_FORMAT);
+    write_name(text, plan->policy);
+    add(text, "\",\n  \"graph\": \"%016" PRIx64 "\",\n  \"instructions\": [", plan->fingerprint);
     for (uint32_t i = 0; i < plan->n; i++) {
         if (i > 0)
-            fputc(',', out);
-        write_instruction(out, &plan->instruction[i]);
+            add(text, ",");
+        write_instruction(text, &plan->instruction[i]);
     }
-    fputs("\n  ]\n}\n", out);
+    add(text, "\n  ]\n}\n");
 }
 
-static enum plb_status quote(const char *text, char **quoted_out)
+static enum plb_status print_plan(const struct plb_plan *plan, struct text *text_out)
 {
-    json_t *string = json_string(text);
+    struct text text = {.bytes = FRAME_BYTES + (size_t)plan->n * INSTRUCTION_BYTES};
 
-    *quoted_out = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
-    json_decref(string);
-    if (!*quoted_out)
-        return plb_fail(PLB_ERROR_INVALID, "a plan whose policy's name is not UTF-8 text");
-    return PLB_OK;
-}
-
-static enum plb_status print_plan(const struct plb_plan *plan, char **text_out, size_t *bytes_out)
-{
-    char *policy, *text = NULL;
-    FILE *out;
-    bool failed;
-
-    PLB_TRY(quote(plan->policy, &policy));
-    out = open_memstream(&text, bytes_out);
-    if (out)
-        write_plan(out, plan, policy);
-    free(policy);
-    failed = !out || ferror(out);
-    if (out)
-        failed |= fclose(out) != 0;
-    if (failed) {
-        free(text);
+    text.text = malloc(text.bytes);
+    if (!text.text)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the text of %u instructions", plan->n);
-    }
+    write_plan(&text, plan);
     *text_out = text;
     return PLB_OK;
 }
 
 enum plb_status plb_plan_to_json(const struct plb_plan *plan, char **text_out)
 {
-    size_t bytes;
+    struct text text;
 
-    return print_plan(plan, text_out, &bytes);
+    PLB_TRY(print_plan(plan, &text));
+    *text_out = text.text;
+    return PLB_OK;
 }
 
 enum plb_status plb_plan_save(const struct plb_plan *plan, const char *path)
 {
     enum plb_status status;
-    char *text;
-    size_t bytes;
+    struct text text;
 
-    PLB_TRY(print_plan(plan, &text, &bytes));
-    status = plb_file_write_atomic(path, text, bytes);
-    free(text);
+    PLB_TRY(print_plan(plan, &text));
+    status = plb_file_write_atomic(path, text.text, text.used);
+    free(text.text);
     return status;
 }
 
