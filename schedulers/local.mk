@@ -11,6 +11,16 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/chain_write.c schedulers/memory/chain_write.h \
 	schedulers/memory/options.c schedulers/memory/options.h \
 	schedulers/memory/log.c \
+	schedulers/memory/block.c \
+	schedulers/memory/cheap.c \
+	schedulers/memory/fates.c schedulers/memory/fates.h \
+	schedulers/memory/fit.c schedulers/memory/fit.h \
+	schedulers/memory/knapsack.c \
+	schedulers/memory/lru.c \
+	schedulers/memory/pager.c schedulers/memory/pager.h \
+	schedulers/memory/prefetch.c schedulers/memory/prefetch.h \
+	schedulers/memory/sqrt.c \
+	schedulers/memory/swap.c \
 	schedulers/memory/none.c \
 	schedulers/memory/replay.c
 nobase_pkginclude_HEADERS += \

@@ -17,6 +17,14 @@
 
 static const struct plb_memory_policy *const memory_policies[] = {
     &plb_memory_none,
+    &plb_memory_block,
+    &plb_memory_sqrt,
+    &plb_memory_cheap,
+    &plb_memory_knapsack,
+    &plb_memory_lru,
+    &plb_memory_swap,
+    &plb_memory_log,
+    &plb_memory_replay,
 };
 
 #define N_MEMORY_POLICIES (int)(sizeof memory_policies / sizeof memory_policies[0])
@@ -34,7 +42,11 @@ static struct bound *bounds;
 
 const struct plb_memory_policy *const *plb_memory_policies(int *n_out)
 {
-    *n_out = N_MEMORY_POLICIES;
+    int n = 0;
+
+    while (n < N_MEMORY_POLICIES && !memory_policies[n]->takes)
+        n++;
+    *n_out = n;
     return memory_policies;
 }
 

@@ -22,10 +22,16 @@ extern "C" {
 #endif
 
 extern const struct plb_memory_policy plb_memory_none;
+extern const struct plb_memory_policy plb_memory_block;
+extern const struct plb_memory_policy plb_memory_sqrt;
+extern const struct plb_memory_policy plb_memory_cheap;
+extern const struct plb_memory_policy plb_memory_knapsack;
+extern const struct plb_memory_policy plb_memory_lru;
+extern const struct plb_memory_policy plb_memory_swap;
 extern const struct plb_memory_policy plb_memory_log;
 extern const struct plb_memory_policy plb_memory_replay;
 
-/* All memory policies of the tree; `n_out` gets their number. */
+/* All memory policies of the tree that take no argument; `n_out` gets their number. */
 const struct plb_memory_policy *const *plb_memory_policies(int *n_out);
 
 /* The memory policy of this name; NULL: what PALOMBE_MEMORY names, else "none". For a name with an

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Bisection of a target by exact layouts: see fit.h.
+ */
+#include "config.h"
+
+#include "schedulers/memory/fit.h"
+
+#include "schedulers/memory/prefetch.h"
+
+#include <stdio.h>
+
+/* The target is found to one part in 2^STEPS of the largest. */
+#define STEPS 8
+/* FETCHes are moved ahead within this much of the limit, or less where gaps between slots would then
+ * take more than there is: tries, in hundredths. */
+static const unsigned rooms[] = {100, 98, 95, 90, 80};
+
+enum verdict {
+    FITS,
+    TOO_LARGE, /* the target: its plan cannot be laid out under the limits */
+    TOO_SMALL, /* the policy has no plan for it */
+};
+
+static enum plb_status check(const struct plb_problem *problem, struct plb_plan *plan)
+{
+    struct plb_layout layout;
+    enum plb_status status;
+
+    plan->fingerprint = plb_graph_fingerprint(problem->graph);
+    status = plb_layout_assign(plan, problem->graph, &problem->limits, &layout);
+
+    if (status == PLB_OK)
+        plb_layout_clear(&layout);
+    return status;
+}
+
+/* `plan_out` is left as it is unless the target's plan fits; why it does not is the thread's
+ * message. */
+static enum plb_status try_target(const struct plb_problem *problem, const struct plb__fit *fit,
+                                  size_t target, struct plb_plan *plan_out,
+                                  enum verdict *verdict_out)
+{
+    struct plb_plan plan = {.n = 0};
+    enum plb_status status = fit->propose(problem, target, fit->context, &plan);
+
+    *verdict_out = TOO_SMALL;
+    if (status == PLB_OK) {
+        *verdict_out = TOO_LARGE;
+        status = check(problem, &plan);
+    }
+    if (status == PLB_OK) {
+        *verdict_out = FITS;
+        plb_plan_clear(plan_out);
+        *plan_out = plan;
+        return PLB_OK;
+    }
+    plb_plan_clear(&plan);
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
+/* Rewrites a plan that fits; what comes of it must fit too, else it stays as it is. */
+static enum plb_status fetch_ahead(const struct plb_problem *problem, struct plb_plan *plan)
+{
+    size_t most = problem->limits.bytes[PLB_DEVICE] - problem->limits.reserved;
+
+    for (size_t k = 0; k < sizeof rooms / sizeof rooms[0]; k++) {
+        struct plb_plan ahead = {.n = 0};
+        enum plb_status status;
+
+        PLB_TRY(plb__prefetch(problem, plan, most / 100 * rooms[k], &ahead));
+        status = check(problem, &ahead);
+        if (status == PLB_OK) {
+            plb_plan_clear(plan);
+            *plan = ahead;
+            return PLB_OK;
+        }
+        plb_plan_clear(&ahead);
+        if (status != PLB_ERROR_MEMORY)
+            return status;
+    }
+    return PLB_OK;
+}
+
+static enum plb_status bisect(const struct plb_problem *problem, const struct plb__fit *fit,
+                              struct plb_plan *plan_out, bool *found_out)
+{
+    size_t low = 0, high = fit->most;
+    enum verdict verdict;
+
+    PLB_TRY(try_target(problem, fit, high, plan_out, &verdict));
+    *found_out = verdict == FITS;
+    if (*found_out || high == 0)
+        return PLB_OK;
+    PLB_TRY(try_target(problem, fit, low, plan_out, &verdict));
+    if (verdict == TOO_LARGE)
+        return PLB_OK;
+    *found_out = verdict == FITS;
+    for (int step = 0; step < STEPS && high > low + 1; step++) {
+        size_t middle = low + (high - low) / 2;
+
+        PLB_TRY(try_target(problem, fit, middle, plan_out, &verdict));
+        *found_out |= verdict == FITS;
+        if (verdict == TOO_LARGE)
+            high = middle;
+        else
+            low = middle;
+    }
+    return PLB_OK;
+}
+
+enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct plb__fit *fit,
+                              struct plb_plan *plan_out)
+{
+    char reason[512];
+    bool found;
+
+    PLB_TRY(bisect(problem, fit, plan_out, &found));
+    if (found)
+        return fit->fetches_ahead ? fetch_ahead(problem, plan_out) : PLB_OK;
+    snprintf(reason, sizeof reason, "%s", plb_error_message());
+    return plb_fail(PLB_ERROR_MEMORY, "no plan of this policy keeps the limit: %s", reason);
+}

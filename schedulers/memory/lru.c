@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The memory policy "lru": nothing is made again. When the device is full, the value that was used
+ * the longest time ago leaves for host memory, or the disk, and it comes back when a task asks for
+ * it: what a cache does that knows nothing of the future (StarPU's own eviction, and the first
+ * iteration of Capuchin: Peng et al. 2020). Values of all phases may leave.
+ */
+#include "config.h"
+
+#include "schedulers/memory/pager.h"
+#include "schedulers/schedulers.h"
+
+static bool leaves(const struct plb__resident *a, const struct plb__resident *b)
+{
+    return a->last_use < b->last_use;
+}
+
+static enum plb_status plan_lru(const struct plb_problem *problem, struct plb_plan *plan_out)
+{
+    return plb__pager_plan(problem, leaves, false, plan_out);
+}
+
+const struct plb_memory_policy plb_memory_lru = {
+    .name = "lru",
+    .help = "offload the least recently used values, fetch on demand",
+    .plan = plan_lru,
+};
