@@ -3,6 +3,7 @@
 libpalombe_la_SOURCES += \
 	schedulers/modules.c schedulers/modules.h \
 	schedulers/registry.c \
+	schedulers/memory/online.c schedulers/memory/online_moves.c \
 	schedulers/memory/online_costs.c schedulers/memory/online_internal.h \
 	schedulers/memory/online_walk.c schedulers/memory/online_walk.h \
 	schedulers/memory/chain.c schedulers/memory/chain.h \

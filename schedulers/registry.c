@@ -23,6 +23,7 @@ static const struct plb_memory_policy *const memory_policies[] = {
     &plb_memory_knapsack,
     &plb_memory_lru,
     &plb_memory_swap,
+    &plb_memory_online,
     &plb_memory_log,
     &plb_memory_replay,
 };

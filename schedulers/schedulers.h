@@ -28,6 +28,7 @@ extern const struct plb_memory_policy plb_memory_cheap;
 extern const struct plb_memory_policy plb_memory_knapsack;
 extern const struct plb_memory_policy plb_memory_lru;
 extern const struct plb_memory_policy plb_memory_swap;
+extern const struct plb_memory_policy plb_memory_online;
 extern const struct plb_memory_policy plb_memory_log;
 extern const struct plb_memory_policy plb_memory_replay;
 

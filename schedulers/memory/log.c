@@ -186,6 +186,8 @@ static enum plb_status ask_and_log(const struct plb_problem *problem, enum plb_e
                                 .plan = &plan};
     enum plb_status status;
 
+    if (!problem->argument)
+        return plb_fail(PLB_ERROR_INVALID, "'log' needs a policy: log:POLICY");
     PLB_TRY(plb_memory_policy_find(problem->argument, &policy));
     decision.policy = policy->name;
     decision.seconds = seconds_now();

@@ -80,6 +80,10 @@ static double cost_upwards(struct plb__online *o, plb_value value, plb_task_id a
             }
             if (o->stamp[maker] == o->search || will_be_here(o, in, at))
                 continue;
+            if (o->copy[in] != PLB_DEVICE) {
+                total += share * share_of(o, in, at) * plb__online_fetch_cost(o, in);
+                continue;
+            }
             o->stamp[maker] = o->search;
             o->share[n] = share * share_of(o, in, at);
             total += o->share[n] * o->problem->seconds[maker];
@@ -123,7 +127,7 @@ static double share_downwards(struct plb__online *o, plb_value value, plb_task_i
     return most;
 }
 
-double plb__online_cost(struct plb__online *o, plb_value value)
+double plb__online_again_cost(struct plb__online *o, plb_value value)
 {
     plb_task_id at = plb__online_next(o, value);
     double cost = cost_upwards(o, value, at);
@@ -131,13 +135,17 @@ double plb__online_cost(struct plb__online *o, plb_value value)
     return cost + cost * share_downwards(o, value, at);
 }
 
-double plb__online_price(struct plb__online *o, plb_value value)
+double plb__online_price(struct plb__online *o, plb_value value, enum plb_tier *tier_out)
 {
     double distance = o->time[plb__online_next(o, value)] - o->time[o->now];
     double whole = o->time[plb_graph_tasks(o->graph)];
+    double again = plb__online_again_cost(o, value);
+    double move = plb__online_move_cost(o, value, tier_out);
 
     o->result.looks++;
-    return plb__online_cost(o, value) /
+    if (again <= move)
+        *tier_out = PLB_DEVICE;
+    return fmin(again, move) /
            ((double)o->bytes[value] * pow((distance + 1e-6 * whole) / whole, o->weights.distance));
 }
 

@@ -34,7 +34,14 @@ struct plb__online {
     uint32_t *next_use;  /* the first of them that has not run yet: an index of `use` */
     plb_task_id *until;  /* initial values: the task that replaces it, or PLB_NONE */
     bool *here;          /* on the device */
+    enum plb_tier *copy; /* where it has a copy besides, or PLB_DEVICE: nowhere */
+    double *made_at;     /* when, by the platform's clock */
     uint16_t *locks;     /* of tasks that are being brought about */
+
+    /* Links (online_moves.c). */
+    double *due;                  /* seconds of transfers back, summed over the tasks that wait */
+    double link_free[PLB_TIERS];  /* when the transfers out so far have ended */
+    size_t away[PLB_TIERS];       /* bytes of copies */
 
     /* Candidates for eviction, a heap by price; `place` is per value, PLB_NONE outside. */
     plb_value *heap;
@@ -57,10 +64,24 @@ plb_task_id plb__online_next(const struct plb__online *o, plb_value value);
 
 /* What evicting a value costs: seconds to make it again, with what is missing for that and would not
  * be made at about that time anyway. Infinite when it cannot be made again. */
-double plb__online_cost(struct plb__online *o, plb_value value);
+double plb__online_again_cost(struct plb__online *o, plb_value value);
 
-/* cost / (bytes * distance^weight): the least is evicted first. */
-double plb__online_price(struct plb__online *o, plb_value value);
+/* The lesser of that and of moving it, over bytes * distance^weight: the least is evicted first.
+ * `tier_out` gets where it goes, PLB_DEVICE: nowhere, it is made again. */
+double plb__online_price(struct plb__online *o, plb_value value, enum plb_tier *tier_out);
+
+/* What sending a value away and fetching it back costs; `tier_out` gets where it would go. Infinite
+ * when it can go nowhere. */
+double plb__online_move_cost(const struct plb__online *o, plb_value value,
+                             enum plb_tier *tier_out);
+/* What fetching a missing value that has a copy costs besides. */
+double plb__online_fetch_cost(const struct plb__online *o, plb_value value);
+/* Appends the OFFLOAD, unless the copy is there, or the FETCH, and keeps account of the links. */
+enum plb_status plb__online_send(struct plb__online *o, plb_value value, enum plb_tier tier);
+enum plb_status plb__online_fetch(struct plb__online *o, plb_value value);
+/* A value has been made (not fetched); a value is of no more use: its copy ends. */
+void plb__online_made(struct plb__online *o, plb_value value);
+void plb__online_end_copy(struct plb__online *o, plb_value value);
 
 /* The heap. A price that is too low does no harm: it is looked at again when it comes up. */
 void plb__online_heap_put(struct plb__online *o, plb_value value, double price);

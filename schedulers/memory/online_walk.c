@@ -47,10 +47,12 @@ static void settle(struct plb__online *o, plb_value value)
 {
     if (!o->here[value] || o->locks[value] > 0)
         return;
-    if (plb__online_next(o, value) == PLB_NONE && o->bytes[value] > 0)
+    if (plb__online_next(o, value) == PLB_NONE && o->bytes[value] > 0) {
         leave(o, value);
-    else
+        plb__online_end_copy(o, value);
+    } else {
         offer(o, value);
+    }
 }
 
 /* A value is there again: what is made from it has become cheaper. */
@@ -75,7 +77,8 @@ static enum plb_status evict_one(struct plb__online *o, size_t need)
 {
     while (o->n_heap > 0) {
         plb_value value = o->heap[0];
-        double price = plb__online_price(o, value);
+        enum plb_tier tier;
+        double price = plb__online_price(o, value, &tier);
 
         plb__online_heap_put(o, value, price);
         if (o->heap[0] != value && o->price[o->heap[0]] < price)
@@ -84,7 +87,7 @@ static enum plb_status evict_one(struct plb__online *o, size_t need)
             break;
         leave(o, value);
         o->result.evictions++;
-        return PLB_OK;
+        return tier == PLB_DEVICE ? PLB_OK : plb__online_send(o, value, tier);
     }
     return plb_fail(PLB_ERROR_MEMORY,
                     "%s needs %zu bytes more and nothing can be evicted from %zu of %zu",
@@ -142,9 +145,12 @@ static enum plb_status run(struct plb__online *o, plb_task_id id)
     if (o->has_run[id])
         o->result.again_seconds += o->problem->seconds[id];
     o->has_run[id] = true;
-    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-        if (!o->here[task->out[j]])
-            arrive(o, task->out[j]);
+    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
+        if (o->here[task->out[j]])
+            continue;
+        arrive(o, task->out[j]);
+        plb__online_made(o, task->out[j]);
+    }
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
         o->locks[task->in[j]]--;
         settle(o, task->in[j]);
@@ -166,18 +172,29 @@ static void push(struct plb__online *o, plb_task_id id)
     o->frame[o->depth++] = (struct plb__online_frame){id, 0};
 }
 
-/* Puts the producer of the first missing input on the stack; false when none is missing. */
-static bool wait_for_input(struct plb__online *o)
+/* Fetches inputs of the innermost task; or puts the producer of the first that is nowhere on the
+ * stack, and tells so by `waits_out`. */
+static enum plb_status bring_inputs(struct plb__online *o, bool *waits_out)
 {
     struct plb__online_frame *frame = &o->frame[o->depth - 1];
     const struct plb_task *task = plb_graph_task(o->graph, frame->task);
 
-    while (frame->input < task->in_start[task->n_in] && o->here[task->in[frame->input]])
-        frame->input++;
-    if (frame->input == task->in_start[task->n_in])
-        return false;
-    push(o, plb_graph_value(o->graph, task->in[frame->input])->producer);
-    return true;
+    for (; frame->input < task->in_start[task->n_in]; frame->input++) {
+        plb_value in = task->in[frame->input];
+
+        if (o->here[in])
+            continue;
+        *waits_out = o->copy[in] == PLB_DEVICE;
+        if (*waits_out) {
+            push(o, plb_graph_value(o->graph, in)->producer);
+            return PLB_OK;
+        }
+        PLB_TRY(make_room(o, o->bytes[in]));
+        PLB_TRY(plb__online_fetch(o, in));
+        arrive(o, in);
+    }
+    *waits_out = false;
+    return PLB_OK;
 }
 
 static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
@@ -188,7 +205,10 @@ static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
     o->depth = 0;
     push(o, id);
     while (o->depth > 0) {
-        if (wait_for_input(o))
+        bool waits;
+
+        PLB_TRY(bring_inputs(o, &waits));
+        if (waits)
             continue;
         PLB_TRY(run(o, o->frame[--o->depth].task));
         if (o->result.draft.n > most)
@@ -221,6 +241,9 @@ static enum plb_status allocate(struct plb__online *o)
     o->until = malloc(values * sizeof *o->until);
     o->here = calloc(values, sizeof *o->here);
     o->locks = calloc(values, sizeof *o->locks);
+    o->copy = calloc(values, sizeof *o->copy); /* PLB_DEVICE */
+    o->made_at = calloc(values, sizeof *o->made_at);
+    o->due = calloc(tasks, sizeof *o->due);
     o->heap = calloc(values, sizeof *o->heap);
     o->price = calloc(values, sizeof *o->price);
     o->place = malloc(values * sizeof *o->place);
@@ -228,7 +251,8 @@ static enum plb_status allocate(struct plb__online *o)
     o->share = calloc(o->n_todo, sizeof *o->share);
     o->frame = calloc(tasks, sizeof *o->frame);
     if (!o->time || !o->stamp || !o->has_run || !o->bytes || !o->use || !o->in_use ||
-        !o->next_use || !o->until || !o->here || !o->locks || !o->heap || !o->price || !o->place ||
+        !o->next_use || !o->until || !o->here || !o->locks || !o->copy ||
+        !o->made_at || !o->due || !o->heap || !o->price || !o->place ||
         !o->todo || !o->share || !o->frame)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %zu values", values);
     memset(o->until, 0xff, values * sizeof *o->until);
@@ -248,6 +272,9 @@ static void release(struct plb__online *o)
     free(o->until);
     free(o->here);
     free(o->locks);
+    free(o->copy);
+    free(o->made_at);
+    free(o->due);
     free(o->heap);
     free(o->price);
     free(o->place);

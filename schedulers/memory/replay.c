@@ -73,6 +73,8 @@ static enum plb_status plan_replay(const struct plb_problem *problem, struct plb
 {
     uint64_t fingerprint = plb_graph_fingerprint(problem->graph);
 
+    if (!problem->argument)
+        return plb_fail(PLB_ERROR_INVALID, "'replay' needs a plan: replay:PATH");
     if (plb_file_is_directory(problem->argument))
         return load_latest(problem->argument, fingerprint, plan_out);
     PLB_TRY(plb_plan_load(problem->argument, plan_out));

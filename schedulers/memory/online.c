@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The memory policy "online": tasks in their order, and when bytes are short the value whose return
+ * costs least per byte and time leaves the device. The decisions are those of Dynamic Tensor
+ * Rematerialization (online_costs.c), made on a graph whose future is known (online_walk.c).
+ *
+ * A walk takes about a microsecond a decision, so several are made, which weigh candidates
+ * differently; the best of them are fitted to the exact layout, and the fastest plan in virtual time
+ * is the answer. An event while a plan runs is answered by one walk.
+ */
+#include "config.h"
+
+#include "runtime/plan/simulate.h"
+#include "runtime/plan/writer.h"
+#include "schedulers/memory/fit.h"
+#include "schedulers/memory/online_walk.h"
+#include "schedulers/schedulers.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* DTR as it is has a distance of 1 and nothing near. With a weight of 0.5 neither the far and dear
+ * nor the near and cheap leave first. */
+static const struct plb__online_weights all_weights[] = {
+    {.distance = 0.5, .near = 0.01, .link = 0.1},
+    {.distance = 0.5, .near = 1e-9, .link = 0.1},
+    {.distance = 1.0, .near = 1e-9, .link = 0.02},
+    {.distance = 0.1, .near = 0.01, .link = 0.02},
+    {.distance = 1.0, .near = 0.02, .link = 0.1},
+};
+
+enum {
+    N_WEIGHTS = sizeof all_weights / sizeof all_weights[0],
+    N_FITTED = 2,  /* of these, the best are fitted */
+    TARGET_MOST = 2, /* times the limit: a walk counts values until they are evicted, the plan until
+                        their last use before, so that it often takes less than its target */
+};
+
+/* Bytes of the device that are free for what the step makes. SIZE_MAX: no limit. */
+static size_t room_of(const struct plb_problem *problem)
+{
+    size_t limit = problem->limits.bytes[PLB_DEVICE];
+    size_t taken = problem->needs.initial + problem->limits.reserved;
+
+    if (problem->limits.hold_gradients)
+        taken += problem->needs.gradients;
+    if (limit == SIZE_MAX)
+        return SIZE_MAX;
+    return limit > taken ? limit - taken : 0;
+}
+
+static enum plb_status propose(const struct plb_problem *problem, size_t target, void *context,
+                               struct plb_plan *plan_out)
+{
+    struct plb__online_result result = {.evictions = 0};
+    enum plb_status status;
+
+    PLB_TRY(plb__online_walk(problem, target, context, &result));
+    status = plb_plan_finish(problem->graph, &result.draft, plan_out);
+    plb_plan_clear(&result.draft);
+    plan_out->fingerprint = plb_graph_fingerprint(problem->graph);
+    return status;
+}
+
+/* The seconds of tasks that run again when a walk has just the bytes of the limit; infinite when it
+ * gets stuck. */
+static double again_seconds(const struct plb_problem *problem, size_t room,
+                            const struct plb__online_weights *weights)
+{
+    struct plb__online_result result = {.evictions = 0};
+
+    if (plb__online_walk(problem, room, weights, &result) != PLB_OK)
+        return INFINITY;
+    plb_plan_clear(&result.draft);
+    return result.again_seconds;
+}
+
+struct ranked {
+    const struct plb__online_weights *weights;
+    double again_seconds;
+};
+
+static void rank(const struct plb_problem *problem, size_t room, struct ranked ranked[N_WEIGHTS])
+{
+    for (int n = 0; n < N_WEIGHTS; n++) {
+        struct ranked one = {&all_weights[n], again_seconds(problem, room, &all_weights[n])};
+        int k = n;
+
+        for (; k > 0 && one.again_seconds < ranked[k - 1].again_seconds; k--)
+            ranked[k] = ranked[k - 1];
+        ranked[k] = one;
+    }
+}
+
+static enum plb_status simulated_seconds(const struct plb_problem *problem,
+                                         const struct plb_plan *plan, double *seconds_out)
+{
+    struct plb_layout layout;
+    struct plb_simulation simulation;
+    enum plb_status status;
+
+    PLB_TRY(plb_layout_assign(plan, problem->graph, &problem->limits, &layout));
+    status = plb_simulate(plan, &layout, problem, &simulation);
+    plb_layout_clear(&layout);
+    if (status != PLB_OK)
+        return status;
+    *seconds_out = simulation.seconds;
+    plb_simulation_clear(&simulation);
+    return PLB_OK;
+}
+
+/* Keeps the plan if it is faster than the best so far. */
+static enum plb_status keep_faster(const struct plb_problem *problem, struct plb_plan *plan,
+                                   struct plb_plan *best, double *best_seconds)
+{
+    double seconds;
+    enum plb_status status = simulated_seconds(problem, plan, &seconds);
+
+    if (status == PLB_OK && seconds < *best_seconds) {
+        plb_plan_clear(best);
+        *best = *plan;
+        *best_seconds = seconds;
+        return PLB_OK;
+    }
+    plb_plan_clear(plan);
+    return status;
+}
+
+static enum plb_status fit(const struct plb_problem *problem, size_t room,
+                           const struct plb__online_weights *weights, struct plb_plan *plan_out)
+{
+    struct plb__online_weights own = *weights;
+    const struct plb__fit how = {.propose = propose,
+                                 .context = &own,
+                                 .fetches_ahead = true,
+                                 .most = room > SIZE_MAX / TARGET_MOST ? SIZE_MAX
+                                                                       : TARGET_MOST * room};
+
+    return plb__fit_plan(problem, &how, plan_out);
+}
+
+static enum plb_status plan_online(const struct plb_problem *problem, struct plb_plan *plan_out)
+{
+    size_t room = room_of(problem);
+    struct ranked ranked[N_WEIGHTS];
+    double seconds = INFINITY;
+    enum plb_status status = PLB_OK, last = PLB_OK;
+
+    rank(problem, room, ranked);
+    for (int k = 0; k < N_FITTED && status == PLB_OK; k++) {
+        struct plb_plan plan = {.n = 0};
+
+        last = fit(problem, room, ranked[k].weights, &plan);
+        if (last == PLB_OK)
+            status = keep_faster(problem, &plan, plan_out, &seconds);
+        else if (last != PLB_ERROR_MEMORY)
+            status = last;
+    }
+    if (status == PLB_OK && isinf(seconds))
+        return last;
+    return status;
+}
+
+static bool fits(const struct plb_problem *problem, const struct plb_plan *plan)
+{
+    struct plb_layout layout;
+
+    if (plb_layout_assign(plan, problem->graph, &problem->limits, &layout) != PLB_OK)
+        return false;
+    plb_layout_clear(&layout);
+    return true;
+}
+
+/* One walk with the bytes of the limit, which nearly always fits. */
+static enum plb_status replan_online(const struct plb_problem *problem, enum plb_event event,
+                                     const struct plb_plan *current, struct plb_plan *plan_out)
+{
+    struct plb__online_weights weights = all_weights[0];
+
+    (void)event;
+    (void)current;
+    if (propose(problem, room_of(problem), &weights, plan_out) == PLB_OK) {
+        if (fits(problem, plan_out))
+            return PLB_OK;
+        plb_plan_clear(plan_out);
+    }
+    return plan_online(problem, plan_out);
+}
+
+const struct plb_memory_policy plb_memory_online = {
+    .name = "online",
+    .help = "evict what returns for least; decided task by task, next uses known from the graph",
+    .plan = plan_online,
+    .replan = replan_online,
+};
