@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: the executor on StarPU.
 libpalombe_la_SOURCES += \
+	runtime/run/cells.c \
 	runtime/run/device.c runtime/run/device_internal.h \
 	runtime/run/device_cpu.c \
 	runtime/run/device_virtual.c \
+	runtime/run/disk.c runtime/run/disk.h \
 	runtime/run/environment.c \
 	runtime/run/gather.c runtime/run/gather.h \
 	runtime/run/invoke.c runtime/run/invoke.h \
+	runtime/run/jobs.c \
 	runtime/run/ledger.c \
 	runtime/run/memory.c \
+	runtime/run/mover.c runtime/run/mover.h \
+	runtime/run/planning.c \
 	runtime/run/priority.c \
+	runtime/run/program.c \
+	runtime/run/replan.c \
 	runtime/run/run_internal.h \
 	runtime/run/runtime.c \
 	runtime/run/session.c \
 	runtime/run/store.c \
 	runtime/run/submit.c \
+	runtime/run/tiers.c \
 	runtime/run/timeline.c
 nobase_pkginclude_HEADERS += \
 	runtime/run/device.h \

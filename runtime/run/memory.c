@@ -98,3 +98,55 @@ void plb__memory_unmap(void *block, size_t bytes)
     munmap(block, whole_pages(bytes));
     mapped -= bytes;
 }
+
+/* ---- what is left ---- */
+
+static size_t pretended = SIZE_MAX;
+
+void plb__memory_pretend(size_t available)
+{
+    pretended = available;
+}
+
+/* Memory that the kernel could give without swapping. */
+static size_t system_available(void)
+{
+    FILE *file = fopen("/proc/meminfo", "r");
+    size_t bytes = SIZE_MAX, kib;
+    char line[128];
+
+    if (!file)
+        return SIZE_MAX;
+    while (bytes == SIZE_MAX && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %zu kB", &kib) == 1)
+            bytes = kib << 10;
+    fclose(file);
+    return bytes;
+}
+
+static size_t container_available(void)
+{
+    size_t limit = container_bytes(), used = 0;
+    FILE *file;
+
+    if (limit == SIZE_MAX)
+        return SIZE_MAX;
+    file = fopen("/sys/fs/cgroup/memory.current", "r");
+    if (!file)
+        return SIZE_MAX;
+    if (fscanf(file, "%zu", &used) != 1)
+        used = 0;
+    fclose(file);
+    return used < limit ? limit - used : 0;
+}
+
+size_t plb__memory_available(void)
+{
+    size_t system, container;
+
+    if (pretended != SIZE_MAX)
+        return pretended;
+    system = system_available();
+    container = container_available();
+    return container < system ? container : system;
+}

@@ -2,17 +2,21 @@
 /*
  * What the files of the executor share; see session.h for the concept.
  *
- * Here alone, and in the files that include this header, StarPU is known. A block of memory in
- * which values live one after the other is a *slot*: one StarPU handle, registered once. StarPU's
- * sequential consistency on the handle then orders a value's readers before the next value's
- * writer, so memory never exceeds what the plan laid out, however many steps are in flight.
+ * Here alone, and in the files that include this header, StarPU is known, and of StarPU only its
+ * scheduling. A range of bytes in which values live one after the other has one handle without data,
+ * a *token*: StarPU's sequential consistency on it orders a value's readers before the next value's
+ * writer. Where ranges overlap in part, an instruction takes the tokens of those that it must wait
+ * for, too (see layout.h). So memory never exceeds what the plan laid out, however many steps are in
+ * flight, and StarPU has nothing to allocate, to move or to evict.
  */
 #ifndef PLB_RUN_INTERNAL_H
 #define PLB_RUN_INTERNAL_H
 
 #include "runtime/plan/policy.h"
-#include "runtime/plan/storage.h"
+#include "runtime/run/device.h"
+#include "runtime/run/disk.h"
 #include "runtime/run/invoke.h"
+#include "runtime/run/mover.h"
 #include "runtime/run/session.h"
 
 #include <pthread.h>
@@ -25,6 +29,8 @@ enum plb_status plb__runtime_require(void);
 /* Makes sure that each worker has `bytes` of scratch memory. Waits for all tasks if it must grow. */
 enum plb_status plb__runtime_reserve_scratch(size_t bytes);
 size_t plb__runtime_scratch_bytes(void); /* of all workers */
+/* The calling worker among those that compute, from 0. */
+int plb__runtime_worker(void);
 /* Scratch memory of the calling worker. */
 void *plb__runtime_scratch(void);
 /* Idle workers of StarPU poll, and take the cores from whoever prepares or saves data. They rest
@@ -51,19 +57,42 @@ size_t plb__memory_bytes(void);
  * the machine has. */
 enum plb_status plb__memory_map(size_t bytes, const char *what, void **block_out);
 void plb__memory_unmap(void *block, size_t bytes);
+/* Main memory that could be had now: of the machine, and under the container's limit. */
+size_t plb__memory_available(void);
+/* For tests: what plb__memory_available() says from now on; SIZE_MAX: the truth again. */
+void plb__memory_pretend(size_t available);
+
+/* ---- cells.c ---- */
+
+/* Bytes of the device, and who may use them in which order. */
+struct plb__place {
+    const struct plb_block *block;
+    size_t offset;
+    starpu_data_handle_t token;
+};
+
+/* A cell of a whole value and where it lies. */
+struct plb__cell {
+    struct plb_tensor tensor; /* data: as kernels see it */
+    struct plb__place place;
+};
+
+/* Copies a whole tensor of `type` into its n cells (or out of them), waiting for tasks on them. */
+enum plb_status plb__cells_write(const struct plb_type *type, const struct plb__cell *cell,
+                                 uint32_t n, const void *data);
+enum plb_status plb__cells_read(const struct plb_type *type, const struct plb__cell *cell,
+                                uint32_t n, void *data);
 
 /* ---- store.c ---- */
 
-/* One tensor of a store: a grid of cells, each with its handle. */
+/* One tensor of a store: a grid of cells, each with its token, in a block of the device. */
 struct plb__entry {
     char *name;
     struct plb_type type;
     enum plb_role role;
     uint32_t n_cells;
-    struct plb_tensor *cell; /* shape, origin and data of each */
-    starpu_data_handle_t *handle;
-    void *block;
-    size_t bytes;
+    struct plb__cell *cell;
+    struct plb_block block;
 };
 
 /* Finds or makes the entry for a value of the whole graph, whose cells in the cut graph are given.
@@ -72,80 +101,230 @@ enum plb_status plb__store_bind(plb_store_t *store, const plb_graph_t *cut,
                                 const struct plb_value_info *whole, struct plb_cells cells,
                                 const struct plb__entry **entry_out);
 
-/* Copies a whole tensor of `type` into its n cells (or out of them), waiting for tasks on them. */
-enum plb_status plb__cells_write(const struct plb_type *type, const struct plb_tensor *cell,
-                                 const starpu_data_handle_t *handle, uint32_t n, const void *data);
-enum plb_status plb__cells_read(const struct plb_type *type, const struct plb_tensor *cell,
-                                const starpu_data_handle_t *handle, uint32_t n, void *data);
-
 /* ---- priority.c ---- */
 
 /* Priorities for StarPU, -5 to 5, of all tasks of a cut graph. */
 enum plb_status plb__priorities_find(const plb_graph_t *graph, int *priority_out);
 
-/* ---- session.c, submit.c ---- */
+/* ---- program.c: a plan made ready to be submitted ---- */
 
-/* One RUN of the plan, ready to be submitted. */
-struct plb__launch {
-    struct plb_session *session;
+/* Most tokens of a task. */
+#define PLB__TOKENS_MAX 65536
+
+/* What is the same for every RUN of a task, whatever the plan. */
+struct plb__job {
     struct plb__invocation invocation;
     struct starpu_codelet *codelet;
-    plb_task_id task;
-    uint32_t index;              /* among the launches of the session */
-    uint32_t n_buffers;          /* distinct slots */
-    starpu_data_handle_t *handle;
-    enum starpu_data_access_mode *mode;
-    uint32_t *buffer_of;         /* per cell of the invocation: index of its buffer */
     double flops;
     uint32_t footprint;
     int priority;
 };
 
+/* A range of bytes of a tier in which slots of a program lie one after the other. */
+struct plb__range {
+    enum plb_tier tier;
+    size_t offset, bytes;
+    starpu_data_handle_t token;
+};
+
+/* An instruction that StarPU gets: RUN, OFFLOAD or FETCH. */
+struct plb__launch {
+    struct plb__program *program;
+    const struct plb__job *job;  /* RUN */
+    const struct plb_instruction *instruction;
+    uint32_t index;              /* among the launches */
+    uint32_t n_buffers;          /* distinct tokens */
+    starpu_data_handle_t *token;
+    enum starpu_data_access_mode *mode;
+    void **data;                 /* RUN: address of each cell of the invocation */
+    struct plb__place place;     /* moves: on the device, */
+    uint32_t slot;               /* and in the other tier */
+    size_t bytes;
+};
+
+struct plb__program {
+    struct plb_session *session;
+    struct plb_plan plan;
+    struct plb_layout layout;
+    uint32_t n_ranges;
+    struct plb__range *range;
+    uint32_t *range_of_slot; /* PLB_NONE: an initial value's */
+    uint32_t *slot_at_end;   /* per value: where it lies after a step, PLB_NONE: nowhere */
+    uint32_t n_launches;
+    struct plb__launch *launch;
+    uint32_t again_tasks;
+    double again_flops;
+    size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS];
+
+    char *host;              /* copies in main memory beside a card */
+    struct plb__disk disk;
+    void **rescued;          /* per slot: a copy that could not be written to disk, in memory */
+
+    bool entered;            /* its first step was submitted */
+    uint32_t steps;          /* submitted and not collected */
+    uint32_t bridges;        /* tasks that order it after former programs; atomic */
+    struct plb__program *next; /* among those that were replaced */
+};
+
+/* Takes over plan and layout, also on failure. */
+enum plb_status plb__program_create(struct plb_session *session, struct plb_plan *plan,
+                                    struct plb_layout *layout, struct plb__program **program_out);
+/* When all its tasks have ended. NULL is allowed. */
+void plb__program_destroy(struct plb__program *program);
+/* Where the slot of a device lies. */
+struct plb__place plb__program_place(const struct plb__program *program, uint32_t slot);
+/* Submits what makes the tasks of `program` wait for those of the programs in `former` where they
+ * use the same bytes of the device. */
+enum plb_status plb__program_bridge(struct plb__program *program, struct plb__program *former);
+
+/* ---- tiers.c: moving bytes ---- */
+
+/* Lanes: a mover for each direction of each link. */
+enum { PLB__OUT, PLB__IN, PLB__DIRECTIONS };
+
+struct plb__lane {
+    plb__mover_t *mover;
+    void *bounce; /* for what passes through main memory */
+};
+
+/* Starts the movers that the program needs and has not yet. */
+enum plb_status plb__lanes_start(struct plb_session *session, const struct plb__program *program);
+void plb__lanes_stop(struct plb_session *session);
+/* Copies what the launch, an OFFLOAD or a FETCH, says. */
+enum plb_status plb__launch_move(const struct plb__launch *launch, struct plb__lane *lane);
+
+/* ---- planning.c, replan.c: budgets, costs, and plans made while others run ---- */
+
+/* A plan that is proved and laid out, and what it was made for. */
+struct plb__draft {
+    struct plb_plan plan;
+    struct plb_layout layout;
+    double predicted; /* seconds of a step */
+};
+
+struct plb__planning {
+    const struct plb_memory_policy *policy;
+    plb_costs_t *costs;       /* the session's own or the caller's */
+    bool owns_costs;
+    double *seconds;          /* per task, as the latest plan was made with */
+    struct plb_problem problem;
+    double drift;             /* negative: plans are not made anew */
+    double predicted;         /* seconds of a step by the present plan, when it was made */
+    size_t asked;             /* the budget; SIZE_MAX: none */
+    size_t lowered;           /* what the machine leaves of it; SIZE_MAX: all */
+    size_t taken;             /* bytes of the device that do not depend on the plan */
+    const char *directory;    /* of the disk tier */
+    size_t disk_bytes;
+    uint64_t steps;           /* steps that have ended since the plan was made */
+    uint64_t look;            /* ... at which drift is looked for next */
+    double look_at_machine;   /* seconds by the clock, when memory is looked at next */
+    bool pending;             /* a plan that the next step switches to: */
+    struct plb__draft draft;
+    bool disk_lost;           /* a write has failed; atomic */
+};
+
+/* Finds policy, costs, directory. */
+enum plb_status plb__planning_prepare(struct plb_session *session,
+                                      const struct plb_session_options *options);
+/* Sets the limits, once it is known what does not depend on the plan. */
+enum plb_status plb__planning_limit(struct plb_session *session,
+                                    const struct plb_session_options *options);
+void plb__planning_clear(struct plb_session *session);
+/* Makes a plan within the present limits; `current` NULL: the first one. */
+enum plb_status plb__draft_make(struct plb_session *session, enum plb_event event,
+                                const struct plb_plan *current, struct plb__draft *draft_out);
+void plb__draft_clear(struct plb__draft *draft);
+/* Seconds that a step by this plan takes with these times of tasks. */
+enum plb_status plb__predict(const struct plb_session *session, const struct plb_plan *plan,
+                             const struct plb_layout *layout, const double *seconds,
+                             double *predicted_out);
+/* Most bytes of the device that plans may use now. */
+size_t plb__planning_budget(const struct plb_session *session);
+/* What the session decided by itself: for its information, and once on standard error. */
+void plb__session_note(struct plb_session *session, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Makes and enters the first program. */
+enum plb_status plb__plan_first(struct plb_session *session);
+/* Between steps: makes a new plan where there is a reason to, and switches to it. */
+enum plb_status plb__plan_again(struct plb_session *session);
+/* Frees former programs that nothing uses any more, and gives memory back that the present one does
+ * not need. */
+void plb__session_reap(struct plb_session *session);
+/* Gives the arena back. */
+void plb__arena_give(struct plb_session *session);
+
+/* ---- session.c, submit.c ---- */
+
 struct plb_session {
     const plb_graph_t *whole;
     plb_graph_t *cut;
     plb_store_t *store;
-    struct plb_plan plan;
-    struct plb_storage storage;
-    starpu_data_handle_t *slot_handle; /* per slot */
-    void **slot_data;                  /* per slot; NULL where the store owns it */
-    uint32_t *slot_of_value;           /* per value of the cut graph that can be read or written */
-    void *arena;
-    size_t arena_bytes;
-    struct plb__launch *launch;
-    uint32_t n_launches;
+    const struct plb_device *device;
+    struct plb__place *home;           /* per value of the cut graph: of the initial values */
+    struct plb_block inputs;           /* the session's own initial values */
+    struct plb_block arena;            /* device memory for everything else */
+    size_t arena_counted;              /* of it, in the ledger: what programs have used */
+    size_t arena_gradients;            /* of that, for gradients */
+    struct plb__job *job;              /* per task */
+    uint32_t n_jobs;
+    struct plb__program *program;      /* of the latest step */
+    struct plb__program *former;       /* programs that were replaced and whose tasks may run */
+    struct plb__lane lane[PLB_TIERS][PLB__DIRECTIONS];
+    struct plb__planning planning;
     uint32_t in_flight;
+    uint64_t submitted;                /* launches */
     struct plb_session_info info;
 
     bool trace;                        /* later steps are recorded */
     bool traced;                       /* the latest one was */
-    struct plb_trace_record *record;   /* per launch */
+    uint32_t n_records;
+    struct plb_trace_record *record;   /* of the latest traced step */
 
     pthread_mutex_t lock;              /* of the fields below */
     enum plb_status failed;
     char message[512];
+    struct plb__step *ended;           /* steps whose times are not yet recorded */
 };
 
-/* One replay of the session's launches; freed by the last task that ends. */
+/* One launch in one step. */
+struct plb__instance {
+    struct plb__request request; /* for a mover; first */
+    struct plb__step *step;
+    const struct plb__launch *launch;
+    struct starpu_task *task;    /* of a move */
+    uint64_t start, end;         /* nanoseconds; end 0: nothing was done */
+    int worker;
+};
+
+/* One replay of a program's launches. */
 struct plb__step {
     struct plb_session *session;
+    struct plb__program *program;
+    struct plb__step *next; /* among those that have ended */
     uint64_t number;
-    uint64_t origin; /* nanoseconds, when the step was submitted */
+    uint64_t origin;        /* nanoseconds, when the step was submitted */
     bool trace;
-    uint32_t left;   /* tasks that have not ended; atomic */
-    struct plb__instance {
-        struct plb__step *step;
-        const struct plb__launch *launch;
-    } instance[];
+    uint32_t left;          /* tasks that have not ended; atomic */
+    struct plb__instance instance[];
 };
 
+/* What a mover calls for every move; `argument` is its lane. */
+void plb__move_perform(struct plb__request *request, void *argument);
 /* What StarPU calls for every task. */
 void plb__task_run(void *buffers[], void *instance);
 uint32_t plb__task_footprint(struct starpu_task *task);
-/* Submits all launches. */
+/* Submits all launches of the present program. */
 enum plb_status plb__step_submit(struct plb_session *session, uint64_t number);
-/* Fills session->launch from the plan. */
-enum plb_status plb__launches_prepare(struct plb_session *session);
-void plb__launches_clear(struct plb_session *session);
+/* Records the costs of steps that have ended, and the trace. */
+void plb__steps_collect(struct plb_session *session);
+/* Fills and clears session->job. */
+enum plb_status plb__jobs_prepare(struct plb_session *session);
+void plb__jobs_clear(struct plb_session *session);
+/* The session's first failure is what this thread failed with. */
+void plb__session_fail(struct plb_session *session, const char *what, enum plb_status status);
+/* A StarPU task on tokens, whose codelet and so on are still to be set; NULL when memory is short. */
+struct starpu_task *plb__task_create(const starpu_data_handle_t *token,
+                                     const enum starpu_data_access_mode *mode, uint32_t n);
 
 #endif

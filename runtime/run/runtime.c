@@ -246,11 +246,14 @@ size_t plb__runtime_scratch_bytes(void)
     return runtime.scratch.bytes;
 }
 
+int plb__runtime_worker(void)
+{
+    return starpu_worker_get_id() - runtime.first_worker;
+}
+
 void *plb__runtime_scratch(void)
 {
-    size_t worker = (size_t)starpu_worker_get_id() - (size_t)runtime.first_worker;
-
-    return (char *)runtime.scratch.address + worker * runtime.scratch_bytes;
+    return (char *)runtime.scratch.address + (size_t)plb__runtime_worker() * runtime.scratch_bytes;
 }
 
 struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op)

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Making a captured graph ready to be replayed: cut, plan, check, lay out, register.
+ * Making a captured graph ready to be replayed, and what a caller does with it.
  */
+#include "config.h"
+
 #include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
-
-#include "schedulers/schedulers.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define DEFAULT_IN_FLIGHT 4096u
-#define SLOT_ALIGNMENT ((size_t)64)
 
 static double now(void)
 {
@@ -22,35 +21,12 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* ---- where the initial values are ---- */
+
 static bool is_persistent(const struct plb_value_info *info)
 {
     return info->producer == PLB_NONE &&
            (info->role == PLB_ROLE_PARAMETER || info->role == PLB_ROLE_STATE);
-}
-
-/* The first slot of each initial cell, found by the cell. */
-static enum plb_status index_slots(struct plb_session *s)
-{
-    uint32_t n = plb_graph_values(s->cut), position = 0;
-
-    s->slot_of_value = malloc((n + 1) * sizeof *s->slot_of_value);
-    if (!s->slot_of_value)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for a session of %u values", n);
-    memset(s->slot_of_value, 0xff, (n + 1) * sizeof *s->slot_of_value);
-    for (uint32_t k = 0; k < s->storage.n_slots; k++)
-        if (s->storage.slot[k].initial != PLB_NONE)
-            s->slot_of_value[s->storage.slot[k].initial] = k;
-    for (uint32_t i = 0; i < s->plan.n; i++) {
-        const struct plb_task *task;
-
-        if (s->plan.instruction[i].code != PLB_RUN)
-            continue;
-        task = plb_graph_task(s->cut, s->plan.instruction[i].subject);
-        position = s->storage.in_slot[i] + task->in_start[task->n_in];
-        for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-            s->slot_of_value[task->out[j]] = s->storage.operand[position + j];
-    }
-    return PLB_OK;
 }
 
 static enum plb_status bind_value(struct plb_session *s, plb_value whole)
@@ -61,8 +37,8 @@ static enum plb_status bind_value(struct plb_session *s, plb_value whole)
 
     PLB_TRY(plb__store_bind(s->store, s->cut, info, cells, &entry));
     for (uint32_t j = 0; j < entry->n_cells; j++)
-        s->slot_handle[s->slot_of_value[cells.cells[j]]] = entry->handle[j];
-    s->info.persistent_bytes += entry->bytes;
+        s->home[cells.cells[j]] = entry->cell[j].place;
+    s->info.persistent_bytes += entry->block.bytes;
     return PLB_OK;
 }
 
@@ -74,105 +50,107 @@ static enum plb_status bind_store(struct plb_session *s)
     return PLB_OK;
 }
 
-static size_t slot_stride(const struct plb_storage_slot *slot)
+static size_t stride_of(const struct plb_value_info *info)
 {
-    return (slot->bytes + SLOT_ALIGNMENT - 1) & ~(SLOT_ALIGNMENT - 1);
+    return (plb_type_bytes(&info->type) + PLB_SLOT_ALIGNMENT - 1) & ~(PLB_SLOT_ALIGNMENT - 1);
 }
 
-/* All slots but those of the store lie in one block. */
-static enum plb_status register_slots(struct plb_session *s)
+/* The session's own initial values lie in one block. */
+static enum plb_status make_inputs(struct plb_session *s)
 {
-    char *data;
+    uint32_t n = plb_graph_values(s->cut);
+    size_t bytes = 0;
 
-    for (uint32_t k = 0; k < s->storage.n_slots; k++)
-        if (!s->slot_handle[k])
-            s->arena_bytes += slot_stride(&s->storage.slot[k]);
-    PLB_TRY(plb__memory_map(s->arena_bytes, "one step (activations and gradients)", &s->arena));
-    data = s->arena;
-    for (uint32_t k = 0; k < s->storage.n_slots; k++) {
-        if (s->slot_handle[k])
+    for (plb_value v = 0; v < n; v++)
+        if (plb_graph_value(s->cut, v)->producer == PLB_NONE && !s->home[v].block)
+            bytes += stride_of(plb_graph_value(s->cut, v));
+    PLB_TRY(s->device->take(bytes, "the inputs of a step", &s->inputs));
+    plb__ledger_count(s->device->ledger, PLB_ROLE_INPUT, bytes, true);
+    bytes = 0;
+    for (plb_value v = 0; v < n; v++) {
+        const struct plb_value_info *info = plb_graph_value(s->cut, v);
+
+        if (info->producer != PLB_NONE || s->home[v].block)
             continue;
-        s->slot_data[k] = data;
-        starpu_variable_data_register(&s->slot_handle[k], STARPU_MAIN_RAM, (uintptr_t)data,
-                                      s->storage.slot[k].bytes);
-        plb__ledger_count(0, s->storage.slot[k].role, slot_stride(&s->storage.slot[k]), true);
-        data += slot_stride(&s->storage.slot[k]);
+        s->home[v] = (struct plb__place){.block = &s->inputs, .offset = bytes};
+        starpu_void_data_register(&s->home[v].token);
+        bytes += stride_of(info);
     }
-    s->info.transient_bytes = s->arena_bytes;
     return PLB_OK;
 }
 
-static enum plb_status make_plan(struct plb_session *s, const char *policy_name)
+static void give_inputs(struct plb_session *s)
 {
-    const struct plb_memory_policy *policy;
-
-    PLB_TRY(plb_memory_policy_find(policy_name, &policy));
-    PLB_TRY(policy->plan(&(struct plb_problem){.graph = s->cut}, &s->plan));
-    PLB_TRY(plb_plan_check(&s->plan, s->cut, NULL));
-    PLB_TRY(plb_storage_assign(&s->plan, s->cut, &s->storage));
-    s->info.memory_policy = policy->name;
-    s->info.planned_peak = s->storage.peak;
-    memcpy(s->info.planned_by_role, s->storage.peak_by_role, sizeof s->info.planned_by_role);
-    return PLB_OK;
+    for (plb_value v = 0; s->home && v < plb_graph_values(s->cut); v++)
+        if (s->home[v].block == &s->inputs)
+            starpu_data_unregister(s->home[v].token);
+    plb__ledger_count(s->device->ledger, PLB_ROLE_INPUT, s->inputs.bytes, false);
+    s->device->give(&s->inputs);
 }
+
+/* ---- creating ---- */
 
 static enum plb_status reserve_scratch(struct plb_session *s)
 {
     size_t most = 0;
 
-    for (uint32_t k = 0; k < s->n_launches; k++)
-        if (s->launch[k].invocation.scratch_bytes > most)
-            most = s->launch[k].invocation.scratch_bytes;
+    for (uint32_t k = 0; k < s->n_jobs; k++)
+        if (s->job[k].invocation.scratch_bytes > most)
+            most = s->job[k].invocation.scratch_bytes;
     return plb__runtime_reserve_scratch(most);
 }
 
 static void count_work(struct plb_session *s)
 {
-    for (uint32_t k = 0; k < s->n_launches; k++) {
+    for (plb_task_id id = 0; id < plb_graph_tasks(s->cut); id++) {
         struct plb_cost cost;
 
-        plb_task_get_cost(s->cut, plb_graph_task(s->cut, s->launch[k].task), &cost);
+        plb_task_get_cost(s->cut, plb_graph_task(s->cut, id), &cost);
         s->info.flops += cost.flops;
         s->info.bytes += cost.bytes;
     }
     s->info.tasks = plb_graph_tasks(s->cut);
     s->info.values = plb_graph_values(s->cut);
-    s->info.instructions = s->plan.n;
-    s->info.fingerprint = s->plan.fingerprint;
 }
 
+/* All that does not depend on the plan comes first: what it takes is not there for the plan. */
 static enum plb_status prepare(struct plb_session *s, const struct plb_session_options *options)
 {
-    PLB_TRY(plb__runtime_require());
     PLB_TRY(plb_graph_status(s->whole));
-    PLB_TRY(plb_graph_cut(s->whole, options ? &options->cut : NULL, &s->cut));
-    PLB_TRY(make_plan(s, options ? options->memory_policy : NULL));
-    PLB_TRY(index_slots(s));
-    s->slot_handle = calloc(s->storage.n_slots + 1, sizeof *s->slot_handle);
-    s->slot_data = calloc(s->storage.n_slots + 1, sizeof *s->slot_data);
-    if (!s->slot_handle || !s->slot_data)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for %u slots", s->storage.n_slots);
-    PLB_TRY(bind_store(s));
-    PLB_TRY(register_slots(s));
-    PLB_TRY(plb__launches_prepare(s));
-    PLB_TRY(reserve_scratch(s));
+    PLB_TRY(plb_graph_cut(s->whole, &options->cut, &s->cut));
     count_work(s);
-    return PLB_OK;
+    s->home = calloc((size_t)plb_graph_values(s->cut) + 1, sizeof *s->home);
+    if (!s->home)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a session of %u values",
+                        plb_graph_values(s->cut));
+    PLB_TRY(plb__planning_prepare(s, options));
+    PLB_TRY(plb__jobs_prepare(s));
+    PLB_TRY(bind_store(s));
+    PLB_TRY(make_inputs(s));
+    PLB_TRY(reserve_scratch(s));
+    PLB_TRY(plb__planning_limit(s, options));
+    return plb__plan_first(s);
 }
 
 enum plb_status plb_session_create(const plb_graph_t *whole,
                                    const struct plb_session_options *options, plb_store_t *store,
                                    plb_session_t **session_out)
 {
-    struct plb_session *s = calloc(1, sizeof *s);
+    const struct plb_session_options defaults = {0};
     double start = now();
+    struct plb_session *s;
     enum plb_status status;
 
+    PLB_TRY(plb__runtime_require());
+    s = calloc(1, sizeof *s);
     if (!s)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a session");
+    if (!options)
+        options = &defaults;
     s->whole = whole;
     s->store = store;
-    s->in_flight = options && options->in_flight ? options->in_flight : DEFAULT_IN_FLIGHT;
+    s->device = plb_runtime_device();
+    s->in_flight = options->in_flight ? options->in_flight : DEFAULT_IN_FLIGHT;
     pthread_mutex_init(&s->lock, NULL);
     status = prepare(s, options);
     if (status != PLB_OK) {
@@ -188,39 +166,42 @@ void plb_session_destroy(plb_session_t *s)
 {
     if (!s)
         return;
-    if (s->n_launches)
+    if (s->program)
         starpu_task_wait_for_all();
-    for (uint32_t k = 0; s->slot_data && k < s->storage.n_slots; k++) {
-        if (!s->slot_data[k])
-            continue;
-        starpu_data_unregister(s->slot_handle[k]);
-        plb__ledger_count(0, s->storage.slot[k].role, slot_stride(&s->storage.slot[k]), false);
+    plb__steps_collect(s);
+    while (s->former) {
+        struct plb__program *p = s->former;
+
+        s->former = p->next;
+        plb__program_destroy(p);
     }
-    plb__launches_clear(s);
-    plb__memory_unmap(s->arena, s->arena_bytes);
-    plb_storage_clear(&s->storage);
-    plb_plan_clear(&s->plan);
+    plb__program_destroy(s->program);
+    plb__lanes_stop(s);
+    plb__arena_give(s);
+    give_inputs(s);
+    plb__jobs_clear(s);
+    plb__planning_clear(s);
     plb_graph_destroy(s->cut);
-    free(s->slot_of_value);
-    free(s->slot_handle);
-    free(s->slot_data);
+    free(s->home);
     free(s->record);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
+/* ---- reading and writing ---- */
+
 /* What a read or write of a whole value touches. */
 struct view {
     struct plb_type type;
     uint32_t n;
-    struct plb_tensor *cell;
-    starpu_data_handle_t *handle;
+    struct plb__cell *cell;
 };
 
-static void view_clear(struct view *view)
+static struct plb__place place_of(const struct plb_session *s, plb_value cell)
 {
-    free(view->cell);
-    free(view->handle);
+    if (plb_graph_value(s->cut, cell)->producer == PLB_NONE)
+        return s->home[cell];
+    return plb__program_place(s->program, s->program->slot_at_end[cell]);
 }
 
 static enum plb_status view_make(const struct plb_session *s, plb_value whole, size_t bytes,
@@ -234,19 +215,16 @@ static enum plb_status view_make(const struct plb_session *s, plb_value whole, s
         return plb_fail(PLB_ERROR_INVALID, "value '%s' has %zu bytes, not %zu", info->name,
                         plb_type_bytes(&info->type), bytes);
     view.cell = calloc(view.n, sizeof *view.cell);
-    view.handle = calloc(view.n, sizeof *view.handle);
-    if (!view.cell || !view.handle) {
-        view_clear(&view);
+    if (!view.cell)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to access '%s'", info->name);
-    }
     for (uint32_t j = 0; j < view.n; j++) {
         const struct plb_value_info *cell = plb_graph_value(s->cut, cells.cells[j]);
-        starpu_data_handle_t handle = s->slot_handle[s->slot_of_value[cells.cells[j]]];
+        struct plb__place place = place_of(s, cells.cells[j]);
 
-        view.handle[j] = handle;
-        view.cell[j] = (struct plb_tensor){(void *)starpu_variable_get_local_ptr(handle),
-                                           cell->type.dtype, cell->type.shape, cell->row0,
-                                           cell->col0};
+        view.cell[j].place = place;
+        view.cell[j].tensor =
+            (struct plb_tensor){(char *)place.block->address + place.offset, cell->type.dtype,
+                                cell->type.shape, cell->row0, cell->col0};
     }
     *view_out = view;
     return PLB_OK;
@@ -261,8 +239,8 @@ enum plb_status plb_session_write(plb_session_t *s, plb_value input, const void 
         plb_graph_value(s->whole, input)->role != PLB_ROLE_INPUT)
         return plb_fail(PLB_ERROR_INVALID, "value %u is not an input of the graph", input);
     PLB_TRY(view_make(s, input, bytes, &view));
-    status = plb__cells_write(&view.type, view.cell, view.handle, view.n, data);
-    view_clear(&view);
+    status = plb__cells_write(&view.type, view.cell, view.n, data);
+    free(view.cell);
     return status;
 }
 
@@ -291,11 +269,13 @@ enum plb_status plb_session_read(plb_session_t *s, plb_value value, void *data, 
     if (info->producer != PLB_NONE && !info->output)
         return plb_fail(PLB_ERROR_INVALID, "value '%s' is not marked as output", info->name);
     PLB_TRY(view_make(s, value, bytes, &view));
-    status = plb__cells_read(&view.type, view.cell, view.handle, view.n, data);
-    view_clear(&view);
+    status = plb__cells_read(&view.type, view.cell, view.n, data);
+    free(view.cell);
     plb__runtime_rest();
     return status == PLB_OK ? check_tasks(s) : status;
 }
+
+/* ---- steps ---- */
 
 enum plb_status plb_session_wait(plb_session_t *s)
 {
@@ -304,16 +284,20 @@ enum plb_status plb_session_wait(plb_session_t *s)
     if (error)
         return plb__starpu_failed("starpu_task_wait_for_all", error);
     plb__runtime_rest();
+    plb__steps_collect(s);
+    plb__session_reap(s);
     return check_tasks(s);
 }
 
 enum plb_status plb_session_step(plb_session_t *s, uint64_t step)
 {
+    enum plb_status status;
+
     PLB_TRY(check_tasks(s));
-    if (s->trace && !s->record) {
-        s->record = calloc(s->n_launches + 1, sizeof *s->record);
-        if (!s->record)
-            return plb_fail(PLB_ERROR_MEMORY, "no memory to trace %u tasks", s->n_launches);
+    status = plb__plan_again(s);
+    if (status != PLB_OK) {
+        plb__session_fail(s, "a new plan", status);
+        return check_tasks(s);
     }
     s->traced = s->trace;
     return plb__step_submit(s, step);
@@ -330,6 +314,21 @@ const plb_graph_t *plb_session_graph(const plb_session_t *s)
     return s->cut;
 }
 
+const struct plb_plan *plb_session_plan(const plb_session_t *s)
+{
+    return &s->program->plan;
+}
+
+const struct plb_layout *plb_session_layout(const plb_session_t *s)
+{
+    return &s->program->layout;
+}
+
+plb_costs_t *plb_session_costs(const plb_session_t *s)
+{
+    return s->planning.costs;
+}
+
 void plb_session_trace(plb_session_t *s, bool on)
 {
     s->trace = on;
@@ -342,6 +341,6 @@ enum plb_status plb_session_get_trace(plb_session_t *s, const struct plb_trace_r
     if (!s->traced)
         return plb_fail(PLB_ERROR_INVALID, "the latest step was not traced");
     *records_out = s->record;
-    *n_out = s->n_launches;
+    *n_out = s->n_records;
     return PLB_OK;
 }

@@ -15,8 +15,11 @@
 #ifndef PLB_RUN_SESSION_H
 #define PLB_RUN_SESSION_H
 
+#include "runtime/base/bytes.h"
 #include "runtime/graph/cut.h"
 #include "runtime/graph/graph.h"
+#include "runtime/plan/costs.h"
+#include "runtime/plan/layout.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -58,10 +61,23 @@ uint32_t plb_store_tensors(const plb_store_t *store);
 const char *plb_store_name(const plb_store_t *store, uint32_t index);
 size_t plb_store_bytes(const plb_store_t *store);
 
+/* Zero fields take the defaults in brackets. */
 struct plb_session_options {
-    const char *memory_policy;      /* NULL: PALOMBE_MEMORY, else "none" */
-    struct plb_cut_options cut;     /* zero fields: defaults */
-    uint32_t in_flight;             /* most tasks submitted and not finished; 0: 4096 */
+    const char *memory_policy;      /* [PALOMBE_MEMORY, else "none"] */
+    struct plb_cut_options cut;
+    uint32_t in_flight;             /* most tasks submitted and not finished [4096] */
+    struct plb_budget budget;       /* most memory of the device that the session uses, its share of
+                                       the store and work space included
+                                       [PALOMBE_MEMORY_BUDGET, else what the device has] */
+    size_t host_bytes;              /* most main memory beside a card for copies [all there is] */
+    size_t disk_bytes;              /* most room on disk for copies [what is free] */
+    const char *offload_dir;        /* where the file for them is made
+                                       [PALOMBE_OFFLOAD_DIR, else TMPDIR, else /var/tmp] */
+    plb_costs_t *costs;             /* to plan with and to record into; must outlive the session
+                                       [a table of its own, modelled at first] */
+    double drift;                   /* a plan under a budget is made anew when the predicted time of
+                                       a step has changed by more than this share; negative: never
+                                       [0.2] */
 };
 
 /* What a session needs and does per step; see the fields. */
@@ -71,13 +87,25 @@ struct plb_session_info {
     uint64_t fingerprint;
     double flops, bytes;              /* modelled, of one step */
     size_t persistent_bytes;          /* parameters and state in the store */
-    size_t transient_bytes;           /* slots for everything else */
+    size_t transient_bytes;           /* device memory for everything else: inputs and arena */
     size_t scratch_bytes;             /* work space of all workers */
-    size_t planned_peak;              /* most bytes of values existing at once */
+    size_t planned_peak;              /* most bytes of values existing at once on the device */
     size_t planned_by_role[PLB_ROLES];
     double prepare_seconds;           /* cutting, planning, checking, registering */
     double submit_seconds;            /* host time of all steps so far in submission */
     uint64_t steps;
+
+    size_t budget;                    /* bytes of the device; SIZE_MAX: none */
+    size_t planned_bytes;             /* of the device under the present plan: store, inputs, arena
+                                         and work space; at most the budget */
+    size_t arena[PLB_TIERS];          /* of it, and in the other tiers, for copies of values */
+    double predicted_seconds;         /* of one step, by the simulator, when the plan was made */
+    uint32_t again_tasks;             /* tasks that run once more in a step, */
+    double again_flops;               /* and what that costs */
+    size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS]; /* bytes per step, from and to the device */
+    uint32_t replans;                 /* plans that were switched to while the session ran */
+    double replan_seconds;            /* what making the latest of them took */
+    char note[256];                   /* what the session decided by itself, latest; "" for nothing */
 };
 
 /* Makes a session. `whole` is kept by reference and must outlive it; `options` may be NULL. Values
@@ -94,8 +122,18 @@ void plb_session_destroy(plb_session_t *session);
 enum plb_status plb_session_write(plb_session_t *session, plb_value input, const void *data,
                                   size_t bytes);
 
-/* Submits one step. `step` is the number that counter-based randomness uses. */
+/* Submits one step. `step` is the number that counter-based randomness uses. A new plan, where one
+ * is due, takes over here: its tasks wait for those of the former one only where both use the same
+ * memory. */
 enum plb_status plb_session_step(plb_session_t *session, uint64_t step);
+
+/* Changes the most bytes of the device that the session uses; the next step runs under a plan that
+ * keeps it, and memory beyond it is given back when the steps in flight have ended. PLB_ERROR_INVALID
+ * for 0, PLB_ERROR_MEMORY when no plan is that small (the message says which budget would do) or it is
+ * more than the device has: then nothing changes. Memory that the machine is short of
+ * (other programs, a container's limit) lowers the budget between steps by itself, and never below
+ * the least that works. */
+enum plb_status plb_session_set_budget(plb_session_t *session, size_t bytes);
 
 /* Waits for and copies out a value marked as output (of the latest step), or an initial value.
  * Returns the failure of the first task that failed, if any did: the session and the tensors of
@@ -109,18 +147,27 @@ enum plb_status plb_session_wait(plb_session_t *session);
 void plb_session_get_info(const plb_session_t *session, struct plb_session_info *info_out);
 /* The cut graph, for pictures and figures; owned by the session. */
 const plb_graph_t *plb_session_graph(const plb_session_t *session);
+/* The present plan, its layout, and the costs that are planned with; owned by the session, valid
+ * until the next step. */
+const struct plb_plan *plb_session_plan(const plb_session_t *session);
+const struct plb_layout *plb_session_layout(const plb_session_t *session);
+plb_costs_t *plb_session_costs(const plb_session_t *session);
 
 /* When on, the times of the tasks of each later step are recorded, those of the latest step kept. */
 void plb_session_trace(plb_session_t *session, bool on);
 
-/* One task of the traced step. Times in seconds since the step was submitted. */
+/* One task or one move of a value of the traced step. Times in seconds since the step was
+ * submitted. */
 struct plb_trace_record {
-    plb_task_id task; /* of the cut graph */
-    int worker;
+    enum plb_opcode code;  /* PLB_RUN, PLB_OFFLOAD, PLB_FETCH */
+    plb_task_id task;      /* RUN: of the cut graph; PLB_NONE for moves */
+    plb_value value;       /* moves: of the cut graph; PLB_NONE for RUN */
+    enum plb_tier tier;    /* moves: where to, where from */
+    int worker;            /* RUN: among those that compute, from 0; -1 for moves */
     double start, end;
 };
 
-/* Waits for the step and gives the records in order of instructions; n_out their number. They are
+/* Waits for the step and gives the records in the plan's order; n_out their number. They are
  * valid until the next step. PLB_ERROR_INVALID when no step was traced. */
 enum plb_status plb_session_get_trace(plb_session_t *session,
                                       const struct plb_trace_record **records_out,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Persistent tensors by name, and copying whole tensors into and out of their cells.
+ * Persistent tensors by name.
  */
 #include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
@@ -26,15 +26,17 @@ enum plb_status plb_store_create(plb_store_t **store_out)
 
 static void destroy_entry(struct plb__entry *entry)
 {
-    for (uint32_t j = 0; entry->handle && j < entry->n_cells; j++)
-        if (entry->handle[j])
-            starpu_data_unregister(entry->handle[j]);
-    if (entry->block)
-        plb__ledger_count(0, entry->role, entry->bytes, false);
-    plb__memory_unmap(entry->block, entry->bytes);
+    const struct plb_device *device = plb_runtime_device();
+
+    for (uint32_t j = 0; entry->cell && j < entry->n_cells; j++)
+        if (entry->cell[j].place.token)
+            starpu_data_unregister(entry->cell[j].place.token);
+    if (entry->block.bytes) {
+        plb__ledger_count(device->ledger, (int)entry->role, entry->block.bytes, false);
+        device->give(&entry->block);
+    }
     free(entry->name);
     free(entry->cell);
-    free(entry->handle);
     free(entry);
 }
 
@@ -69,8 +71,8 @@ static bool has_same_cells(const struct plb__entry *entry, const plb_graph_t *cu
     for (uint32_t j = 0; j < entry->n_cells; j++) {
         const struct plb_value_info *info = plb_graph_value(cut, cells->cells[j]);
 
-        if (info->row0 != entry->cell[j].row0 || info->col0 != entry->cell[j].col0 ||
-            !plb_shape_equal(&info->type.shape, &entry->cell[j].shape))
+        if (info->row0 != entry->cell[j].tensor.row0 || info->col0 != entry->cell[j].tensor.col0 ||
+            !plb_shape_equal(&info->type.shape, &entry->cell[j].tensor.shape))
             return false;
     }
     return true;
@@ -102,21 +104,23 @@ static size_t cell_stride(const struct plb_type *type)
 static enum plb_status fill_entry(struct plb__entry *entry, const plb_graph_t *cut,
                                   const struct plb_cells *cells)
 {
-    char *data;
+    const struct plb_device *device = plb_runtime_device();
+    size_t bytes = 0, offset = 0;
 
     for (uint32_t j = 0; j < entry->n_cells; j++)
-        entry->bytes += cell_stride(&plb_graph_value(cut, cells->cells[j])->type);
-    PLB_TRY(plb__memory_map(entry->bytes, entry->name, &entry->block));
-    plb__ledger_count(0, entry->role, entry->bytes, true);
-    data = entry->block;
+        bytes += cell_stride(&plb_graph_value(cut, cells->cells[j])->type);
+    PLB_TRY(device->take(bytes, entry->name, &entry->block));
+    plb__ledger_count(device->ledger, (int)entry->role, bytes, true);
     for (uint32_t j = 0; j < entry->n_cells; j++) {
         const struct plb_value_info *info = plb_graph_value(cut, cells->cells[j]);
+        struct plb__cell *cell = &entry->cell[j];
 
-        entry->cell[j] = (struct plb_tensor){data, info->type.dtype, info->type.shape, info->row0,
-                                             info->col0};
-        starpu_variable_data_register(&entry->handle[j], STARPU_MAIN_RAM, (uintptr_t)data,
-                                      plb_type_bytes(&info->type));
-        data += cell_stride(&info->type);
+        cell->tensor =
+            (struct plb_tensor){(char *)entry->block.address + offset, info->type.dtype,
+                                info->type.shape, info->row0, info->col0};
+        cell->place = (struct plb__place){.block = &entry->block, .offset = offset};
+        starpu_void_data_register(&cell->place.token);
+        offset += cell_stride(&info->type);
     }
     return PLB_OK;
 }
@@ -133,7 +137,7 @@ static enum plb_status append(plb_store_t *store, struct plb__entry *entry)
         store->capacity = capacity;
     }
     store->entry[store->n++] = entry;
-    store->bytes += entry->bytes;
+    store->bytes += entry->block.bytes;
     return PLB_OK;
 }
 
@@ -151,8 +155,7 @@ static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
     entry->role = info->role;
     entry->name = strdup(info->name);
     entry->cell = calloc(entry->n_cells, sizeof *entry->cell);
-    entry->handle = calloc(entry->n_cells, sizeof *entry->handle);
-    if (entry->name && entry->cell && entry->handle)
+    if (entry->name && entry->cell)
         status = fill_entry(entry, cut, cells);
     else
         status = plb_fail(PLB_ERROR_MEMORY, "no memory for tensor '%s'", info->name);
@@ -180,53 +183,6 @@ enum plb_status plb__store_bind(plb_store_t *store, const plb_graph_t *cut,
     return PLB_OK;
 }
 
-/* Copies the rows of one cell between the whole tensor and the cell. */
-static void copy_cell(const struct plb_type *type, const struct plb_tensor *cell, char *whole,
-                      bool into_cell)
-{
-    size_t element = plb_dtype_bytes(type->dtype);
-    size_t pitch = (size_t)plb_shape_row_elements(&type->shape) * element;
-    size_t width = (size_t)plb_shape_row_elements(&cell->shape) * element;
-    char *data = cell->data;
-
-    whole += (size_t)cell->row0 * pitch + (size_t)cell->col0 * element;
-    for (int64_t r = 0; r < cell->shape.dim[0]; r++) {
-        if (into_cell)
-            memcpy(data, whole, width);
-        else
-            memcpy(whole, data, width);
-        data += width;
-        whole += pitch;
-    }
-}
-
-static enum plb_status copy_cells(const struct plb_type *type, const struct plb_tensor *cell,
-                                  const starpu_data_handle_t *handle, uint32_t n, char *whole,
-                                  bool into_cells)
-{
-    for (uint32_t j = 0; j < n; j++) {
-        int error = starpu_data_acquire(handle[j], into_cells ? STARPU_W : STARPU_R);
-
-        if (error)
-            return plb__starpu_failed("starpu_data_acquire", error);
-        copy_cell(type, &cell[j], whole, into_cells);
-        starpu_data_release(handle[j]);
-    }
-    return PLB_OK;
-}
-
-enum plb_status plb__cells_write(const struct plb_type *type, const struct plb_tensor *cell,
-                                 const starpu_data_handle_t *handle, uint32_t n, const void *data)
-{
-    return copy_cells(type, cell, handle, n, (char *)data, true);
-}
-
-enum plb_status plb__cells_read(const struct plb_type *type, const struct plb_tensor *cell,
-                                const starpu_data_handle_t *handle, uint32_t n, void *data)
-{
-    return copy_cells(type, cell, handle, n, data, false);
-}
-
 static enum plb_status find_exact(const plb_store_t *store, const char *name, size_t bytes,
                                   struct plb__entry **entry_out)
 {
@@ -247,7 +203,7 @@ enum plb_status plb_store_write(plb_store_t *store, const char *name, const void
     struct plb__entry *entry;
 
     PLB_TRY(find_exact(store, name, bytes, &entry));
-    return plb__cells_write(&entry->type, entry->cell, entry->handle, entry->n_cells, data);
+    return plb__cells_write(&entry->type, entry->cell, entry->n_cells, data);
 }
 
 enum plb_status plb_store_read(plb_store_t *store, const char *name, void *data, size_t bytes)
@@ -255,7 +211,7 @@ enum plb_status plb_store_read(plb_store_t *store, const char *name, void *data,
     struct plb__entry *entry;
 
     PLB_TRY(find_exact(store, name, bytes, &entry));
-    return plb__cells_read(&entry->type, entry->cell, entry->handle, entry->n_cells, data);
+    return plb__cells_read(&entry->type, entry->cell, entry->n_cells, data);
 }
 
 enum plb_status plb_store_type(const plb_store_t *store, const char *name,

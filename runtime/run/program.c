@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A plan made ready to be submitted: tokens for its ranges, addresses, launches; and what orders it
+ * after the plan that it replaces.
+ */
+#include "config.h"
+
+#include "runtime/run/run_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- ranges and their tokens ---- */
+
+static int compare_ranges(const void *first, const void *second)
+{
+    const struct plb_slot *a = *(const struct plb_slot *const *)first;
+    const struct plb_slot *b = *(const struct plb_slot *const *)second;
+
+    if (a->tier != b->tier)
+        return a->tier < b->tier ? -1 : 1;
+    if (a->offset != b->offset)
+        return a->offset < b->offset ? -1 : 1;
+    return a->bytes == b->bytes ? 0 : a->bytes < b->bytes ? -1 : 1;
+}
+
+/* Slots with the same bytes share a range, whose token then orders them. */
+static void find_ranges(struct plb__program *p, const struct plb_slot **sorted)
+{
+    uint32_t n = 0;
+
+    for (uint32_t k = 0; k < p->layout.n_slots; k++) {
+        p->range_of_slot[k] = PLB_NONE;
+        if (p->layout.slot[k].initial == PLB_NONE)
+            sorted[n++] = &p->layout.slot[k];
+    }
+    qsort(sorted, n, sizeof *sorted, compare_ranges);
+    for (uint32_t j = 0; j < n; j++) {
+        if (j == 0 || compare_ranges(&sorted[j - 1], &sorted[j]) != 0) {
+            p->range[p->n_ranges] = (struct plb__range){.tier = sorted[j]->tier,
+                                                        .offset = sorted[j]->offset,
+                                                        .bytes = sorted[j]->bytes};
+            starpu_void_data_register(&p->range[p->n_ranges++].token);
+        }
+        p->range_of_slot[sorted[j] - p->layout.slot] = p->n_ranges - 1;
+    }
+}
+
+static enum plb_status make_ranges(struct plb__program *p)
+{
+    size_t n = (size_t)p->layout.n_slots + 1;
+    const struct plb_slot **sorted = malloc(n * sizeof *sorted);
+
+    p->range = calloc(n, sizeof *p->range);
+    p->range_of_slot = malloc(n * sizeof *p->range_of_slot);
+    p->rescued = calloc(n, sizeof *p->rescued);
+    if (!sorted || !p->range || !p->range_of_slot || !p->rescued) {
+        free(sorted);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %zu slots", n - 1);
+    }
+    find_ranges(p, sorted);
+    free(sorted);
+    return PLB_OK;
+}
+
+static starpu_data_handle_t token_of(const struct plb__program *p, uint32_t slot)
+{
+    plb_value initial = p->layout.slot[slot].initial;
+
+    return initial == PLB_NONE ? p->range[p->range_of_slot[slot]].token
+                               : p->session->home[initial].token;
+}
+
+struct plb__place plb__program_place(const struct plb__program *p, uint32_t slot)
+{
+    const struct plb_slot *s = &p->layout.slot[slot];
+
+    if (s->initial != PLB_NONE)
+        return p->session->home[s->initial];
+    return (struct plb__place){&p->session->arena, s->offset, token_of(p, slot)};
+}
+
+/* ---- launches ---- */
+
+/* Finds the buffer of a token in a launch that is being prepared. */
+struct finder {
+    uint32_t *buffer_of_slot; /* PLB_NONE between launches */
+    uint32_t *key_of_slot;    /* slots of one token have one key */
+};
+
+static void add_buffer(struct plb__launch *launch, const struct finder *finder, uint32_t slot,
+                       enum starpu_data_access_mode mode)
+{
+    uint32_t *buffer = &finder->buffer_of_slot[finder->key_of_slot[slot]];
+
+    if (*buffer == PLB_NONE) {
+        *buffer = launch->n_buffers++;
+        launch->token[*buffer] = token_of(launch->program, slot);
+        launch->mode[*buffer] = mode;
+    } else {
+        launch->mode[*buffer] |= mode;
+    }
+}
+
+/* The tokens of what the instruction reads, writes and waits for. */
+static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, uint32_t n_read,
+                                       const struct finder *finder)
+{
+    const struct plb_layout *layout = &launch->program->layout;
+    uint32_t first = layout->in_operand[i], last = layout->in_operand[i + 1];
+    uint32_t wait = layout->in_wait[i], end = layout->in_wait[i + 1];
+    size_t n = (size_t)(last - first) + (end - wait) + 1;
+
+    launch->token = malloc(n * sizeof *launch->token);
+    launch->mode = malloc(n * sizeof *launch->mode);
+    if (!launch->token || !launch->mode)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare an instruction of %zu slots", n);
+    for (uint32_t j = first; j < last; j++)
+        add_buffer(launch, finder, layout->operand[j], j - first < n_read ? STARPU_R : STARPU_W);
+    for (uint32_t j = wait; j < end; j++)
+        add_buffer(launch, finder, layout->wait[j], STARPU_W);
+    for (uint32_t j = first; j < last; j++)
+        finder->buffer_of_slot[finder->key_of_slot[layout->operand[j]]] = PLB_NONE;
+    for (uint32_t j = wait; j < end; j++)
+        finder->buffer_of_slot[finder->key_of_slot[layout->wait[j]]] = PLB_NONE;
+    if (launch->n_buffers > PLB__TOKENS_MAX)
+        return plb_fail(PLB_ERROR_UNAVAILABLE, "an instruction of %u tokens; %d can be had",
+                        launch->n_buffers, PLB__TOKENS_MAX);
+    return PLB_OK;
+}
+
+static enum plb_status prepare_run(struct plb__launch *launch, uint32_t i, uint32_t *n_read_out)
+{
+    struct plb__program *p = launch->program;
+    const struct plb_task *task = plb_graph_task(p->session->cut, launch->instruction->subject);
+    const uint32_t *slot = &p->layout.operand[p->layout.in_operand[i]];
+    uint32_t n_in = task->in_start[task->n_in], n = n_in + task->out_start[task->n_out];
+
+    launch->job = &p->session->job[launch->instruction->subject];
+    launch->data = malloc(((size_t)n + 1) * sizeof *launch->data);
+    if (!launch->data)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the addresses of %u cells", n);
+    for (uint32_t j = 0; j < n; j++) {
+        struct plb__place place = plb__program_place(p, slot[j]);
+
+        launch->data[j] = (char *)place.block->address + place.offset;
+    }
+    for (uint32_t j = n_in; j < n; j++)
+        p->slot_at_end[task->out[j - n_in]] = slot[j];
+    *n_read_out = n_in;
+    return PLB_OK;
+}
+
+static void prepare_move(struct plb__launch *launch, uint32_t i)
+{
+    struct plb__program *p = launch->program;
+    const uint32_t *slot = &p->layout.operand[p->layout.in_operand[i]];
+    bool out = launch->instruction->code == PLB_OFFLOAD;
+    enum plb_tier tier = launch->instruction->tier;
+
+    launch->slot = slot[out ? 1 : 0];
+    launch->place = plb__program_place(p, slot[out ? 0 : 1]);
+    launch->bytes = p->layout.slot[launch->slot].bytes;
+    if (out)
+        p->moved_out[tier] += launch->bytes;
+    else
+        p->moved_in[tier] += launch->bytes;
+    if (!out)
+        p->slot_at_end[launch->instruction->subject] = slot[1];
+}
+
+static enum plb_status prepare_launch(struct plb__program *p, uint32_t i,
+                                      const struct finder *finder)
+{
+    struct plb__launch *launch = &p->launch[p->n_launches];
+    uint32_t n_read = 1;
+
+    launch->program = p;
+    launch->instruction = &p->plan.instruction[i];
+    launch->index = p->n_launches++;
+    if (launch->instruction->code == PLB_RUN)
+        PLB_TRY(prepare_run(launch, i, &n_read));
+    else
+        prepare_move(launch, i);
+    return prepare_buffers(launch, i, n_read, finder);
+}
+
+static enum plb_status prepare_launches(struct plb__program *p, const struct finder *finder)
+{
+    uint32_t n_keys = p->n_ranges;
+
+    for (uint32_t k = 0; k < p->layout.n_slots; k++)
+        finder->key_of_slot[k] =
+            p->range_of_slot[k] == PLB_NONE ? n_keys++ : p->range_of_slot[k];
+    memset(finder->buffer_of_slot, 0xff, ((size_t)n_keys + 1) * sizeof *finder->buffer_of_slot);
+    for (plb_value v = 0; v < plb_graph_values(p->session->cut); v++)
+        p->slot_at_end[v] = PLB_NONE;
+    for (uint32_t k = 0; k < p->layout.n_slots; k++)
+        if (p->layout.slot[k].initial != PLB_NONE)
+            p->slot_at_end[p->layout.slot[k].initial] = k;
+    for (uint32_t i = 0; i < p->plan.n; i++)
+        if (p->plan.instruction[i].code != PLB_DROP)
+            PLB_TRY(prepare_launch(p, i, finder));
+    return PLB_OK;
+}
+
+static enum plb_status make_launches(struct plb__program *p)
+{
+    size_t n = 2 * (size_t)p->layout.n_slots + 2;
+    struct finder finder = {malloc(n * sizeof *finder.buffer_of_slot),
+                            malloc(n * sizeof *finder.key_of_slot)};
+    enum plb_status status;
+
+    p->launch = calloc((size_t)p->plan.n + 1, sizeof *p->launch);
+    p->slot_at_end =
+        malloc(((size_t)plb_graph_values(p->session->cut) + 1) * sizeof *p->slot_at_end);
+    if (finder.buffer_of_slot && finder.key_of_slot && p->launch && p->slot_at_end)
+        status = prepare_launches(p, &finder);
+    else
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory to prepare %u instructions", p->plan.n);
+    free(finder.buffer_of_slot);
+    free(finder.key_of_slot);
+    return status;
+}
+
+/* What the plan does beyond running each task once. */
+static enum plb_status count_again(struct plb__program *p)
+{
+    bool *ran = calloc((size_t)p->session->n_jobs + 1, sizeof *ran);
+
+    if (!ran)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to count %u tasks", p->session->n_jobs);
+    for (uint32_t k = 0; k < p->n_launches; k++) {
+        uint32_t task = p->launch[k].instruction->subject;
+
+        if (!p->launch[k].job)
+            continue;
+        p->again_tasks += ran[task];
+        p->again_flops += ran[task] ? p->launch[k].job->flops : 0.0;
+        ran[task] = true;
+    }
+    free(ran);
+    return PLB_OK;
+}
+
+/* ---- memory in the other tiers ---- */
+
+static enum plb_status take_tiers(struct plb__program *p)
+{
+    void *host;
+
+    PLB_TRY(plb__disk_open(p->session->planning.directory, p->layout.arena[PLB_DISK], &p->disk));
+    PLB_TRY(plb__memory_map(p->layout.arena[PLB_HOST], "copies in main memory", &host));
+    p->host = host;
+    return PLB_OK;
+}
+
+enum plb_status plb__program_create(struct plb_session *session, struct plb_plan *plan,
+                                    struct plb_layout *layout, struct plb__program **program_out)
+{
+    struct plb__program *p = calloc(1, sizeof *p);
+    enum plb_status status;
+
+    if (!p) {
+        plb_plan_clear(plan);
+        plb_layout_clear(layout);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a program");
+    }
+    p->session = session;
+    p->plan = *plan;
+    p->layout = *layout;
+    p->disk.file = -1;
+    *plan = (struct plb_plan){0};
+    *layout = (struct plb_layout){0};
+    status = take_tiers(p);
+    if (status == PLB_OK)
+        status = make_ranges(p);
+    if (status == PLB_OK)
+        status = make_launches(p);
+    if (status == PLB_OK)
+        status = count_again(p);
+    if (status == PLB_OK)
+        status = plb__lanes_start(session, p);
+    if (status != PLB_OK) {
+        plb__program_destroy(p);
+        return status;
+    }
+    *program_out = p;
+    return PLB_OK;
+}
+
+void plb__program_destroy(struct plb__program *p)
+{
+    if (!p)
+        return;
+    for (uint32_t k = 0; k < p->n_launches; k++) {
+        free(p->launch[k].token);
+        free(p->launch[k].mode);
+        free(p->launch[k].data);
+    }
+    for (uint32_t k = 0; k < p->n_ranges; k++)
+        starpu_data_unregister(p->range[k].token);
+    for (uint32_t k = 0; p->rescued && k < p->layout.n_slots; k++)
+        free(p->rescued[k]);
+    plb__memory_unmap(p->host, p->layout.arena[PLB_HOST]);
+    plb__disk_close(&p->disk);
+    free(p->launch);
+    free(p->range);
+    free(p->range_of_slot);
+    free(p->slot_at_end);
+    free(p->rescued);
+    plb_layout_clear(&p->layout);
+    plb_plan_clear(&p->plan);
+    free(p);
+}
+
+/* ---- from one program to the next ---- */
+
+/* Tasks without work, which only order others. */
+static struct starpu_codelet bridge = {
+    .where = STARPU_NOWHERE, .nbuffers = STARPU_VARIABLE_NBUFFERS, .name = "bridge"};
+
+static void end_bridge(void *argument)
+{
+    struct plb__program *program = argument;
+
+    __atomic_sub_fetch(&program->bridges, 1, __ATOMIC_ACQ_REL);
+}
+
+static enum plb_status submit_bridge(struct plb__program *program,
+                                     const starpu_data_handle_t *token,
+                                     const enum starpu_data_access_mode *mode, uint32_t n)
+{
+    struct starpu_task *task = plb__task_create(token, mode, n);
+    int error;
+
+    if (!task)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a task of %u tokens", n);
+    task->cl = &bridge;
+    task->callback_func = end_bridge;
+    task->callback_arg = program;
+    __atomic_add_fetch(&program->bridges, 1, __ATOMIC_ACQ_REL);
+    error = starpu_task_submit(task);
+    if (!error)
+        return PLB_OK;
+    __atomic_sub_fetch(&program->bridges, 1, __ATOMIC_ACQ_REL);
+    task->destroy = 0;
+    starpu_task_destroy(task);
+    return plb__starpu_failed("starpu_task_submit", error);
+}
+
+/* Takes every token of a former program for writing, so that who reads the token after that waits
+ * for all its users. */
+static enum plb_status close_ranges(struct plb__program *program, const struct plb__program *former)
+{
+    const enum starpu_data_access_mode mode = STARPU_W;
+
+    for (uint32_t k = 0; k < former->n_ranges; k++)
+        if (former->range[k].tier == PLB_DEVICE)
+            PLB_TRY(submit_bridge(program, &former->range[k].token, &mode, 1));
+    return PLB_OK;
+}
+
+static bool overlap(const struct plb__range *a, const struct plb__range *b)
+{
+    return a->tier == PLB_DEVICE && b->tier == PLB_DEVICE && a->offset < b->offset + b->bytes &&
+           b->offset < a->offset + a->bytes;
+}
+
+/* Makes who first uses a range of the new program wait for the ranges of the former ones. */
+static enum plb_status open_range(struct plb__program *program, const struct plb__range *range,
+                                  const struct plb__program *former, starpu_data_handle_t *token,
+                                  enum starpu_data_access_mode *mode)
+{
+    uint32_t n = 1;
+
+    token[0] = range->token;
+    mode[0] = STARPU_W;
+    for (; former; former = former->next)
+        for (uint32_t k = 0; k < former->n_ranges; k++)
+            if (overlap(range, &former->range[k])) {
+                token[n] = former->range[k].token;
+                mode[n++] = STARPU_R;
+            }
+    return n == 1 ? PLB_OK : submit_bridge(program, token, mode, n);
+}
+
+enum plb_status plb__program_bridge(struct plb__program *program, struct plb__program *former)
+{
+    starpu_data_handle_t *token;
+    enum starpu_data_access_mode *mode;
+    enum plb_status status = PLB_OK;
+    size_t n = 1;
+
+    for (const struct plb__program *p = former; p; p = p->next)
+        n += p->n_ranges;
+    token = malloc(n * sizeof *token);
+    mode = malloc(n * sizeof *mode);
+    if (!token || !mode)
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory to replace a plan of %zu ranges", n - 1);
+    for (const struct plb__program *p = former; p && status == PLB_OK; p = p->next)
+        status = close_ranges(program, p);
+    for (uint32_t k = 0; k < program->n_ranges && status == PLB_OK; k++)
+        status = open_range(program, &program->range[k], former, token, mode);
+    free(token);
+    free(mode);
+    return status;
+}
