@@ -15,11 +15,19 @@ palombe_SOURCES += \
 	%D%/options.def \
 	%D%/output.c \
 	%D%/picture.c \
+	%D%/plan.c \
+	%D%/plan_picture.c \
+	%D%/planner.c \
+	%D%/planner.h \
 	%D%/presets.c \
 	%D%/program.c \
 	%D%/progress.c \
 	%D%/settings.c \
+	%D%/svg.c \
+	%D%/svg.h \
 	%D%/train.c \
 	%D%/train.h \
 	%D%/train_report.c \
-	%D%/train_setup.c
+	%D%/train_setup.c \
+	%D%/workload.c \
+	%D%/workload.h

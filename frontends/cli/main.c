@@ -38,6 +38,7 @@ static const struct {
     {"graph", cli_graph},
     {"info", cli_info},
     {"doctor", cli_doctor},
+    {"plan", cli_plan},
     {"bench train", cli_bench_train},
     {"bench generate", cli_bench_generate},
     {"help", show_help},

@@ -14,6 +14,7 @@ static const struct cli_preset presets[] = {
      1024, 512, true},
     {"llama-mini", "LLaMA shape of the same size", PLB_FAMILY_LLAMA, 2048, 256, 6, 8, 2, 704, 512,
      true},
+    {"deep", "narrow and deep, 48 layers", PLB_FAMILY_GPT2, 2048, 256, 48, 8, 8, 1024, 512, true},
     {"gpt2", "GPT-2 124M", PLB_FAMILY_GPT2, 50257, 768, 12, 12, 12, 3072, 1024, true},
     {"gpt2-medium", "GPT-2 355M", PLB_FAMILY_GPT2, 50257, 1024, 24, 16, 16, 4096, 1024, true},
     {"gpt2-large", "GPT-2 774M", PLB_FAMILY_GPT2, 50257, 1280, 36, 20, 20, 5120, 1024, true},

@@ -27,6 +27,8 @@ static const struct plb_command commands[] = {
      "info --model gpt2"},
     {"doctor", "", 0, 0, "what this machine has, what is wrong with it, and how to mend it",
      "doctor"},
+    {"plan", "", 0, 0, "what a memory policy decides for a training step, without running it",
+     "plan --model gpt2 --memory chain-dp --memory-budget 0.5 --out plan.svg"},
     {"bench train", "", 0, 0, "time of a training step against what the machine could do",
      "bench train --model gpt2 --batch 4 --sequence 64"},
     {"bench generate", "", 0, 0, "tokens per second against the floor set by memory bandwidth",

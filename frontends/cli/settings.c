@@ -18,7 +18,8 @@ enum plb_dtype cli_dtype(const struct plb_settings *settings)
 enum plb_status cli_start_runtime(const struct plb_settings *settings)
 {
     const struct plb_runtime_options options = {
-        .workers = (int)plb_settings_integer(settings, OPTION_WORKERS)};
+        .workers = (int)plb_settings_integer(settings, OPTION_WORKERS),
+        .device = plb_settings_text(settings, OPTION_DEVICE)};
 
     return plb_runtime_start(&options);
 }
