@@ -34,17 +34,15 @@ static void remove_gap(struct gaps *gaps, uint32_t k)
     memmove(&gaps->gap[k], &gaps->gap[k + 1], (gaps->n - k) * sizeof *gaps->gap);
 }
 
-/* Number of the tightest gap, or gaps->n. */
+/* Number of the tightest gap. The last one reaches to the end of all memory. */
 static uint32_t find_gap(const struct gaps *gaps, size_t bytes)
 {
-    uint32_t best = gaps->n;
+    uint32_t best = gaps->n - 1;
 
     for (uint32_t k = 0; k < gaps->n; k++) {
-        if (gaps->gap[k].bytes < bytes)
-            continue;
         if (gaps->gap[k].bytes == bytes)
             return k;
-        if (best == gaps->n || gaps->gap[k].bytes < gaps->gap[best].bytes)
+        if (gaps->gap[k].bytes > bytes && gaps->gap[k].bytes < gaps->gap[best].bytes)
             best = k;
     }
     return best;
@@ -100,10 +98,9 @@ enum plb_status plb__place_by_time(const struct plb__blocks *blocks, uint32_t re
 
     if (!gaps.gap)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u blocks", blocks->n);
-    gaps.gap[0] = (struct gap){0, capacity};
+    gaps.gap[0] = (struct gap){0, SIZE_MAX}; /* the widest: chosen when no other does */
     for (uint32_t k = 0; k < blocks->n; k++) {
         struct plb__block *block = &blocks->block[k];
-        uint32_t gap;
 
         for (; ended < blocks->n; ended++) {
             const struct plb__block *old = &blocks->block[blocks->by_end[ended]];
@@ -112,17 +109,14 @@ enum plb_status plb__place_by_time(const struct plb__blocks *blocks, uint32_t re
                 break;
             give_back(&gaps, old->offset, old->bytes);
         }
-        gap = find_gap(&gaps, block->bytes);
-        if (gap == gaps.n) {
-            top = SIZE_MAX;
-            break;
-        }
-        block->offset = take(&gaps, gap, block->bytes);
+        block->offset = take(&gaps, find_gap(&gaps, block->bytes), block->bytes);
         if (block->offset + block->bytes > top)
             top = block->offset + block->bytes;
+        if (top > capacity)
+            break;
     }
     free(gaps.gap);
-    *bytes_out = top;
+    *bytes_out = top > capacity ? SIZE_MAX : top;
     return PLB_OK;
 }
 
