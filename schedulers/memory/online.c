@@ -22,11 +22,11 @@
 /* DTR as it is has a distance of 1 and nothing near. With a weight of 0.5 neither the far and dear
  * nor the near and cheap leave first. */
 static const struct plb__online_weights all_weights[] = {
-    {.distance = 0.5, .near = 0.01, .link = 0.1},
-    {.distance = 0.5, .near = 1e-9, .link = 0.1},
-    {.distance = 1.0, .near = 1e-9, .link = 0.02},
-    {.distance = 0.1, .near = 0.01, .link = 0.02},
-    {.distance = 1.0, .near = 0.02, .link = 0.1},
+    {.distance = 0.5, .near = 0.01, .link = 0.1, .lead = 0.03},
+    {.distance = 0.5, .near = 1e-9, .link = 0.1, .lead = 0.06},
+    {.distance = 1.0, .near = 1e-9, .link = 0.02, .lead = 0.03},
+    {.distance = 0.1, .near = 0.01, .link = 0.02, .lead = 0.06},
+    {.distance = 1.0, .near = 0.02, .link = 0.1, .lead = 0.06},
 };
 
 enum {
@@ -132,7 +132,6 @@ static enum plb_status fit(const struct plb_problem *problem, size_t room,
     struct plb__online_weights own = *weights;
     const struct plb__fit how = {.propose = propose,
                                  .context = &own,
-                                 .fetches_ahead = true,
                                  .most = room > SIZE_MAX / TARGET_MOST ? SIZE_MAX
                                                                        : TARGET_MOST * room};
 

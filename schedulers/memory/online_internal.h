@@ -41,6 +41,8 @@ struct plb__online {
     /* Links (online_moves.c). */
     double *due;                  /* seconds of transfers back, summed over the tasks that wait */
     double link_free[PLB_TIERS];  /* when the transfers out so far have ended */
+    double back_free;             /* ... and those back */
+    plb_task_id ahead;            /* what tasks before this one read has been fetched */
     size_t away[PLB_TIERS];       /* bytes of copies */
 
     /* Candidates for eviction, a heap by price; `place` is per value, PLB_NONE outside. */
@@ -79,6 +81,8 @@ double plb__online_fetch_cost(const struct plb__online *o, plb_value value);
 /* Appends the OFFLOAD, unless the copy is there, or the FETCH, and keeps account of the links. */
 enum plb_status plb__online_send(struct plb__online *o, plb_value value, enum plb_tier tier);
 enum plb_status plb__online_fetch(struct plb__online *o, plb_value value);
+/* Is it time to fetch what task `at` reads? */
+bool plb__online_is_due(const struct plb__online *o, plb_task_id at);
 /* A value has been made (not fetched); a value is of no more use: its copy ends. */
 void plb__online_made(struct plb__online *o, plb_value value);
 void plb__online_end_copy(struct plb__online *o, plb_value value);

@@ -111,10 +111,21 @@ enum plb_status plb__online_fetch(struct plb__online *o, plb_value value)
 {
     plb_task_id at = plb__online_next(o, value);
 
+    double seconds = transfer_seconds(o, o->copy[value], false, value);
+
     if (at != PLB_NONE)
-        add_due(o, at, -transfer_seconds(o, o->copy[value], false, value));
+        add_due(o, at, -seconds);
+    o->back_free = fmax(o->back_free, clock_of(o, o->now)) + seconds;
     return plb_plan_append(&o->result.draft,
                            (struct plb_instruction){PLB_FETCH, value, 0, o->copy[value]});
+}
+
+bool plb__online_is_due(const struct plb__online *o, plb_task_id at)
+{
+    double whole = o->time[plb_graph_tasks(o->graph)] / o->problem->platform->workers;
+    double begin = fmax(o->back_free, clock_of(o, o->now));
+
+    return clock_of(o, at) - begin <= o->weights.lead * whole;
 }
 
 void plb__online_made(struct plb__online *o, plb_value value)

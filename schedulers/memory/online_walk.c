@@ -172,6 +172,14 @@ static void push(struct plb__online *o, plb_task_id id)
     o->frame[o->depth++] = (struct plb__online_frame){id, 0};
 }
 
+static enum plb_status fetch(struct plb__online *o, plb_value value)
+{
+    PLB_TRY(make_room(o, o->bytes[value]));
+    PLB_TRY(plb__online_fetch(o, value));
+    arrive(o, value);
+    return PLB_OK;
+}
+
 /* Fetches inputs of the innermost task; or puts the producer of the first that is nowhere on the
  * stack, and tells so by `waits_out`. */
 static enum plb_status bring_inputs(struct plb__online *o, bool *waits_out)
@@ -189,11 +197,29 @@ static enum plb_status bring_inputs(struct plb__online *o, bool *waits_out)
             push(o, plb_graph_value(o->graph, in)->producer);
             return PLB_OK;
         }
-        PLB_TRY(make_room(o, o->bytes[in]));
-        PLB_TRY(plb__online_fetch(o, in));
-        arrive(o, in);
+        PLB_TRY(fetch(o, in));
     }
     *waits_out = false;
+    return PLB_OK;
+}
+
+/* Fetches what the next tasks read, as far ahead as the link needs. */
+static enum plb_status fetch_ahead(struct plb__online *o)
+{
+    if (o->ahead < o->now)
+        o->ahead = o->now;
+    for (; o->ahead < plb_graph_tasks(o->graph) && plb__online_is_due(o, o->ahead); o->ahead++) {
+        const struct plb_task *task = plb_graph_task(o->graph, o->ahead);
+
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
+            plb_value in = task->in[j];
+
+            if (o->here[in] || o->copy[in] == PLB_DEVICE)
+                continue;
+            PLB_TRY(fetch(o, in));
+            settle(o, in);
+        }
+    }
     return PLB_OK;
 }
 
@@ -203,6 +229,7 @@ static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
 
     o->now = id;
     o->depth = 0;
+    PLB_TRY(fetch_ahead(o));
     push(o, id);
     while (o->depth > 0) {
         bool waits;

@@ -12,6 +12,7 @@ struct plb__online_weights {
     double distance; /* exponent of the time to the next use */
     double near;     /* share of the step within which values that are missing are made together */
     double link;     /* what a second of a transfer costs that is not seen */
+    double lead;     /* share of the step by which a value is fetched before it must be */
 };
 
 /* What a walk came to. */
