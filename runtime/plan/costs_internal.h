@@ -17,7 +17,8 @@
 #define PLB__LINK_SAMPLES  64u
 /* Longer than any task or transfer; what is not in (0, this] is no time. */
 #define PLB__COST_SECONDS_MAX 1e6
-/* Per second: beyond all machines together. */
+/* Rates per second: below any machine, and beyond all of them together. */
+#define PLB__COST_RATE_MIN 1e-3
 #define PLB__COST_RATE_MAX 1e21
 
 /* What files say. */

@@ -91,6 +91,7 @@ void plb__link_fit(const struct plb__transfers *transfers, bool out, struct plb_
     } else {
         rate = rate_of_one_size(transfers->sample, n, link->latency_seconds);
     }
+    rate = fmin(fmax(rate, PLB__COST_RATE_MIN), PLB__COST_RATE_MAX);
     if (out)
         link->out_bytes_per_second = rate;
     else

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define FILE_LIMIT ((size_t)64 << 20)
-#define RATE_MIN   1e-3
+#define PLB__COST_RATE_MIN   1e-3
 /* Room for "FILE: tasks[12]"; a longer name is cut in messages. */
 #define PLACE 512
 
@@ -97,7 +97,7 @@ static enum plb_status read_flops(const struct plb_json_object *platform, double
     PLB_TRY(check_members(&flops, known));
     PLB_TRY(plb_json_require(&flops, "f32"));
     for (int dtype = 0; dtype < PLB_DTYPES; dtype++)
-        PLB_TRY(plb_json_real(&flops, plb_dtype_name((enum plb_dtype)dtype), RATE_MIN,
+        PLB_TRY(plb_json_real(&flops, plb_dtype_name((enum plb_dtype)dtype), PLB__COST_RATE_MIN,
                               PLB__COST_RATE_MAX, &rate[dtype]));
     return PLB_OK;
 }
@@ -117,8 +117,8 @@ static enum plb_status read_link(const struct plb_json_object *links, const char
     object.file = place;
     PLB_TRY(check_members(&object, known));
     PLB_TRY(
-        read_real(&object, known[0], RATE_MIN, PLB__COST_RATE_MAX, &link->out_bytes_per_second));
-    PLB_TRY(read_real(&object, known[1], RATE_MIN, PLB__COST_RATE_MAX, &link->in_bytes_per_second));
+        read_real(&object, known[0], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX, &link->out_bytes_per_second));
+    PLB_TRY(read_real(&object, known[1], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX, &link->in_bytes_per_second));
     PLB_TRY(plb_json_real(&object, known[2], 0, PLB__COST_SECONDS_MAX, &link->latency_seconds));
     return plb_json_boolean(&object, known[3], &link->duplex);
 }
@@ -167,7 +167,7 @@ static enum plb_status read_platform(const struct plb_json_object *root,
     platform->workers = (int)workers;
     PLB_TRY(read_memory(&object, platform->bytes));
     PLB_TRY(read_flops(&object, platform->flops_per_second));
-    PLB_TRY(read_real(&object, "bytes_per_second", RATE_MIN, PLB__COST_RATE_MAX,
+    PLB_TRY(read_real(&object, "bytes_per_second", PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
                       &platform->bytes_per_second));
     PLB_TRY(read_real(&object, "task_seconds", 0, PLB__COST_SECONDS_MAX, &platform->task_seconds));
     return read_links(&object, platform);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: the fuzz targets, each over its stored corpus. README.md says how to fuzz.
 plb_fuzz_targets = \
+	%D%/fuzz_costs \
 	%D%/fuzz_json_config \
 	%D%/fuzz_safetensors \
 	%D%/fuzz_safetensors_index \
@@ -8,6 +9,8 @@ plb_fuzz_targets = \
 check_PROGRAMS += $(plb_fuzz_targets)
 TESTS += $(plb_fuzz_targets)
 plb_fuzz_replay = %D%/replay.c %D%/fuzz.h
+tests_fuzz_fuzz_costs_SOURCES = %D%/fuzz_costs.c $(plb_fuzz_replay)
+tests_fuzz_fuzz_costs_LDADD = libpalombe.la
 tests_fuzz_fuzz_json_config_SOURCES = %D%/fuzz_json_config.c $(plb_fuzz_replay)
 tests_fuzz_fuzz_json_config_LDADD = libpalombe.la
 tests_fuzz_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(plb_fuzz_replay)

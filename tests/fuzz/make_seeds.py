@@ -110,8 +110,29 @@ def tokenizer_seeds():
     yield b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 
+def costs_seeds():
+    link = {"out_bytes_per_second": 5e10, "in_bytes_per_second": 4e10, "latency_seconds": 1e-5,
+            "duplex": True}
+    platform = {"name": "p", "workers": 1, "memory": {"device": 10, "host": "unlimited", "disk": 0},
+                "flops_per_second": {"f32": 1e12, "bf16": 2e12}, "bytes_per_second": 1e9,
+                "task_seconds": 0, "links": {"host": link}}
+    file = {"format": "palombe costs", "version": 1, "platform": platform}
+    task = {"operator": "add", "footprint": 1, "seconds": [1e-3, 2]}
+    transfer = {"tier": "host", "out": True, "bytes": 9, "seconds": 1e-3}
+    for costs in (file, {**file, "tasks": [task, {**task, "footprint": 4294967295}]},
+                  {**file, "transfers": [transfer] * 3 + [{**transfer, "bytes": 2**62}] * 3},
+                  {**file, "transfers": [{**transfer, "seconds": 1e-300, "bytes": 2**62}]},
+                  {**file, "note": "n", "tasks": [{**task, "seconds": []}]},
+                  {**file, "tasks": [{**task, "seconds": [0]}]},
+                  {**file, "tasks": [task] * 3, "transfers": []},
+                  {**file, "platform": {**platform, "memory": {"device": "unlimited", "disk": 5}}},
+                  {**file, "platform": {**platform, "workers": 0}}, {**file, "version": 2}, {}):
+        yield json.dumps(costs, separators=(",", ":")).encode()
+
+
 def main():
-    for name, seeds in (("safetensors", safetensors_seeds()), ("safetensors_index", index_seeds()),
+    for name, seeds in (("costs", costs_seeds()),
+                        ("safetensors", safetensors_seeds()), ("safetensors_index", index_seeds()),
                         ("json_config", config_seeds()), ("tokenizer", tokenizer_seeds())):
         folder = os.path.join(sys.argv[1], name)
         os.makedirs(folder, exist_ok=True)

@@ -2,7 +2,9 @@
 # What every test program is linked with, and the test of it.
 check_LTLIBRARIES += %D%/libplbtest.la
 tests_support_libplbtest_la_SOURCES = \
+	%D%/gpt.c %D%/gpt.h \
 	%D%/interpreter.c %D%/interpreter.h \
+	%D%/player.c %D%/player.h \
 	%D%/plb_test.c %D%/plb_test.h %D%/plb_test_alloc.c \
 	%D%/random_graph.c %D%/random_graph.h
 
