@@ -162,18 +162,31 @@ enum plb_status plb_interpreter_read(const plb_interpreter_t *in, plb_value valu
 
 /* --- steps ---------------------------------------------------------------------------------- */
 
+void *plb_interpreter_memory(plb_interpreter_t *in, plb_value value)
+{
+    return in->data[value];
+}
+
+enum plb_status plb_interpreter_run(plb_interpreter_t *in, plb_task_id id, void *const *operands,
+                                    uint64_t step)
+{
+    enum plb_status status = plb__invocation_run(&in->task[id], operands, step, in->scratch);
+
+    if (status == PLB_OK)
+        return PLB_OK;
+    return plb_fail_within(status, "task %s", plb_graph_task(in->graph, id)->name);
+}
+
 static enum plb_status task_run(plb_interpreter_t *in, plb_task_id id, uint64_t step)
 {
     const struct plb_task *task = plb_graph_task(in->graph, id);
     uint32_t n_in = task->in_start[task->n_in], n_out = task->out_start[task->n_out];
-    enum plb_status status;
 
     for (uint32_t i = 0; i < n_in; i++)
         in->operands[i] = in->data[task->in[i]];
     for (uint32_t i = 0; i < n_out; i++)
         in->operands[n_in + i] = in->data[task->out[i]];
-    status = plb__invocation_run(&in->task[id], in->operands, step, in->scratch);
-    return status == PLB_OK ? PLB_OK : plb_fail_within(status, "task %s", task->name);
+    return plb_interpreter_run(in, id, in->operands, step);
 }
 
 enum plb_status plb_interpreter_step(plb_interpreter_t *in, uint64_t step)
