@@ -52,3 +52,13 @@ void plb__ledger_count(int device, int account, size_t bytes, bool take)
     }
     pthread_mutex_unlock(&lock);
 }
+
+void plb__ledger_restart(void)
+{
+    pthread_mutex_lock(&lock);
+    for (int k = 0; k < DEVICES; k++) {
+        ledgers[k].peak_total = ledgers[k].now_total;
+        memcpy(ledgers[k].peak, ledgers[k].now, sizeof ledgers[k].peak);
+    }
+    pthread_mutex_unlock(&lock);
+}

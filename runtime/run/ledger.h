@@ -37,6 +37,8 @@ const char *plb_account_name(int account); /* a role's name or "scratch" */
 
 /* Enters (or, with take false, strikes out) bytes. For the executor. */
 void plb__ledger_count(int device, int account, size_t bytes, bool take);
+/* Peaks begin anew from what is held now. For the start of the runtime. */
+void plb__ledger_restart(void);
 
 #ifdef __cplusplus
 }

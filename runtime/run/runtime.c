@@ -171,6 +171,7 @@ enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
         free_codelets();
         return status;
     }
+    plb__ledger_restart();
     place_codelets();
     find_workers();
     runtime.kind = wish.kind;
