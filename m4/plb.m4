@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Macros of Palombe's configure.ac: compiler flags, StarPU, oneDNN.
+# Macros of Palombe's configure.ac: compiler flags, StarPU, oneDNN, OpenCL.
 
 # PLB_TRY_CFLAGS(VARIABLE, FLAGS...)
 # Appends to VARIABLE each of FLAGS that the compiler takes.
@@ -75,4 +75,30 @@ AS_IF([test "$with_onednn" != no],
      [AC_MSG_ERROR([--with-onednn=yes, but dnnl.h or libdnnl is missing: install libdnnl-dev])],
      [with_onednn=no])])
 AC_SUBST([ONEDNN_LIBS])
+])
+
+# PLB_OPENCL
+# OpenCL where StarPU was built with it and its headers describe layers. Sets OPENCL_LIBS,
+# plb_have_opencl, and defines PLB_HAVE_OPENCL.
+AC_DEFUN([PLB_OPENCL], [
+OPENCL_LIBS=
+plb_have_opencl=no
+plb_saved_CFLAGS=$CFLAGS
+plb_saved_LIBS=$LIBS
+CFLAGS="$CFLAGS $STARPU_CFLAGS"
+LIBS="$LIBS -lOpenCL"
+AC_MSG_CHECKING([for OpenCL, in StarPU too])
+AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <starpu_config.h>
+  #ifndef STARPU_USE_OPENCL
+  #error StarPU was built without OpenCL
+  #endif
+  #define CL_TARGET_OPENCL_VERSION 200
+  #include <CL/cl_layer.h>]], [[return clGetPlatformIDs(0, 0, 0);]])],
+  [plb_have_opencl=yes
+   OPENCL_LIBS=-lOpenCL
+   AC_DEFINE([PLB_HAVE_OPENCL], [1], [StarPU has OpenCL, and its headers and loader are there])])
+AC_MSG_RESULT([$plb_have_opencl])
+CFLAGS=$plb_saved_CFLAGS
+LIBS=$plb_saved_LIBS
+AC_SUBST([OPENCL_LIBS])
 ])

@@ -1,18 +1,233 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The device "virtual" where it cannot be had.
+ * The device "virtual": an accelerator for machines without one.
+ *
+ * StarPU drives an OpenCL device that computes on the CPU (PoCL): a memory node of its own and one
+ * worker, which runs our CPU kernels. Its memory is main memory that we map, hand to OpenCL as
+ * buffers and count against the size that the user gave, to the byte; kernels get its addresses,
+ * copies to and from main memory are OpenCL's, so they pass the layer that counts and paces them
+ * (opencl_layer.h). There are no CPU workers, whose polling would take the core that transfers need:
+ * the worker has one core, and everything else the others.
+ *
+ * StarPU orders tasks by handles without data (starpu_void_data_register). It was seen that it then
+ * allocates nothing on the device (starpu_memory_get_used() stays 0) and makes no OpenCL call that
+ * transfers; its own statistics list a few transfers of 0 bytes.
  */
+#define _GNU_SOURCE
 #include "config.h"
 
+#ifdef PLB_HAVE_OPENCL
+#include "runtime/run/opencl_layer.h"
+#endif
+
 #include "runtime/run/device_internal.h"
+#include "runtime/run/run_internal.h"
+
+#ifdef PLB_HAVE_OPENCL
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct {
+    struct plb_device device;
+    size_t held;
+    cl_context context;
+    cl_command_queue out, in; /* one each, so that the directions do not wait for one another */
+} card;
+
+static enum plb_status opencl_failed(const char *call, cl_int error)
+{
+    return plb_fail(PLB_ERROR_DEVICE, "%s failed with OpenCL's error %d", call, (int)error);
+}
+
+/* ---- memory ---- */
+
+/* An OpenCL buffer over memory of ours, mapped for as long as it is there. */
+static enum plb_status make_buffer(struct plb_block *block)
+{
+    cl_int error;
+    cl_mem buffer = clCreateBuffer(card.context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR,
+                                   block->bytes, block->address, &error);
+
+    if (!buffer)
+        return opencl_failed("clCreateBuffer", error);
+    block->handle = buffer;
+    if (clEnqueueMapBuffer(card.in, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, block->bytes,
+                           0, NULL, NULL, &error) != block->address)
+        return opencl_failed("clEnqueueMapBuffer", error);
+    return PLB_OK;
+}
+
+static void give(struct plb_block *block)
+{
+    if (block->handle) {
+        clEnqueueUnmapMemObject(card.in, block->handle, block->address, 0, NULL, NULL);
+        clFinish(card.in);
+        clReleaseMemObject(block->handle);
+    }
+    plb__memory_unmap(block->address, block->bytes);
+    card.held -= block->bytes;
+    *block = (struct plb_block){0};
+}
+
+static enum plb_status take(size_t bytes, const char *what, struct plb_block *block_out)
+{
+    size_t left = card.device.bytes - card.held;
+    struct plb_block block = {.bytes = bytes};
+    enum plb_status status = PLB_OK;
+
+    if (bytes > left)
+        return plb_fail(PLB_ERROR_MEMORY,
+                        "%s needs %.1f MiB; the virtual device has %.1f MiB, of which %.1f MiB are "
+                        "taken",
+                        what, (double)bytes / 0x1p20, (double)card.device.bytes / 0x1p20,
+                        (double)card.held / 0x1p20);
+    PLB_TRY(plb__memory_map(bytes, what, &block.address));
+    card.held += bytes;
+    if (bytes > 0)
+        status = make_buffer(&block);
+    if (status != PLB_OK) {
+        give(&block);
+        return status;
+    }
+    *block_out = block;
+    return PLB_OK;
+}
+
+static size_t held(void)
+{
+    return card.held;
+}
+
+/* ---- copies ---- */
+
+static enum plb_status copy_out(const struct plb_block *from, size_t offset, void *to, size_t bytes)
+{
+    cl_int error;
+
+    if (bytes == 0)
+        return PLB_OK;
+    plb__opencl_ours(true);
+    error = clEnqueueReadBuffer(card.out, from->handle, CL_TRUE, offset, bytes, to, 0, NULL, NULL);
+    plb__opencl_ours(false);
+    return error == CL_SUCCESS ? PLB_OK : opencl_failed("clEnqueueReadBuffer", error);
+}
+
+static enum plb_status copy_in(const void *from, const struct plb_block *to, size_t offset,
+                               size_t bytes)
+{
+    cl_int error;
+
+    if (bytes == 0)
+        return PLB_OK;
+    plb__opencl_ours(true);
+    error = clEnqueueWriteBuffer(card.in, to->handle, CL_TRUE, offset, bytes, from, 0, NULL, NULL);
+    plb__opencl_ours(false);
+    return error == CL_SUCCESS ? PLB_OK : opencl_failed("clEnqueueWriteBuffer", error);
+}
+
+/* ---- starting and stopping ---- */
+
+/* PoCL's own threads run nothing but copies, which one of them does at memory speed; they sleep
+ * when there is none. The first name is PoCL's since 4.0, the second the one before. (Its driver
+ * without threads blocks for ever on events that are completed from outside.) */
+static void set_pocl(void)
+{
+    setenv("POCL_CPU_MAX_CU_COUNT", "1", 0);
+    setenv("POCL_MAX_PTHREAD_COUNT", "1", 0);
+}
+
+static enum plb_status prepare(const struct plb__device_wish *wish, struct starpu_conf *conf)
+{
+    char mebibytes[32];
+
+    if (wish->workers > 1)
+        return plb_fail(PLB_ERROR_INVALID, "a virtual device computes with one worker, not %d",
+                        wish->workers);
+    if (wish->bytes > plb__memory_bytes())
+        return plb_fail(PLB_ERROR_INVALID,
+                        "a virtual device of %.1f GiB does not fit into the %.1f GiB of this "
+                        "machine",
+                        (double)wish->bytes / 0x1p30, (double)plb__memory_bytes() / 0x1p30);
+    set_pocl();
+    PLB_TRY(plb__opencl_layer_load());
+    snprintf(mebibytes, sizeof mebibytes, "%zu", wish->bytes >> 20);
+    setenv("STARPU_OPENCL_ON_CPUS", "1", 1);
+    setenv("STARPU_OPENCL_ONLY_ON_CPUS", "1", 1);
+    setenv("STARPU_LIMIT_OPENCL_MEM", mebibytes, 1); /* of what StarPU takes itself */
+    conf->ncpus = 0;
+    conf->nopencl = 1;
+    return PLB_OK;
+}
+
+static void stop(void)
+{
+    if (card.in)
+        clReleaseCommandQueue(card.in);
+    if (card.out)
+        clReleaseCommandQueue(card.out);
+    card.in = card.out = NULL;
+    plb__link_reset(plb__opencl_link(), &(struct plb_link){0});
+    unsetenv("STARPU_OPENCL_ON_CPUS");
+    unsetenv("STARPU_OPENCL_ONLY_ON_CPUS");
+    unsetenv("STARPU_LIMIT_OPENCL_MEM");
+}
+
+static enum plb_status make_queues(int worker)
+{
+    int number = starpu_worker_get_devid(worker);
+    cl_device_id device;
+    cl_int error;
+
+    starpu_opencl_get_context(number, &card.context);
+    starpu_opencl_get_device(number, &device);
+    card.out = clCreateCommandQueueWithProperties(card.context, device, NULL, &error);
+    if (card.out)
+        card.in = clCreateCommandQueueWithProperties(card.context, device, NULL, &error);
+    if (!card.in) {
+        stop();
+        return opencl_failed("clCreateCommandQueueWithProperties", error);
+    }
+    return PLB_OK;
+}
+
+/* StarPU has measured its links by now, and was not to wait for ours. */
+static enum plb_status start(const struct plb__device_wish *wish,
+                             const struct plb_device **device_out)
+{
+    int worker = starpu_worker_get_by_type(STARPU_OPENCL_WORKER, 0);
+
+    if (worker < 0)
+        return plb_fail(PLB_ERROR_DEVICE, "StarPU started no OpenCL worker");
+    PLB_TRY(make_queues(worker));
+    plb__link_reset(plb__opencl_link(), &wish->link);
+    card.held = 0;
+    card.device = (struct plb_device){.name = "virtual",
+                                      .where = STARPU_OPENCL,
+                                      .node = starpu_worker_get_memory_node((unsigned)worker),
+                                      .workers = 1,
+                                      .ledger = 1,
+                                      .bytes = wish->bytes,
+                                      .has_host = true,
+                                      .host = wish->link,
+                                      .take = take,
+                                      .give = give,
+                                      .held = held,
+                                      .copy_out = copy_out,
+                                      .copy_in = copy_in};
+    *device_out = &card.device;
+    return PLB_OK;
+}
+
+#else
 
 static enum plb_status prepare(const struct plb__device_wish *wish, struct starpu_conf *conf)
 {
     (void)wish;
     (void)conf;
     return plb_fail(PLB_ERROR_UNAVAILABLE,
-                    "a virtual device needs StarPU with OpenCL, which was not there when Palombe was "
-                    "built");
+                    "a virtual device needs a StarPU with OpenCL, and there was none when Palombe "
+                    "was built");
 }
 
 static enum plb_status start(const struct plb__device_wish *wish,
@@ -25,6 +240,8 @@ static enum plb_status start(const struct plb__device_wish *wish,
 static void stop(void)
 {
 }
+
+#endif
 
 const struct plb__device_kind plb__device_virtual = {
     .name = "virtual", .prepare = prepare, .start = start, .stop = stop};

@@ -24,7 +24,7 @@ void plb__link_reset(struct plb__link *link, const struct plb_link *rates)
 static double occupy(struct plb__link *link, enum plb__direction direction, double rate,
                      size_t bytes, double now)
 {
-    double *free = &link->free[link->rates.duplex ? direction : PLB__OUT];
+    double *free = &link->free[link->rates.duplex ? direction : PLB__FROM_DEVICE];
     double start = now - *free > SOON ? now : *free;
 
     *free = start + link->rates.latency_seconds + (double)bytes / rate;
@@ -40,7 +40,7 @@ double plb__link_book(struct plb__link *link, enum plb__direction direction, siz
     pthread_mutex_lock(&link->lock);
     traffic->calls++;
     traffic->bytes += bytes;
-    rate = direction == PLB__OUT ? link->rates.out_bytes_per_second
+    rate = direction == PLB__FROM_DEVICE ? link->rates.out_bytes_per_second
                                  : link->rates.in_bytes_per_second;
     if (rate > 0)
         end = occupy(link, direction, rate, bytes, now);

@@ -18,8 +18,8 @@
 #include <pthread.h>
 
 enum plb__direction {
-    PLB__OUT, /* from the device */
-    PLB__IN,  /* to the device */
+    PLB__FROM_DEVICE,
+    PLB__TO_DEVICE,
 };
 
 struct plb__traffic {

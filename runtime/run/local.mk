@@ -11,7 +11,9 @@ libpalombe_la_SOURCES += \
 	runtime/run/invoke.c runtime/run/invoke.h \
 	runtime/run/jobs.c \
 	runtime/run/ledger.c \
+	runtime/run/link.c runtime/run/link.h \
 	runtime/run/memory.c \
+	runtime/run/opencl_layer.c runtime/run/opencl_layer.h \
 	runtime/run/mover.c runtime/run/mover.h \
 	runtime/run/planning.c \
 	runtime/run/priority.c \

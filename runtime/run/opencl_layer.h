@@ -18,8 +18,10 @@
 
 #include "runtime/run/link.h"
 
-/* The OpenCL of the headers that are used; 1.2 would do. */
-#define CL_TARGET_OPENCL_VERSION 300
+/* Before StarPU's headers, which ask for less. */
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 200
+#endif
 #include <CL/cl.h>
 
 /* Names this library as a layer, before the loader is first used in the process, and looks for an

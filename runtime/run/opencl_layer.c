@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The OpenCL layer that counts and paces transfers.
+ */
+#define _GNU_SOURCE
+#include "config.h"
+
+#ifdef PLB_HAVE_OPENCL
+
+#include "runtime/run/opencl_layer.h"
+
+#include <CL/cl_layer.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define LAYER_NAME "palombe"
+
+/* What the loader gave us to call, and what we gave it. */
+static const struct _cl_icd_dispatch *next;
+static struct _cl_icd_dispatch layer;
+
+static struct plb__link link = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static _Thread_local bool transfers_are_ours;
+
+struct plb__link *plb__opencl_link(void)
+{
+    return &link;
+}
+
+void plb__opencl_ours(bool ours)
+{
+    transfers_are_ours = ours;
+}
+
+/* ---- waiting ---- */
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static struct timespec time_of(double seconds)
+{
+    struct timespec t = {.tv_sec = (time_t)seconds};
+
+    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+    return t;
+}
+
+static void sleep_until(double deadline)
+{
+    struct timespec t = time_of(deadline);
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+        ;
+}
+
+/* Events to be completed later, by a thread that sleeps until the next one is due. There are never
+ * many, so the list is not sorted. */
+struct pending {
+    struct pending *next;
+    cl_event event;
+    double due;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool running;
+    struct pending *first;
+} pacer = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Takes out what is due and gives the time at which the next one will be (0: none waits). */
+static struct pending *take_due(double *next_due_out)
+{
+    struct pending *due = NULL, **place = &pacer.first;
+    double time = now(), soonest = 0;
+
+    while (*place) {
+        struct pending *p = *place;
+
+        if (p->due <= time) {
+            *place = p->next;
+            p->next = due;
+            due = p;
+            continue;
+        }
+        if (soonest == 0 || p->due < soonest)
+            soonest = p->due;
+        place = &p->next;
+    }
+    *next_due_out = soonest;
+    return due;
+}
+
+static void complete(struct pending *list)
+{
+    while (list) {
+        struct pending *p = list;
+
+        list = p->next;
+        next->clSetUserEventStatus(p->event, CL_COMPLETE);
+        next->clReleaseEvent(p->event);
+        free(p);
+    }
+}
+
+static void *pace(void *unused)
+{
+    (void)unused;
+    prctl(PR_SET_TIMERSLACK, 1000ul); /* nanoseconds */
+    pthread_mutex_lock(&pacer.lock);
+    for (;;) {
+        double next_due;
+        struct pending *due = take_due(&next_due);
+
+        if (due) {
+            pthread_mutex_unlock(&pacer.lock);
+            complete(due);
+            pthread_mutex_lock(&pacer.lock);
+        } else if (next_due > 0) {
+            struct timespec t = time_of(next_due);
+
+            pthread_cond_timedwait(&pacer.changed, &pacer.lock, &t);
+        } else {
+            pthread_cond_wait(&pacer.changed, &pacer.lock);
+        }
+    }
+    return NULL;
+}
+
+/* With the lock held. The thread lives as long as the process, as the loader's layers do. */
+static bool start_pacer(void)
+{
+    pthread_condattr_t attributes;
+    pthread_t thread;
+
+    if (pacer.running)
+        return true;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pacer.changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (pthread_create(&thread, NULL, pace, NULL) != 0)
+        return false;
+    pthread_detach(thread);
+    pacer.running = true;
+    return true;
+}
+
+static bool complete_later(cl_event event, double due)
+{
+    struct pending *p = malloc(sizeof *p);
+    bool ok;
+
+    if (!p)
+        return false;
+    *p = (struct pending){.event = event, .due = due};
+    pthread_mutex_lock(&pacer.lock);
+    ok = start_pacer();
+    if (ok) {
+        p->next = pacer.first;
+        pacer.first = p;
+        pthread_cond_signal(&pacer.changed);
+    }
+    pthread_mutex_unlock(&pacer.lock);
+    if (!ok)
+        free(p);
+    return ok;
+}
+
+/* Replaces *event, that of a transfer which does not block, by one that is completed when both the
+ * transfer and the link are through. Where that cannot be had the transfer is waited for. */
+static void delay_event(cl_command_queue queue, cl_event *event, double due)
+{
+    cl_event transfer = *event, list[2] = {transfer, NULL}, both;
+    cl_context context;
+
+    if (next->clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL) ==
+        CL_SUCCESS)
+        list[1] = next->clCreateUserEvent(context, NULL);
+    if (!list[1] || next->clEnqueueMarkerWithWaitList(queue, 2, list, &both) != CL_SUCCESS) {
+        if (list[1])
+            next->clReleaseEvent(list[1]);
+        sleep_until(due);
+        return;
+    }
+    next->clReleaseEvent(transfer);
+    *event = both;
+    if (!complete_later(list[1], due)) {
+        sleep_until(due);
+        next->clSetUserEventStatus(list[1], CL_COMPLETE);
+        next->clReleaseEvent(list[1]);
+    }
+}
+
+/* After a transfer was enqueued (and, when blocking, done) that began at `start`. */
+static void pass_link(cl_command_queue queue, enum plb__direction direction, size_t bytes,
+                      bool blocking, cl_event *event, double start)
+{
+    double due = plb__link_book(&link, direction, bytes, transfers_are_ours, start);
+
+    if (due <= start)
+        return;
+    if (!blocking && event)
+        delay_event(queue, event, due);
+    else
+        sleep_until(due);
+}
+
+/* ---- the calls that move data ---- */
+
+static cl_int CL_API_CALL read_buffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
+                                      size_t offset, size_t bytes, void *to, cl_uint n_wait,
+                                      const cl_event *wait, cl_event *event)
+{
+    double start = now();
+    cl_int error = next->clEnqueueReadBuffer(queue, buffer, blocking, offset, bytes, to, n_wait,
+                                             wait, event);
+
+    if (error == CL_SUCCESS)
+        pass_link(queue, PLB__FROM_DEVICE, bytes, blocking, event, start);
+    return error;
+}
+
+static cl_int CL_API_CALL write_buffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
+                                       size_t offset, size_t bytes, const void *from,
+                                       cl_uint n_wait, const cl_event *wait, cl_event *event)
+{
+    double start = now();
+    cl_int error = next->clEnqueueWriteBuffer(queue, buffer, blocking, offset, bytes, from, n_wait,
+                                              wait, event);
+
+    if (error == CL_SUCCESS)
+        pass_link(queue, PLB__TO_DEVICE, bytes, blocking, event, start);
+    return error;
+}
+
+static cl_int CL_API_CALL read_rect(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
+                                    const size_t *origin, const size_t *host_origin,
+                                    const size_t *region, size_t row_pitch, size_t slice_pitch,
+                                    size_t host_row_pitch, size_t host_slice_pitch, void *to,
+                                    cl_uint n_wait, const cl_event *wait, cl_event *event)
+{
+    double start = now();
+    cl_int error = next->clEnqueueReadBufferRect(queue, buffer, blocking, origin, host_origin,
+                                                 region, row_pitch, slice_pitch, host_row_pitch,
+                                                 host_slice_pitch, to, n_wait, wait, event);
+
+    if (error == CL_SUCCESS)
+        pass_link(queue, PLB__FROM_DEVICE, region[0] * region[1] * region[2], blocking, event, start);
+    return error;
+}
+
+static cl_int CL_API_CALL write_rect(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
+                                     const size_t *origin, const size_t *host_origin,
+                                     const size_t *region, size_t row_pitch, size_t slice_pitch,
+                                     size_t host_row_pitch, size_t host_slice_pitch,
+                                     const void *from, cl_uint n_wait, const cl_event *wait,
+                                     cl_event *event)
+{
+    double start = now();
+    cl_int error = next->clEnqueueWriteBufferRect(queue, buffer, blocking, origin, host_origin,
+                                                  region, row_pitch, slice_pitch, host_row_pitch,
+                                                  host_slice_pitch, from, n_wait, wait, event);
+
+    if (error == CL_SUCCESS)
+        pass_link(queue, PLB__TO_DEVICE, region[0] * region[1] * region[2], blocking, event, start);
+    return error;
+}
+
+/* ---- where buffers lie ---- */
+
+/* An open hash table, buffer to address; a power of two, at most half full. */
+static struct {
+    pthread_mutex_t lock;
+    size_t n, capacity;
+    struct {
+        cl_mem buffer;
+        void *address;
+    } *entry;
+} known = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static size_t place_of(cl_mem buffer)
+{
+    size_t k = ((uintptr_t)buffer >> 4) * 0x9e3779b97f4a7c15u >> 20 & (known.capacity - 1);
+
+    while (known.entry[k].buffer && known.entry[k].buffer != buffer)
+        k = (k + 1) & (known.capacity - 1);
+    return k;
+}
+
+static bool grow_known(void)
+{
+    size_t old = known.capacity;
+    void *before = known.entry;
+    __typeof__(known.entry) from = before;
+
+    known.entry = calloc(old ? 2 * old : 1024, sizeof *known.entry);
+    if (!known.entry) {
+        known.entry = before;
+        return false;
+    }
+    known.capacity = old ? 2 * old : 1024;
+    for (size_t k = 0; k < old; k++)
+        if (from[k].buffer)
+            known.entry[place_of(from[k].buffer)] = from[k];
+    free(before);
+    return true;
+}
+
+static void *find_known(cl_mem buffer)
+{
+    void *address;
+
+    pthread_mutex_lock(&known.lock);
+    address = known.capacity ? known.entry[place_of(buffer)].address : NULL;
+    pthread_mutex_unlock(&known.lock);
+    return address;
+}
+
+static void add_known(cl_mem buffer, void *address)
+{
+    pthread_mutex_lock(&known.lock);
+    if (2 * known.n < known.capacity || grow_known()) {
+        size_t k = place_of(buffer);
+
+        known.n += !known.entry[k].buffer;
+        known.entry[k].buffer = buffer;
+        known.entry[k].address = address;
+    }
+    pthread_mutex_unlock(&known.lock);
+}
+
+/* Removes an entry and moves those behind it up, so that they are found without it. */
+static void forget_known(cl_mem buffer)
+{
+    size_t k;
+
+    pthread_mutex_lock(&known.lock);
+    k = known.capacity ? place_of(buffer) : 0;
+    if (known.capacity && known.entry[k].buffer) {
+        known.entry[k].buffer = NULL;
+        known.entry[k].address = NULL;
+        known.n--;
+        for (k = (k + 1) & (known.capacity - 1); known.entry[k].buffer;
+             k = (k + 1) & (known.capacity - 1)) {
+            __typeof__(*known.entry) moved = known.entry[k];
+
+            known.entry[k].buffer = NULL;
+            known.entry[k].address = NULL;
+            known.entry[place_of(moved.buffer)] = moved;
+        }
+    }
+    pthread_mutex_unlock(&known.lock);
+}
+
+static cl_int CL_API_CALL release_buffer(cl_mem buffer)
+{
+    forget_known(buffer);
+    return next->clReleaseMemObject(buffer);
+}
+
+/* On the CPU a buffer's storage is what a mapping shows, so its address holds after the unmapping,
+ * which StarPU's own transfers want. */
+void *plb__opencl_address(cl_command_queue queue, cl_mem buffer)
+{
+    void *address = find_known(buffer);
+    size_t bytes;
+    cl_int error;
+
+    if (address)
+        return address;
+    if (clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof bytes, &bytes, NULL) != CL_SUCCESS)
+        return NULL;
+    address = clEnqueueMapBuffer(queue, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0,
+                                 NULL, NULL, &error);
+    if (!address)
+        return NULL;
+    clEnqueueUnmapMemObject(queue, buffer, address, 0, NULL, NULL);
+    clFinish(queue);
+    add_known(buffer, address);
+    return address;
+}
+
+/* ---- what the loader calls ---- */
+
+CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t bytes, void *value,
+                                               size_t *bytes_out)
+{
+    static const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
+    const void *answer = name == CL_LAYER_NAME ? (const void *)LAYER_NAME : &version;
+    size_t n = name == CL_LAYER_NAME ? sizeof LAYER_NAME : sizeof version;
+
+    if ((name != CL_LAYER_NAME && name != CL_LAYER_API_VERSION) || (value && bytes < n))
+        return CL_INVALID_VALUE;
+    if (value)
+        memcpy(value, answer, n);
+    if (bytes_out)
+        *bytes_out = n;
+    return CL_SUCCESS;
+}
+
+CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispatch *target,
+                                            cl_uint *n_out, const cl_icd_dispatch **layer_out)
+{
+    const cl_uint least = sizeof layer / sizeof(void *);
+
+    if (!target || !n_out || !layer_out || n < least)
+        return CL_INVALID_VALUE;
+    memcpy(&layer, target, sizeof layer);
+    layer.clEnqueueReadBuffer = read_buffer;
+    layer.clEnqueueWriteBuffer = write_buffer;
+    layer.clEnqueueReadBufferRect = read_rect;
+    layer.clEnqueueWriteBufferRect = write_rect;
+    layer.clReleaseMemObject = release_buffer;
+    next = target;
+    *n_out = least;
+    *layer_out = &layer;
+    return CL_SUCCESS;
+}
+
+/* ---- loading ---- */
+
+/* Puts the file that this code is in before the layers that the user names. */
+static enum plb_status name_layer(void)
+{
+    const char *others = getenv("OPENCL_LAYERS");
+    char path[PATH_MAX], *value;
+    Dl_info info;
+
+    if (!dladdr(&link, &info) || !info.dli_fname || !realpath(info.dli_fname, path))
+        return plb_fail(PLB_ERROR_UNAVAILABLE, "the file of this library was not found");
+    if (asprintf(&value, "%s%s%s", path, others && *others ? ":" : "", others ? others : "") < 0)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a path");
+    setenv("OPENCL_LAYERS", value, 1);
+    free(value);
+    return PLB_OK;
+}
+
+static bool has_cpu_device(void)
+{
+    enum { PLATFORMS = 16 };
+    cl_platform_id platform[PLATFORMS];
+    cl_uint n = 0, devices;
+
+    if (clGetPlatformIDs(PLATFORMS, platform, &n) != CL_SUCCESS)
+        return false;
+    for (cl_uint k = 0; k < n && k < PLATFORMS; k++)
+        if (clGetDeviceIDs(platform[k], CL_DEVICE_TYPE_CPU, 0, NULL, &devices) == CL_SUCCESS &&
+            devices > 0)
+            return true;
+    return false;
+}
+
+enum plb_status plb__opencl_layer_load(void)
+{
+    if (!next)
+        PLB_TRY(name_layer());
+    if (!has_cpu_device())
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "there is no OpenCL device on the CPU: install pocl-opencl-icd");
+    if (!next)
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "the OpenCL loader did not take Palombe's layer: it was in use before, or "
+                        "is older than ocl-icd 2.3");
+    return PLB_OK;
+}
+
+#endif
