@@ -24,7 +24,7 @@ enum {
 };
 
 /* What a task does, as far as its colour goes. */
-enum kind { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, ATTENTION, LOSS, UPDATE, KINDS };
+enum kind { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, ATTENTION, LOSS, UPDATE, MOVE, KINDS };
 
 static const struct {
     const char *label, *colour;
@@ -35,6 +35,7 @@ static const struct {
     [ATTENTION] = {"attention, both ways", "#b07aa1"},
     [LOSS] = {"loss", "#e15759"},
     [UPDATE] = {"update", "#9c755f"},
+    [MOVE] = {"moves", "#76b7b2"},
 };
 
 static bool ends_with(const char *text, const char *end)
@@ -44,7 +45,7 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-static enum kind kind_of(const struct plb_task *task)
+static enum kind kind_of_task(const struct plb_task *task)
 {
     if (task->phase == PLB_PHASE_UPDATE)
         return UPDATE;
@@ -59,20 +60,57 @@ static enum kind kind_of(const struct plb_task *task)
     return INPUT_GRADIENT;
 }
 
+/* Directions of links, after the workers among the lanes. */
+enum { LINKS = 2 * PLB_TIERS };
+
 /* A traced step with what all drawing needs of it. */
 struct step {
     const plb_graph_t *graph;
     const struct plb_trace_record *record;
     uint32_t n;
-    int workers;
+    int workers, lanes;
+    int link[LINKS];         /* the lane of each, -1: nothing moved there */
     double span;             /* seconds, at least a microsecond */
     double busy;             /* of all workers */
-    double by_kind[KINDS];
+    double by_kind[KINDS];   /* likewise; of the links for moves */
 };
+
+static int link_of(const struct plb_trace_record *r)
+{
+    return 2 * (int)r->tier + (r->code == PLB_FETCH);
+}
+
+static int lane_of(const struct step *step, const struct plb_trace_record *r)
+{
+    return r->code == PLB_RUN ? r->worker : step->link[link_of(r)];
+}
+
+static enum kind kind_of(const struct step *step, const struct plb_trace_record *r)
+{
+    return r->code == PLB_RUN ? kind_of_task(plb_graph_task(step->graph, r->task)) : MOVE;
+}
+
+static const char *name_of(const struct step *step, const struct plb_trace_record *r)
+{
+    return r->code == PLB_RUN ? plb_graph_task(step->graph, r->task)->name
+                              : plb_graph_value(step->graph, r->value)->name;
+}
+
+/* "linear", "to disk". */
+static const char *what_of(const struct step *step, const struct plb_trace_record *r)
+{
+    static const char *const directions[LINKS] = {
+        [2 * PLB_HOST] = "to host",     [2 * PLB_HOST + 1] = "from host",
+        [2 * PLB_DISK] = "to disk",     [2 * PLB_DISK + 1] = "from disk"};
+
+    return r->code == PLB_RUN ? plb_graph_task(step->graph, r->task)->op->name
+                              : directions[link_of(r)];
+}
 
 static enum plb_status load(plb_session_t *session, struct step *step)
 {
     *step = (struct step){.graph = plb_session_graph(session), .span = 1e-6, .workers = 1};
+    memset(step->link, 0xff, sizeof step->link);
     PLB_TRY(plb_session_get_trace(session, &step->record, &step->n));
     for (uint32_t k = 0; k < step->n; k++) {
         const struct plb_trace_record *r = &step->record[k];
@@ -82,9 +120,16 @@ static enum plb_status load(plb_session_t *session, struct step *step)
             step->span = r->end;
         if (r->worker >= step->workers)
             step->workers = r->worker + 1;
-        step->busy += length;
-        step->by_kind[kind_of(plb_graph_task(step->graph, r->task))] += length;
+        if (r->code == PLB_RUN)
+            step->busy += length;
+        else
+            step->link[link_of(r)] = 0;
+        step->by_kind[kind_of(step, r)] += length;
     }
+    step->lanes = step->workers;
+    for (int k = 0; k < LINKS; k++)
+        if (step->link[k] >= 0)
+            step->link[k] = step->lanes++;
     return PLB_OK;
 }
 
@@ -106,14 +151,14 @@ static double x_of(const struct step *step, double seconds)
     return LEFT + (WIDTH - LEFT - RIGHT) * seconds / step->span;
 }
 
-static int lane_y(int worker)
+static int lane_y(int lane)
 {
-    return TOP + worker * (LANE + LANE_GAP);
+    return TOP + lane * (LANE + LANE_GAP);
 }
 
 static void draw_head(FILE *out, const struct step *step, const char *title)
 {
-    int height = lane_y(step->workers) + AXIS + LEGEND_ROW * 2 + 12;
+    int height = lane_y(step->lanes) + AXIS + LEGEND_ROW * 2 + 12;
 
     fprintf(out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
@@ -129,21 +174,33 @@ static void draw_head(FILE *out, const struct step *step, const char *title)
             100.0 * step->busy / (step->span * step->workers));
 }
 
+static void draw_lane(FILE *out, const struct step *step, int lane)
+{
+    char name[32];
+    double busy = 0.0;
+
+    snprintf(name, sizeof name, "worker %d", lane);
+    for (uint32_t k = 0; k < step->n; k++) {
+        const struct plb_trace_record *r = &step->record[k];
+
+        if (lane_of(step, r) != lane)
+            continue;
+        busy += r->end - r->start;
+        if (r->code != PLB_RUN)
+            snprintf(name, sizeof name, "%s", what_of(step, r));
+    }
+    fprintf(out,
+            "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#f0f0f0\"/>\n"
+            "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#222\">%s</text>\n"
+            "<text x=\"%d\" y=\"%d\" fill=\"#666\">%.0f %% busy</text>\n",
+            LEFT, lane_y(lane), WIDTH - LEFT - RIGHT, LANE, LEFT - 8, lane_y(lane) + 22, name,
+            WIDTH - RIGHT + 8, lane_y(lane) + 22, 100.0 * busy / step->span);
+}
+
 static void draw_lanes(FILE *out, const struct step *step)
 {
-    for (int w = 0; w < step->workers; w++) {
-        double busy = 0.0;
-
-        for (uint32_t k = 0; k < step->n; k++)
-            if (step->record[k].worker == w)
-                busy += step->record[k].end - step->record[k].start;
-        fprintf(out,
-                "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#f0f0f0\"/>\n"
-                "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#222\">worker %d</text>\n"
-                "<text x=\"%d\" y=\"%d\" fill=\"#666\">%.0f %% busy</text>\n",
-                LEFT, lane_y(w), WIDTH - LEFT - RIGHT, LANE, LEFT - 8, lane_y(w) + 22, w,
-                WIDTH - RIGHT + 8, lane_y(w) + 22, 100.0 * busy / step->span);
-    }
+    for (int lane = 0; lane < step->lanes; lane++)
+        draw_lane(out, step, lane);
 }
 
 static void draw_bars(FILE *out, const struct step *step)
@@ -152,16 +209,15 @@ static void draw_bars(FILE *out, const struct step *step)
 
     for (uint32_t k = 0; k < step->n; k++) {
         const struct plb_trace_record *r = &step->record[k];
-        const struct plb_task *task = plb_graph_task(step->graph, r->task);
         double x = x_of(step, r->start), width = x_of(step, r->end) - x;
 
         fprintf(out,
                 "<rect x=\"%.2f\" y=\"%d\" width=\"%.2f\" height=\"%d\" fill=\"%s\" "
                 "stroke=\"#ffffff\" stroke-width=\"0.2\"><title>",
-                x, lane_y(r->worker), width < thinnest ? thinnest : width, LANE,
-                kinds[kind_of(task)].colour);
-        put_escaped(out, task->name);
-        fprintf(out, " (%s): %.3f ms</title></rect>\n", task->op->name,
+                x, lane_y(lane_of(step, r)), width < thinnest ? thinnest : width, LANE,
+                kinds[kind_of(step, r)].colour);
+        put_escaped(out, name_of(step, r));
+        fprintf(out, " (%s): %.3f ms</title></rect>\n", what_of(step, r),
                 1e3 * (r->end - r->start));
     }
 }
@@ -183,7 +239,7 @@ static double tick_length(double span)
 static void draw_axis(FILE *out, const struct step *step)
 {
     double tick = tick_length(step->span);
-    int y = lane_y(step->workers);
+    int y = lane_y(step->lanes);
 
     for (int k = 0; k * tick <= step->span; k++) {
         double x = x_of(step, k * tick);
@@ -198,7 +254,7 @@ static void draw_axis(FILE *out, const struct step *step)
 
 static void draw_legend(FILE *out, const struct step *step)
 {
-    int y = lane_y(step->workers) + AXIS + LEGEND_ROW - 8, x = LEFT;
+    int y = lane_y(step->lanes) + AXIS + LEGEND_ROW - 8, x = LEFT;
     const int column = (WIDTH - LEFT - RIGHT) / KINDS;
 
     for (int k = 0; k < KINDS; k++, x += column)
@@ -240,12 +296,13 @@ enum plb_status plb_timeline_svg(plb_session_t *session, const char *title, char
 /* One complete event; NULL when memory is short. Times in microseconds, as the format wants. */
 static json_t *event(const struct step *step, const struct plb_trace_record *r)
 {
-    const struct plb_task *task = plb_graph_task(step->graph, r->task);
+    const struct plb_task *task =
+        r->code == PLB_RUN ? plb_graph_task(step->graph, r->task) : NULL;
 
-    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:{s:i, s:i}}", "name", task->name, "cat",
-                     kinds[kind_of(task)].label, "ph", "X", "ts", 1e6 * r->start, "dur",
-                     1e6 * (r->end - r->start), "pid", 0, "tid", r->worker, "args", "task",
-                     (int)r->task, "block", task->block);
+    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:{s:s, s:i}}", "name", name_of(step, r),
+                     "cat", kinds[kind_of(step, r)].label, "ph", "X", "ts", 1e6 * r->start, "dur",
+                     1e6 * (r->end - r->start), "pid", 0, "tid", lane_of(step, r), "args", "what",
+                     what_of(step, r), "block", task ? task->block : -1);
 }
 
 enum plb_status plb_timeline_perfetto(plb_session_t *session, char **text_out)

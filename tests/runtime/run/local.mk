@@ -10,3 +10,8 @@ tests_runtime_run_test_session_LDADD = $(LDADD) $(JANSSON_LIBS)
 check_PROGRAMS += %D%/test_same_bits
 TESTS += %D%/test_same_bits
 tests_runtime_run_test_same_bits_SOURCES = %D%/test_same_bits.c
+
+# Values that leave the device.
+check_PROGRAMS += %D%/test_offload
+TESTS += %D%/test_offload
+tests_runtime_run_test_offload_SOURCES = %D%/test_offload.c %D%/steps.c %D%/steps.h
