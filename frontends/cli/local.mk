@@ -7,6 +7,11 @@ palombe_SOURCES += \
 	%D%/bench_train.c \
 	%D%/chart.c \
 	%D%/cli.h \
+	%D%/compare.c \
+	%D%/compare.h \
+	%D%/compare_picture.c \
+	%D%/compare_report.c \
+	%D%/compare_run.c \
 	%D%/doctor.c \
 	%D%/generate.c \
 	%D%/inspect.c \

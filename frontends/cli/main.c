@@ -39,6 +39,7 @@ static const struct {
     {"info", cli_info},
     {"doctor", cli_doctor},
     {"plan", cli_plan},
+    {"compare", cli_compare},
     {"bench train", cli_bench_train},
     {"bench generate", cli_bench_generate},
     {"help", show_help},

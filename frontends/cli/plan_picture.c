@@ -4,7 +4,8 @@
  * line of the budget, and below it what workers and links do.
  *
  * Memory is drawn pixel by pixel: of each column of pixels the moment with the most, so that no peak
- * is lost. Where parameters and state are most of it, their part is cut short and says so.
+ * is lost. Where what is there all the time (parameters, state, and gradients where they are held) is
+ * most of it, that part is cut short and says so.
  */
 #include "config.h"
 
@@ -90,7 +91,8 @@ struct picture {
     const plb_graph_t *graph;
     struct cli_svg svg;
     double span;   /* seconds */
-    double base;   /* bytes of the initial values */
+    double held;   /* bytes of gradients that are held from the first instruction on */
+    double base;   /* ... and of the initial values */
     double floor;  /* bytes at the foot of the scale */
     double high;   /* ... at its top */
     double budget; /* bytes; 0: none */
@@ -196,8 +198,9 @@ static int compare_events(const void *a, const void *b)
     return (x->bytes > 0) - (y->bytes > 0); /* what ends makes room first */
 }
 
-/* What lies where gradients are held is a part of them on its way there. */
-static uint32_t list_events(const struct picture *p, const bool *again, const double *end,
+/* Gradients that are held from the first instruction on are of the base; what lies where they do is a
+ * part of them on its way there. */
+static uint32_t list_events(struct picture *p, const bool *again, const double *end,
                             const bool *for_update, const size_t *held, uint32_t n_held,
                             struct event *event)
 {
@@ -215,10 +218,8 @@ static uint32_t list_events(const struct picture *p, const bool *again, const do
         from = d->simulation.timeline[slot->begin].start;
         to = slot->end >= d->plan.n ? p->span : end[k];
         if (n_held > 0 && bsearch(&slot->offset, held, n_held, sizeof *held, compare_offsets)) {
-            if (kind != HELD)
-                continue;
-            from = 0.0;
-            to = p->span;
+            p->held += kind == HELD ? bytes : 0.0;
+            continue;
         }
         event[n++] = (struct event){from, bytes, kind};
         event[n++] = (struct event){to, -bytes, kind};
@@ -348,7 +349,7 @@ static void find_scale(struct picture *p)
     const struct plb_limits *limits = &p->decision->problem.limits;
     double most = 0.0;
 
-    p->base = (double)p->decision->layout.initial_bytes;
+    p->base = (double)p->decision->layout.initial_bytes + p->held;
     p->high = (double)p->decision->device_bytes;
     if (limits->bytes[PLB_DEVICE] != SIZE_MAX)
         p->budget = (double)limits->bytes[PLB_DEVICE];
@@ -447,6 +448,12 @@ static void draw_scale(struct picture *p)
     cli_svg_text(&p->svg, LEFT - 8, TOP + MEMORY + 4, 12, CLI_FAINT, "end", "0");
 }
 
+static const char *base_label(const struct picture *p)
+{
+    return p->held > 0.0 ? "parameters, state, and gradients for the update"
+                         : "parameters and state";
+}
+
 static void draw_base(struct picture *p)
 {
     bool cut = p->floor > 0.0;
@@ -456,7 +463,7 @@ static void draw_base(struct picture *p)
     cli_svg_box(&p->svg, LEFT, top, COLUMNS, height, BASE_COLOUR);
     if (height >= 16)
         cli_svg_text(&p->svg, LEFT + 10, top + height / 2 + 4, 12, CLI_FAINT, "start",
-                     "parameters and state: %s%s", cli_print_bytes(p->base, text, sizeof text),
+                     "%s: %s%s", base_label(p), cli_print_bytes(p->base, text, sizeof text),
                      cut ? " (cut short)" : "");
     if (!cut)
         return;
@@ -617,7 +624,7 @@ static void draw_legend(struct picture *p)
         if (there)
             x = draw_key(p, x, TOP - 24, kinds[k].colour, kinds[k].label);
     }
-    draw_key(p, x, TOP - 24, BASE_COLOUR, "parameters, state");
+    draw_key(p, x, TOP - 24, BASE_COLOUR, base_label(p));
     for (uint32_t k = 0; k < p->n_bars; k++)
         seen[p->bar[k].work] = true;
     x = LEFT;

@@ -29,6 +29,8 @@ static const struct plb_command commands[] = {
      "doctor"},
     {"plan", "", 0, 0, "what a memory policy decides for a training step, without running it",
      "plan --model gpt2 --memory chain-dp --memory-budget 0.5 --out plan.svg"},
+    {"compare", "", 0, 0, "memory policies under budgets: memory, time, and that the bits are the same",
+     "compare --policies none,chain-dp,online --budgets 1,0.5 --out front.svg"},
     {"bench train", "", 0, 0, "time of a training step against what the machine could do",
      "bench train --model gpt2 --batch 4 --sequence 64"},
     {"bench generate", "", 0, 0, "tokens per second against the floor set by memory bandwidth",

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What `palombe compare` found, as a table and as JSON.
+ */
+#include "config.h"
+
+#include "frontends/cli/compare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* "12.3 MiB", or "-" where nothing is known. */
+static const char *bytes_or_dash(size_t bytes, char *text, size_t size)
+{
+    return bytes ? cli_print_bytes((double)bytes, text, size) : "-";
+}
+
+static void print_seconds(double seconds, double overhead)
+{
+    if (seconds > 0.0)
+        printf(" %10.4g %+7.1f%%", seconds, 100.0 * overhead);
+    else
+        printf(" %10s %8s", "-", "-");
+}
+
+static void print_pair(const struct cli_comparison *c, const struct cli_pair *pair)
+{
+    char budget[32], planned[32], peak[32], moved[32];
+
+    printf("%-12s %-9s", pair->policy, cli_print_budget(&pair->budget, budget, sizeof budget));
+    if (pair->reason[0]) {
+        printf(" %s\n", pair->reason);
+        return;
+    }
+    printf(" %10s", bytes_or_dash(pair->planned_bytes, planned, sizeof planned));
+    if (c->runs)
+        printf(" %10s", bytes_or_dash(pair->peak_bytes, peak, sizeof peak));
+    printf(" %10.4g %10s", 1e-9 * pair->again_flops,
+           bytes_or_dash(pair->moved, moved, sizeof moved));
+    print_seconds(pair->simulated, pair->simulated_overhead);
+    if (c->runs) {
+        print_seconds(pair->measured, pair->measured_overhead);
+        printf(" %5s", pair->same_bits ? "same" : "OTHER");
+    }
+    putchar('\n');
+}
+
+static void print_table(const struct cli_comparison *c)
+{
+    printf("%s", c->planner.workload.title);
+    if (c->runs)
+        printf("; %s, %d steps a run, the median of %d rounds\n", c->device, c->steps, c->rounds);
+    else
+        printf("; simulated on %s\n", c->planner.problem.platform->name);
+    printf("%-12s %-9s %10s", "policy", "budget", "planned");
+    if (c->runs)
+        printf(" %10s", "peak");
+    printf(" %10s %10s %10s %8s", "GFLOP more", "moved", "simulated", "");
+    if (c->runs)
+        printf(" %10s %8s %5s", "measured", "", "bits");
+    putchar('\n');
+    for (int k = 0; k < c->n_pairs; k++)
+        print_pair(c, &c->pair[k]);
+}
+
+static json_t *bytes_json(size_t bytes)
+{
+    return bytes ? json_integer((json_int_t)bytes) : json_null();
+}
+
+static json_t *seconds_json(double seconds)
+{
+    return seconds > 0.0 ? json_real(seconds) : json_null();
+}
+
+static json_t *pair_json(const struct cli_comparison *c, const struct cli_pair *pair)
+{
+    char budget[32];
+    json_t *object;
+
+    cli_print_budget(&pair->budget, budget, sizeof budget);
+    if (pair->reason[0])
+        return json_pack("{s:s, s:s, s:s}", "policy", pair->policy, "budget", budget, "reason",
+                         pair->reason);
+    object = json_pack("{s:s, s:s, s:o, s:f, s:o, s:I, s:f, s:I, s:f, s:o, s:f}", "policy",
+                       pair->policy, "budget", budget, "budget_bytes",
+                       bytes_json(pair->budget_bytes), "budget_share", pair->budget.share,
+                       "planned_bytes", bytes_json(pair->planned_bytes), "again_tasks",
+                       (json_int_t)pair->again_tasks, "again_flops", pair->again_flops, "moved",
+                       (json_int_t)pair->moved, "planning_seconds", pair->planning_seconds,
+                       "simulated_seconds", seconds_json(pair->simulated), "simulated_overhead",
+                       pair->simulated_overhead);
+    if (!object || !c->runs)
+        return object;
+    json_object_set_new(object, "peak_bytes", bytes_json(pair->peak_bytes));
+    json_object_set_new(object, "measured_seconds", seconds_json(pair->measured));
+    json_object_set_new(object, "measured_overhead", json_real(pair->measured_overhead));
+    json_object_set_new(object, "measurements", json_integer(pair->n_steps));
+    json_object_set_new(object, "same_bits", json_boolean(pair->same_bits));
+    return object;
+}
+
+static enum plb_status print_json(const struct cli_comparison *c)
+{
+    json_t *list = json_array();
+
+    for (int k = 0; k < c->n_pairs; k++)
+        json_array_append_new(list, pair_json(c, &c->pair[k]));
+    return cli_print_json(json_pack("{s:s, s:s, s:i, s:i, s:b, s:o}", "workload",
+                                    c->planner.workload.title, "device",
+                                    c->runs ? c->device : c->planner.problem.platform->name,
+                                    "steps", c->steps, "rounds", c->rounds, "measured", c->runs,
+                                    "pairs", list));
+}
+
+/* Other bits than those of "none" are a fault, and the comparison's failure. */
+static enum plb_status check_bits(const struct cli_comparison *c)
+{
+    for (int k = 0; k < c->n_pairs && c->runs; k++)
+        if (!c->pair[k].same_bits)
+            return plb_fail(PLB_ERROR_INTERNAL,
+                            "the losses under '%s' are not those of a run that keeps everything",
+                            c->pair[k].policy);
+    return PLB_OK;
+}
+
+enum plb_status cli_compare_report(const struct cli_comparison *comparison)
+{
+    if (plb_settings_switch(comparison->settings, OPTION_JSON))
+        PLB_TRY(print_json(comparison));
+    else
+        print_table(comparison);
+    return check_bits(comparison);
+}

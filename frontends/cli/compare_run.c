@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The runs of `palombe compare`.
+ *
+ * Every run starts the runtime, makes a trainer with the same parameters and data, makes some steps
+ * and stops the runtime again: so each has the machine for itself, its own peak of memory, and the
+ * configuration of StarPU that it wants. A first pass over all pairs, which is not timed, measures
+ * tasks and transfers; all later runs of a pair plan with what it found, and so have the same plan.
+ */
+#include "config.h"
+
+#include "frontends/cli/bench.h"
+#include "frontends/cli/compare.h"
+
+#include "runtime/run/device.h"
+#include "runtime/run/ledger.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One run of a pair. */
+struct run {
+    struct cli_comparison *comparison;
+    struct cli_pair *pair;
+    bool timed;
+    struct cli_workload workload;
+    plb_costs_t *costs;
+    plb_trainer_t *trainer;
+};
+
+/* ---- what StarPU is told when it shall evict by itself ---- */
+
+#define STARPU_SCHEDULER "dmdas"
+
+static enum plb_status start_runtime(const struct run *run)
+{
+    const struct plb_settings *s = run->comparison->settings;
+    const char *chosen = getenv("STARPU_SCHED");
+    bool ours = run->pair->left_to_starpu && !chosen;
+    enum plb_status status;
+
+    if (ours)
+        setenv("STARPU_SCHED", STARPU_SCHEDULER, 1);
+    status = cli_start_runtime(s);
+    if (ours)
+        unsetenv("STARPU_SCHED");
+    return status;
+}
+
+/* ---- one run ---- */
+
+static enum plb_status make_trainer(struct run *run)
+{
+    const struct plb_settings *s = run->comparison->settings;
+    const char *known = run->comparison->costs;
+    struct plb_session_options options = {.memory_policy = run->pair->policy,
+                                          .budget = run->pair->budget,
+                                          .offload_dir = plb_settings_text(s, OPTION_OFFLOAD_DIR),
+                                          .drift = -1.0};
+
+    if (known)
+        PLB_TRY(plb_costs_from_json(known, strlen(known), "the costs measured so far", &run->costs));
+    options.costs = run->costs;
+    PLB_TRY(cli_workload_build(s, (uint64_t)plb_settings_integer(s, OPTION_SEED), &run->workload));
+    return cli_workload_trainer(&run->workload, &options, &run->trainer);
+}
+
+static enum plb_status add_step(struct cli_pair *pair, double seconds)
+{
+    if (pair->n_steps == pair->steps_capacity) {
+        int capacity = pair->steps_capacity ? 2 * pair->steps_capacity : 64;
+        double *grown = realloc(pair->step, (size_t)capacity * sizeof *grown);
+
+        if (!grown)
+            return plb_fail(PLB_ERROR_MEMORY, "no memory for %d measurements", capacity);
+        pair->step = grown;
+        pair->steps_capacity = capacity;
+    }
+    pair->step[pair->n_steps++] = seconds;
+    return PLB_OK;
+}
+
+/* The first step of a run touches memory for the first time, and is not counted. */
+static enum plb_status make_steps(struct run *run, float *loss)
+{
+    for (int k = 0; k < run->comparison->steps; k++) {
+        double start = cli_seconds();
+
+        PLB_TRY(plb_trainer_step(run->trainer));
+        PLB_TRY(plb_trainer_read(run->trainer, &loss[k], NULL));
+        PLB_TRY(plb_trainer_wait(run->trainer));
+        if (run->timed && (k > 0 || run->comparison->steps == 1))
+            PLB_TRY(add_step(run->pair, cli_seconds() - start));
+        if (cli_interrupted())
+            return plb_fail(PLB_ERROR_INTERRUPTED, "interrupted");
+    }
+    return PLB_OK;
+}
+
+/* The losses of the first pair's first run are those that all others must have. */
+static enum plb_status check_bits(struct run *run, const float *loss)
+{
+    const struct cli_comparison *c = run->comparison;
+    const struct cli_pair *first = &c->pair[0];
+    size_t bytes = (size_t)c->steps * sizeof *loss;
+
+    if (first->loss) {
+        run->pair->same_bits &= memcmp(first->loss, loss, bytes) == 0;
+        return PLB_OK;
+    }
+    run->pair->loss = malloc(bytes);
+    if (!run->pair->loss)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the losses of %d steps", c->steps);
+    memcpy(run->pair->loss, loss, bytes);
+    return PLB_OK;
+}
+
+static void take_device(struct cli_comparison *c)
+{
+    const struct plb_device *device = plb_runtime_device();
+    char bytes[32] = "";
+
+    if (device->bytes != SIZE_MAX)
+        cli_print_bytes((double)device->bytes, bytes, sizeof bytes);
+    snprintf(c->device, sizeof c->device, "%s%s%s, %d worker%s", device->name, bytes[0] ? " of " : "",
+             bytes, device->workers, device->workers == 1 ? "" : "s");
+}
+
+static void take_info(struct run *run)
+{
+    struct cli_pair *pair = run->pair;
+    struct plb_session_info info;
+    struct plb_ledger ledger;
+
+    take_device(run->comparison);
+    plb_session_get_info(plb_trainer_session(run->trainer), &info);
+    plb_ledger_get(plb_runtime_device()->ledger, &ledger);
+    pair->budget_bytes = info.budget == SIZE_MAX ? 0 : info.budget;
+    pair->planned_bytes = info.planned_bytes;
+    pair->peak_bytes = ledger.peak_total > pair->peak_bytes ? ledger.peak_total : pair->peak_bytes;
+    pair->again_tasks = info.again_tasks;
+    pair->again_flops = info.again_flops;
+    pair->moved = 0;
+    for (int t = PLB_HOST; t < PLB_TIERS; t++)
+        pair->moved += info.moved_out[t] + info.moved_in[t];
+    pair->planning_seconds = info.prepare_seconds;
+    pair->simulated = info.predicted_seconds;
+}
+
+/* What the first pass measured is what the runs plan with. */
+static enum plb_status keep_costs(struct run *run)
+{
+    char *text;
+
+    if (run->timed)
+        return PLB_OK;
+    PLB_TRY(plb_costs_to_json(plb_session_costs(plb_trainer_session(run->trainer)), &text));
+    free(run->comparison->costs);
+    run->comparison->costs = text;
+    return PLB_OK;
+}
+
+static enum plb_status run_steps(struct run *run)
+{
+    float *loss = malloc((size_t)run->comparison->steps * sizeof *loss);
+    enum plb_status status = PLB_OK;
+
+    if (!loss)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the losses");
+    status = make_steps(run, loss);
+    if (status == PLB_OK)
+        status = check_bits(run, loss);
+    free(loss);
+    if (status == PLB_OK)
+        status = keep_costs(run);
+    if (status == PLB_OK)
+        take_info(run);
+    return status;
+}
+
+/* That there is no plan for a pair is a result; the reference must run. */
+static enum plb_status run_pair(struct cli_comparison *c, struct cli_pair *pair, bool timed)
+{
+    struct run run = {.comparison = c, .pair = pair, .timed = timed};
+    enum plb_status status;
+
+    if (pair->reason[0])
+        return PLB_OK;
+    PLB_TRY(start_runtime(&run));
+    status = make_trainer(&run);
+    if ((status == PLB_ERROR_MEMORY || status == PLB_ERROR_INVALID) && pair != &c->pair[0]) {
+        snprintf(pair->reason, sizeof pair->reason, "%s", plb_error_message());
+        plb_error_clear();
+        status = PLB_OK;
+    } else if (status == PLB_OK) {
+        status = run_steps(&run);
+    }
+    plb_trainer_destroy(run.trainer);
+    cli_workload_clear(&run.workload);
+    plb_costs_destroy(run.costs);
+    plb_runtime_stop();
+    return status;
+}
+
+/* ---- all runs ---- */
+
+/* Pass 0 warms up; then there and back, so that a drift of the machine hits all alike. */
+static enum plb_status run_all(struct cli_comparison *c, struct cli_progress *progress)
+{
+    for (int pass = 0; pass <= c->rounds; pass++) {
+        for (int k = 0; k < c->n_pairs; k++) {
+            struct cli_pair *pair = &c->pair[pass % 2 == 0 ? k : c->n_pairs - 1 - k];
+            char budget[32];
+
+            cli_progress_show(progress,
+                              (double)(pass * c->n_pairs + k) / ((c->rounds + 1) * c->n_pairs),
+                              "%s %d/%d: %s, %s", pass ? "round" : "warming up", pass, c->rounds,
+                              pair->policy, cli_print_budget(&pair->budget, budget, sizeof budget));
+            PLB_TRY(run_pair(c, pair, pass > 0));
+        }
+    }
+    return PLB_OK;
+}
+
+static void find_medians(struct cli_comparison *c)
+{
+    const struct cli_pair *none = &c->pair[0];
+
+    for (int k = 0; k < c->n_pairs; k++) {
+        struct cli_pair *pair = &c->pair[k];
+
+        if (pair->n_steps > 0)
+            pair->measured = cli_median(pair->step, pair->n_steps);
+        if (none->measured > 0.0)
+            pair->measured_overhead = pair->measured / none->measured - 1.0;
+        if (none->simulated > 0.0)
+            pair->simulated_overhead = pair->simulated / none->simulated - 1.0;
+    }
+}
+
+enum plb_status cli_compare_run(struct cli_comparison *comparison)
+{
+    struct cli_progress progress;
+    enum plb_status status;
+
+    for (int k = 0; k < comparison->n_pairs; k++)
+        comparison->pair[k].same_bits = true;
+    cli_interrupt_catch();
+    cli_progress_start(&progress, !plb_settings_switch(comparison->settings, OPTION_QUIET) &&
+                                      !plb_settings_switch(comparison->settings, OPTION_JSON));
+    status = run_all(comparison, &progress);
+    cli_progress_end(&progress);
+    PLB_TRY(status);
+    find_medians(comparison);
+    return PLB_OK;
+}
