@@ -2,7 +2,7 @@
 # Fragment of Makefile.am: tests of plans and of the policy that keeps everything.
 check_PROGRAMS += %D%/test_plan
 TESTS += %D%/test_plan
-tests_runtime_plan_test_plan_SOURCES = %D%/test_plan.c
+tests_runtime_plan_test_plan_SOURCES = %D%/test_plan.c %D%/random_plan.c %D%/random_plan.h
 check_PROGRAMS += %D%/test_writer
 TESTS += %D%/test_writer
 tests_runtime_plan_test_writer_SOURCES = %D%/test_writer.c
@@ -18,3 +18,6 @@ tests_runtime_plan_test_gpt_SOURCES = %D%/test_gpt.c
 check_PROGRAMS += %D%/test_layout
 TESTS += %D%/test_layout
 tests_runtime_plan_test_layout_SOURCES = %D%/test_layout.c %D%/random_plan.c %D%/random_plan.h
+check_PROGRAMS += %D%/test_plan_file
+TESTS += %D%/test_plan_file
+tests_runtime_plan_test_plan_file_SOURCES = %D%/test_plan_file.c
