@@ -31,6 +31,7 @@ struct finisher {
     uint32_t n_endings, capacity;
     uint32_t *ends_at;    /* per value: the instruction being written, when its copy ends there */
     plb_value *home;      /* per value: the initial value in whose storage it lies, or PLB_NONE */
+    bool *leaving;        /* per value: it has been offloaded since it was made */
 };
 
 static enum plb_status push_ending(struct finisher *f, uint32_t instruction, plb_value value,
@@ -145,12 +146,13 @@ static bool ends(const struct finisher *f, uint32_t i, plb_value value)
 }
 
 /* May `out` be put where `in` lies? The storage of an initial value is only for the version that is
- * carried into it. */
+ * carried into it. A task should not have to wait for the link because a value that is on its way to
+ * another tier still lies where an output would be put. */
 static bool may_take(const struct finisher *f, uint32_t i, plb_value in, plb_value out)
 {
     plb_value home = f->home[in];
 
-    if (!ends(f, i, in))
+    if (!ends(f, i, in) || f->leaving[in])
         return false;
     if (plb_type_bytes(&plb_graph_value(f->graph, in)->type) !=
         plb_type_bytes(&plb_graph_value(f->graph, out)->type))
@@ -207,8 +209,10 @@ static uint32_t take_over(struct finisher *f, uint32_t i, const struct plb_task 
 /* Outputs lie in storage of their own unless take_over() says otherwise. */
 static void settle_outputs(struct finisher *f, const struct plb_task *task)
 {
-    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
+    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
         f->home[task->out[j]] = PLB_NONE;
+        f->leaving[task->out[j]] = false;
+    }
 }
 
 static enum plb_status write_instruction(struct finisher *f, uint32_t i)
@@ -220,6 +224,8 @@ static enum plb_status write_instruction(struct finisher *f, uint32_t i)
 
         settle_outputs(f, task);
         instruction.takes = take_over(f, i, task);
+    } else {
+        f->leaving[instruction.subject] = instruction.code == PLB_OFFLOAD;
     }
     return plb_plan_append(&f->plan, instruction);
 }
@@ -288,7 +294,8 @@ static enum plb_status prepare(struct finisher *f)
     f->first_run = malloc(tasks * sizeof *f->first_run);
     f->ends_at = malloc(values * sizeof *f->ends_at);
     f->home = malloc(values * sizeof *f->home);
-    if (!f->wanted || !f->skipped || !f->first_run || !f->ends_at || !f->home)
+    f->leaving = calloc(values, sizeof *f->leaving);
+    if (!f->wanted || !f->skipped || !f->first_run || !f->ends_at || !f->home || !f->leaving)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to finish a plan of %u instructions",
                         f->draft->n);
     memset(f->ends_at, 0xff, values * sizeof *f->ends_at);
@@ -313,6 +320,7 @@ enum plb_status plb_plan_finish(const plb_graph_t *graph, const struct plb_plan 
     free(f.ending);
     free(f.ends_at);
     free(f.home);
+    free(f.leaving);
     if (status == PLB_OK) {
         plb_plan_clear(plan_out);
         *plan_out = f.plan;
