@@ -2,9 +2,10 @@
 /*
  * Moves in good time: see prefetch.h.
  *
- * A plan without its DROPs is a draft, in which instructions can be moved and which is then finished
- * again. When a FETCH should begin is found from last to first (each ends before the next begins);
- * how far it can move from first to last, so that what is needed first gets the memory first.
+ * A plan without its DROPs is a draft, in which OFFLOADs and FETCHes can be moved and which is then
+ * finished again. When a FETCH should begin is found from last to first (each ends before the next
+ * begins); how far it can move from first to last, so that what is needed first gets the memory
+ * first. The DROPs of what is offloaded are delayed last, in the finished plan.
  */
 #include "config.h"
 
@@ -22,15 +23,16 @@
 
 struct mover {
     const struct plb_problem *problem;
-    struct plb_plan draft;
+    struct plb_plan plan; /* what has become of it so far */
     size_t room;
     uint32_t *touched; /* per value: the last instruction so far that made, used or moved it */
     bool *held;        /* per value: counts for the whole step */
     bool *counted;     /* per value: on the device in storage that is counted */
+    double *gone;      /* per value: when its copy in another tier is complete */
     size_t *level;     /* per instruction: bytes on the device while it is executed */
     double *start;     /* per instruction: when it starts if nothing waits */
     double *begin;     /* per FETCH: when the link should begin with it */
-    uint32_t *target;  /* per instruction: the one that it moves up to, itself: it stays */
+    uint32_t *target;  /* per instruction: the one that it moves to the front of, itself: it stays */
 };
 
 static size_t bytes_of(const struct mover *m, plb_value v)
@@ -38,33 +40,31 @@ static size_t bytes_of(const struct mover *m, plb_value v)
     return plb_type_bytes(&plb_graph_value(m->problem->graph, v)->type);
 }
 
-/* ---- drafts ---- */
+/* ---- programs ---- */
 
-static enum plb_status strip(const struct plb_plan *plan, struct plb_plan *draft_out)
+/* Takes the DROPs out and finds them anew. */
+static enum plb_status finish(struct mover *m)
 {
-    struct plb_plan draft = {.n = 0};
+    struct plb_plan finished = {.n = 0};
+    uint32_t n = 0;
 
-    for (uint32_t i = 0; i < plan->n; i++) {
-        struct plb_instruction instruction = plan->instruction[i];
-        enum plb_status status;
-
-        if (instruction.code == PLB_DROP)
+    for (uint32_t i = 0; i < m->plan.n; i++) {
+        if (m->plan.instruction[i].code == PLB_DROP)
             continue;
-        instruction.takes = 0;
-        status = plb_plan_append(&draft, instruction);
-        if (status != PLB_OK) {
-            plb_plan_clear(&draft);
-            return status;
-        }
+        m->plan.instruction[n] = m->plan.instruction[i];
+        m->plan.instruction[n++].takes = 0;
     }
-    *draft_out = draft;
+    m->plan.n = n;
+    PLB_TRY(plb_plan_finish(m->problem->graph, &m->plan, &finished));
+    plb_plan_clear(&m->plan);
+    m->plan = finished;
     return PLB_OK;
 }
 
 /* Puts every instruction right before its target, those with one target in their order. */
 static enum plb_status rearrange(struct mover *m)
 {
-    uint32_t n = m->draft.n, k = 0;
+    uint32_t n = m->plan.n, k = 0;
     struct plb_instruction *moved = malloc(((size_t)n + 1) * sizeof *moved);
     uint32_t *first = malloc(((size_t)n + 1) * sizeof *first);
     uint32_t *next = malloc(((size_t)n + 1) * sizeof *next);
@@ -82,11 +82,11 @@ static enum plb_status rearrange(struct mover *m)
     }
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = first[i]; j != PLB_NONE; j = next[j])
-            moved[k++] = m->draft.instruction[j];
+            moved[k++] = m->plan.instruction[j];
         if (m->target[i] == i)
-            moved[k++] = m->draft.instruction[i];
+            moved[k++] = m->plan.instruction[i];
     }
-    memcpy(m->draft.instruction, moved, n * sizeof *moved);
+    memcpy(m->plan.instruction, moved, n * sizeof *moved);
 free_lists:
     free(moved);
     free(first);
@@ -98,7 +98,7 @@ free_lists:
 
 static void touch(struct mover *m, uint32_t i)
 {
-    const struct plb_instruction *instruction = &m->draft.instruction[i];
+    const struct plb_instruction *instruction = &m->plan.instruction[i];
     const struct plb_task *task;
 
     if (instruction->code != PLB_RUN) {
@@ -116,8 +116,8 @@ static void touch(struct mover *m, uint32_t i)
 static void place_offloads(struct mover *m)
 {
     memset(m->touched, 0xff, plb_graph_values(m->problem->graph) * sizeof *m->touched);
-    for (uint32_t i = 0; i < m->draft.n; i++) {
-        const struct plb_instruction *instruction = &m->draft.instruction[i];
+    for (uint32_t i = 0; i < m->plan.n; i++) {
+        const struct plb_instruction *instruction = &m->plan.instruction[i];
         const struct plb_task *task;
 
         m->target[i] = i;
@@ -174,48 +174,57 @@ static void count_run(struct mover *m, const struct plb_instruction *instruction
     }
 }
 
-/* Bytes while each instruction of the draft is executed, and when it would start. */
-static void measure(struct mover *m, const struct plb_plan *plan)
+/* Bytes while each instruction is executed, and when it would start. */
+static void measure(struct mover *m)
 {
     const struct plb_needs *needs = &m->problem->needs;
     bool hold = m->problem->limits.hold_gradients;
     size_t live = needs->initial + (hold ? needs->gradients : 0);
     double now = 0;
-    uint32_t k = 0;
 
-    for (uint32_t i = 0; i < plan->n; i++) {
-        const struct plb_instruction *instruction = &plan->instruction[i];
+    memset(m->counted, 0, plb_graph_values(m->problem->graph) * sizeof *m->counted);
+    for (uint32_t i = 0; i < m->plan.n; i++) {
+        const struct plb_instruction *instruction = &m->plan.instruction[i];
         plb_value v = instruction->subject;
 
-        if (instruction->code == PLB_DROP) {
-            if (instruction->tier == PLB_DEVICE)
-                count(m, v, false, &live);
-            continue;
-        }
-        m->start[k] = now;
+        m->start[i] = now;
+        m->target[i] = i;
+        if (instruction->code == PLB_DROP && instruction->tier == PLB_DEVICE)
+            count(m, v, false, &live);
         if (instruction->code == PLB_FETCH)
             count(m, v, !m->held[v], &live);
         if (instruction->code == PLB_RUN) {
             count_run(m, instruction, &live);
             now += m->problem->seconds[v] / m->problem->platform->workers;
         }
-        m->level[k++] = live;
+        m->level[i] = live;
     }
+}
+
+/* ---- FETCHes ---- */
+
+static double transfer_seconds(const struct mover *m, const struct plb_instruction *move)
+{
+    return plb_transfer_seconds(m->problem->platform, move->tier, move->code == PLB_OFFLOAD,
+                                bytes_of(m, move->subject));
+}
+
+static bool has_room(const struct mover *m, uint32_t i, size_t bytes)
+{
+    return m->level[i] <= m->room && bytes <= m->room - m->level[i];
 }
 
 static void find_begins(struct mover *m)
 {
     double begin[PLB_TIERS] = {INFINITY, INFINITY, INFINITY};
 
-    for (uint32_t i = m->draft.n; i-- > 0;) {
-        const struct plb_instruction *fetch = &m->draft.instruction[i];
-        double seconds;
+    for (uint32_t i = m->plan.n; i-- > 0;) {
+        const struct plb_instruction *fetch = &m->plan.instruction[i];
 
         if (fetch->code != PLB_FETCH)
             continue;
-        seconds = plb_transfer_seconds(m->problem->platform, fetch->tier, false,
-                                       bytes_of(m, fetch->subject));
-        begin[fetch->tier] = fmin(m->start[i], begin[fetch->tier]) - SLACK * seconds;
+        begin[fetch->tier] =
+            fmin(m->start[i], begin[fetch->tier]) - SLACK * transfer_seconds(m, fetch);
         m->begin[i] = begin[fetch->tier];
     }
 }
@@ -223,13 +232,12 @@ static void find_begins(struct mover *m)
 /* A FETCH passes no instruction that touches its value, and no FETCH before it. */
 static uint32_t place_fetch(struct mover *m, uint32_t i, uint32_t latest)
 {
-    plb_value v = m->draft.instruction[i].subject;
+    plb_value v = m->plan.instruction[i].subject;
     size_t bytes = bytes_of(m, v);
     uint32_t first = m->touched[v] + 1, to = i;
 
     first = first > latest ? first : latest;
-    while (to > first && m->start[to] > m->begin[i] && m->level[to - 1] <= m->room &&
-           bytes <= m->room - m->level[to - 1])
+    while (to > first && m->start[to] > m->begin[i] && has_room(m, to - 1, bytes))
         m->level[--to] += bytes;
     return to;
 }
@@ -238,17 +246,61 @@ static void place_fetches(struct mover *m)
 {
     uint32_t latest = 0;
 
+    find_begins(m);
     memset(m->touched, 0xff, plb_graph_values(m->problem->graph) * sizeof *m->touched);
-    for (uint32_t i = 0; i < m->draft.n; i++) {
-        m->target[i] = i;
-        if (m->draft.instruction[i].code == PLB_FETCH)
+    for (uint32_t i = 0; i < m->plan.n; i++) {
+        if (m->plan.instruction[i].code == PLB_FETCH)
             m->target[i] = latest = place_fetch(m, i, latest);
         touch(m, i);
     }
 }
 
+/* ---- DROPs ---- */
+
+static bool makes(const struct mover *m, uint32_t i, plb_value v)
+{
+    const struct plb_instruction *instruction = &m->plan.instruction[i];
+
+    if (instruction->code == PLB_RUN)
+        return plb_graph_value(m->problem->graph, v)->producer == instruction->subject;
+    return instruction->code == PLB_FETCH && instruction->subject == v;
+}
+
+static uint32_t place_drop(struct mover *m, uint32_t i)
+{
+    plb_value v = m->plan.instruction[i].subject;
+    size_t bytes = bytes_of(m, v);
+    uint32_t to = i;
+
+    while (to + 1 < m->plan.n && m->start[to] < m->gone[v] && has_room(m, to, bytes) &&
+           !makes(m, to, v))
+        m->level[to++] += bytes;
+    return to;
+}
+
+/* What is on its way out holds its memory until it has arrived, where there is room: else a task
+ * would be laid out there, and wait for the link. */
+static void place_drops(struct mover *m)
+{
+    double idle[PLB_TIERS] = {0};
+
+    memset(m->gone, 0, plb_graph_values(m->problem->graph) * sizeof *m->gone);
+    for (uint32_t i = 0; i < m->plan.n; i++) {
+        const struct plb_instruction *instruction = &m->plan.instruction[i];
+
+        if (instruction->code == PLB_OFFLOAD) {
+            idle[instruction->tier] = fmax(idle[instruction->tier], m->start[i]) +
+                                      transfer_seconds(m, instruction);
+            m->gone[instruction->subject] = idle[instruction->tier];
+        } else if (instruction->code == PLB_DROP && instruction->tier == PLB_DEVICE) {
+            m->target[i] = place_drop(m, i);
+        }
+    }
+}
+
 /* ---- all of it ---- */
 
+/* No pass makes a program longer. */
 static enum plb_status prepare(struct mover *m, const struct plb_plan *plan)
 {
     size_t values = (size_t)plb_graph_values(m->problem->graph) + 1, n = (size_t)plan->n + 1;
@@ -256,36 +308,33 @@ static enum plb_status prepare(struct mover *m, const struct plb_plan *plan)
     m->touched = malloc(values * sizeof *m->touched);
     m->held = calloc(values, sizeof *m->held);
     m->counted = calloc(values, sizeof *m->counted);
+    m->gone = malloc(values * sizeof *m->gone);
     m->level = malloc(n * sizeof *m->level);
     m->start = malloc(n * sizeof *m->start);
     m->begin = malloc(n * sizeof *m->begin);
     m->target = malloc(n * sizeof *m->target);
-    if (!m->touched || !m->held || !m->counted || !m->level || !m->start || !m->begin || !m->target)
+    if (!m->touched || !m->held || !m->counted || !m->gone || !m->level || !m->start ||
+        !m->begin || !m->target)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to move %u instructions", plan->n);
     if (m->problem->limits.hold_gradients)
         plb__held_values(m->problem->graph, m->held);
-    return strip(plan, &m->draft);
+    for (uint32_t i = 0; i < plan->n; i++)
+        PLB_TRY(plb_plan_append(&m->plan, plan->instruction[i]));
+    return PLB_OK;
 }
 
-static enum plb_status move_all(struct mover *m, struct plb_plan *plan_out)
+static enum plb_status move_all(struct mover *m)
 {
-    struct plb_plan plan = {.n = 0};
-    enum plb_status status;
-
     place_offloads(m);
     PLB_TRY(rearrange(m));
-    PLB_TRY(plb_plan_finish(m->problem->graph, &m->draft, &plan));
-    plb_plan_clear(&m->draft);
-    status = strip(&plan, &m->draft);
-    if (status == PLB_OK)
-        measure(m, &plan);
-    plb_plan_clear(&plan);
-    if (status != PLB_OK)
-        return status;
-    find_begins(m);
+    PLB_TRY(finish(m));
+    measure(m);
     place_fetches(m);
     PLB_TRY(rearrange(m));
-    return plb_plan_finish(m->problem->graph, &m->draft, plan_out);
+    PLB_TRY(finish(m));
+    measure(m);
+    place_drops(m);
+    return rearrange(m);
 }
 
 enum plb_status plb__prefetch(const struct plb_problem *problem, const struct plb_plan *plan,
@@ -295,11 +344,15 @@ enum plb_status plb__prefetch(const struct plb_problem *problem, const struct pl
     enum plb_status status = prepare(&m, plan);
 
     if (status == PLB_OK)
-        status = move_all(&m, plan_out);
-    plb_plan_clear(&m.draft);
+        status = move_all(&m);
+    if (status == PLB_OK)
+        *plan_out = m.plan;
+    else
+        plb_plan_clear(&m.plan);
     free(m.touched);
     free(m.held);
     free(m.counted);
+    free(m.gone);
     free(m.level);
     free(m.start);
     free(m.begin);

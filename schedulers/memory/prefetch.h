@@ -4,8 +4,8 @@
  * can go on beside the tasks.
  *
  * An OFFLOAD moves up to what made the value. A FETCH moves up to where the link must begin with it
- * for it to arrive in time, the transfers after it counted in, as far as the value's memory fits in
- * beside what is there.
+ * for it to arrive in time, the transfers after it counted in, and what is offloaded keeps its memory
+ * until it has left, both as far as there is room.
  *
  * Thread-safety: pure.
  */
@@ -18,8 +18,8 @@
 extern "C" {
 #endif
 
-/* Writes the plan that comes of `plan`. Where a FETCH was moved ahead the copies on the device take
- * at most `room` bytes, counted as by the checker. */
+/* Writes the plan that comes of `plan`. Where something was moved the copies on the device take at
+ * most `room` bytes, counted as by the checker. */
 enum plb_status plb__prefetch(const struct plb_problem *problem, const struct plb_plan *plan,
                               size_t room, struct plb_plan *plan_out);
 
