@@ -6,3 +6,34 @@ tests_schedulers_test_memory_SOURCES = %D%/test_memory.c
 check_PROGRAMS += %D%/test_policies
 TESTS += %D%/test_policies
 tests_schedulers_test_policies_SOURCES = %D%/test_policies.c
+
+# One library of policies from outside the tree, right and in several ways wrong.
+check_LTLIBRARIES += %D%/modules/outside.la %D%/modules/abi.la %D%/modules/record.la \
+	%D%/modules/taken.la %D%/modules/empty.la %D%/modules/symbol.la
+PLB_TEST_MODULE_LDFLAGS = $(PLB_LDFLAGS) -module -avoid-version -shared -rpath /nonexistent
+tests_schedulers_modules_outside_la_SOURCES = %D%/modules/module.c
+tests_schedulers_modules_outside_la_LDFLAGS = $(PLB_TEST_MODULE_LDFLAGS)
+tests_schedulers_modules_outside_la_LIBADD = libpalombe.la
+tests_schedulers_modules_abi_la_SOURCES = %D%/modules/module.c
+tests_schedulers_modules_abi_la_CPPFLAGS = -DMODULE_ABI=99u
+tests_schedulers_modules_abi_la_LDFLAGS = $(PLB_TEST_MODULE_LDFLAGS)
+tests_schedulers_modules_abi_la_LIBADD = libpalombe.la
+tests_schedulers_modules_record_la_SOURCES = %D%/modules/module.c
+tests_schedulers_modules_record_la_CPPFLAGS = -DMODULE_RECORD=8u
+tests_schedulers_modules_record_la_LDFLAGS = $(PLB_TEST_MODULE_LDFLAGS)
+tests_schedulers_modules_record_la_LIBADD = libpalombe.la
+tests_schedulers_modules_taken_la_SOURCES = %D%/modules/module.c
+tests_schedulers_modules_taken_la_CPPFLAGS = -DMODULE_NAME='"none"'
+tests_schedulers_modules_taken_la_LDFLAGS = $(PLB_TEST_MODULE_LDFLAGS)
+tests_schedulers_modules_taken_la_LIBADD = libpalombe.la
+tests_schedulers_modules_empty_la_SOURCES = %D%/modules/module.c
+tests_schedulers_modules_empty_la_CPPFLAGS = -DMODULE_NO_PLAN
+tests_schedulers_modules_empty_la_LDFLAGS = $(PLB_TEST_MODULE_LDFLAGS)
+tests_schedulers_modules_empty_la_LIBADD = libpalombe.la
+tests_schedulers_modules_symbol_la_SOURCES = %D%/modules/module.c
+tests_schedulers_modules_symbol_la_CPPFLAGS = -DMODULE_SYMBOL=another_module
+tests_schedulers_modules_symbol_la_LDFLAGS = $(PLB_TEST_MODULE_LDFLAGS)
+tests_schedulers_modules_symbol_la_LIBADD = libpalombe.la
+check_PROGRAMS += %D%/test_modules
+TESTS += %D%/test_modules
+tests_schedulers_test_modules_SOURCES = %D%/test_modules.c
