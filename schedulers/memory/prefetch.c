@@ -32,6 +32,7 @@ struct mover {
     size_t *level;     /* per instruction: bytes on the device while it is executed */
     double *start;     /* per instruction: when it starts if nothing waits */
     double *begin;     /* per FETCH: when the link should begin with it */
+    uint32_t *queue;   /* room for instructions */
     uint32_t *target;  /* per instruction: the one that it moves to the front of, itself: it stays */
 };
 
@@ -257,43 +258,74 @@ static void place_fetches(struct mover *m)
 
 /* ---- DROPs ---- */
 
-static bool makes(const struct mover *m, uint32_t i, plb_value v)
-{
-    const struct plb_instruction *instruction = &m->plan.instruction[i];
+/* What is on its way out, oldest first: the DROPs that are being delayed. */
+struct leaving {
+    uint32_t *drop;
+    uint32_t first, n;
+    size_t bytes;
+    uint32_t *of; /* per value: its DROP, or PLB_NONE */
+};
 
-    if (instruction->code == PLB_RUN)
-        return plb_graph_value(m->problem->graph, v)->producer == instruction->subject;
-    return instruction->code == PLB_FETCH && instruction->subject == v;
+/* The DROP of a value that is on its way out comes right before instruction i. */
+static void end_at(struct mover *m, struct leaving *leaving, plb_value v, uint32_t i)
+{
+    if (leaving->of[v] == PLB_NONE)
+        return;
+    m->target[leaving->of[v]] = i;
+    leaving->bytes -= bytes_of(m, v);
+    leaving->of[v] = PLB_NONE;
 }
 
-static uint32_t place_drop(struct mover *m, uint32_t i)
+/* What is made again must have ended; what has arrived may end; and when there is no room the oldest
+ * ends, for it will be gone first. */
+static void end_some(struct mover *m, struct leaving *leaving, uint32_t i)
 {
-    plb_value v = m->plan.instruction[i].subject;
-    size_t bytes = bytes_of(m, v);
-    uint32_t to = i;
+    const struct plb_instruction *instruction = &m->plan.instruction[i];
+    const struct plb_task *task;
 
-    while (to + 1 < m->plan.n && m->start[to] < m->gone[v] && has_room(m, to, bytes) &&
-           !makes(m, to, v))
-        m->level[to++] += bytes;
-    return to;
+    if (instruction->code == PLB_FETCH)
+        end_at(m, leaving, instruction->subject, i);
+    if (instruction->code == PLB_RUN) {
+        task = plb_graph_task(m->problem->graph, instruction->subject);
+        for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
+            end_at(m, leaving, task->out[j], i);
+    }
+    while (leaving->first < leaving->n) {
+        plb_value v = m->plan.instruction[leaving->drop[leaving->first]].subject;
+
+        if (leaving->of[v] != PLB_NONE && m->gone[v] > m->start[i] &&
+            has_room(m, i, leaving->bytes))
+            return;
+        if (leaving->of[v] == leaving->drop[leaving->first])
+            end_at(m, leaving, v, i);
+        leaving->first++;
+    }
 }
 
 /* What is on its way out holds its memory until it has arrived, where there is room: else a task
  * would be laid out there, and wait for the link. */
 static void place_drops(struct mover *m)
 {
+    struct leaving leaving = {.drop = m->queue, .of = m->touched};
     double idle[PLB_TIERS] = {0};
+    uint32_t n = m->plan.n;
 
     memset(m->gone, 0, plb_graph_values(m->problem->graph) * sizeof *m->gone);
-    for (uint32_t i = 0; i < m->plan.n; i++) {
+    memset(m->touched, 0xff, plb_graph_values(m->problem->graph) * sizeof *m->touched);
+    for (uint32_t i = 0; i < n; i++) {
         const struct plb_instruction *instruction = &m->plan.instruction[i];
+        plb_value v = instruction->subject;
 
+        end_some(m, &leaving, i);
         if (instruction->code == PLB_OFFLOAD) {
             idle[instruction->tier] = fmax(idle[instruction->tier], m->start[i]) +
                                       transfer_seconds(m, instruction);
-            m->gone[instruction->subject] = idle[instruction->tier];
-        } else if (instruction->code == PLB_DROP && instruction->tier == PLB_DEVICE) {
-            m->target[i] = place_drop(m, i);
+            m->gone[v] = idle[instruction->tier];
+        } else if (instruction->code == PLB_DROP && instruction->tier == PLB_DEVICE &&
+                   m->gone[v] > m->start[i]) {
+            leaving.drop[leaving.n++] = i;
+            leaving.of[v] = i;
+            leaving.bytes += bytes_of(m, v);
         }
     }
 }
@@ -312,9 +344,10 @@ static enum plb_status prepare(struct mover *m, const struct plb_plan *plan)
     m->level = malloc(n * sizeof *m->level);
     m->start = malloc(n * sizeof *m->start);
     m->begin = malloc(n * sizeof *m->begin);
+    m->queue = malloc(n * sizeof *m->queue);
     m->target = malloc(n * sizeof *m->target);
     if (!m->touched || !m->held || !m->counted || !m->gone || !m->level || !m->start ||
-        !m->begin || !m->target)
+        !m->begin || !m->queue || !m->target)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to move %u instructions", plan->n);
     if (m->problem->limits.hold_gradients)
         plb__held_values(m->problem->graph, m->held);
@@ -356,6 +389,7 @@ enum plb_status plb__prefetch(const struct plb_problem *problem, const struct pl
     free(m.level);
     free(m.start);
     free(m.begin);
+    free(m.queue);
     free(m.target);
     return status;
 }
