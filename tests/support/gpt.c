@@ -31,6 +31,7 @@ static struct plb_model_config configure(const struct gpt_options *options)
     config.head_dim = options->hidden / options->heads;
     config.ffn = 4 * options->hidden;
     config.max_positions = options->sequence;
+    config.embedding_dropout = config.residual_dropout = config.attention_dropout = 0.0;
     if (config.eos_token[0] >= config.vocab) {
         config.bos_token = PLB_NO_TOKEN;
         config.eos_count = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A training step of a GPT with AdamW, as a graph, for tests of plans. Nothing is computed, so it
- * may be larger than the machine: the figures of doc/memory.md are those of gpt_large().
+ * A training step of a GPT with AdamW, without dropout, as a graph, for tests of plans. Nothing is
+ * computed, so it may be larger than the machine: the figures of doc/memory.md are those of
+ * gpt_large().
  */
 #ifndef PLB_TEST_GPT_H
 #define PLB_TEST_GPT_H
