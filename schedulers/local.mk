@@ -6,10 +6,13 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/online.c schedulers/memory/online_moves.c \
 	schedulers/memory/online_costs.c schedulers/memory/online_internal.h \
 	schedulers/memory/online_walk.c schedulers/memory/online_walk.h \
+	schedulers/memory/away.c schedulers/memory/away.h \
 	schedulers/memory/chain.c schedulers/memory/chain.h \
+	schedulers/memory/chain_dp.c \
 	schedulers/memory/chain_order.c \
 	schedulers/memory/chain_table.c schedulers/memory/chain_table.h \
 	schedulers/memory/chain_write.c schedulers/memory/chain_write.h \
+	schedulers/memory/offload_dp.c \
 	schedulers/memory/options.c schedulers/memory/options.h \
 	schedulers/memory/log.c \
 	schedulers/memory/block.c \
@@ -21,6 +24,7 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/pager.c schedulers/memory/pager.h \
 	schedulers/memory/prefetch.c schedulers/memory/prefetch.h \
 	schedulers/memory/sqrt.c \
+	schedulers/memory/starpu.c \
 	schedulers/memory/swap.c \
 	schedulers/memory/none.c \
 	schedulers/memory/replay.c

@@ -23,7 +23,10 @@ static const struct plb_memory_policy *const memory_policies[] = {
     &plb_memory_knapsack,
     &plb_memory_lru,
     &plb_memory_swap,
+    &plb_memory_chain_dp,
+    &plb_memory_offload_dp,
     &plb_memory_online,
+    &plb_memory_starpu,
     &plb_memory_log,
     &plb_memory_replay,
 };

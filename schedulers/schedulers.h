@@ -28,7 +28,10 @@ extern const struct plb_memory_policy plb_memory_cheap;
 extern const struct plb_memory_policy plb_memory_knapsack;
 extern const struct plb_memory_policy plb_memory_lru;
 extern const struct plb_memory_policy plb_memory_swap;
+extern const struct plb_memory_policy plb_memory_chain_dp;
+extern const struct plb_memory_policy plb_memory_offload_dp;
 extern const struct plb_memory_policy plb_memory_online;
+extern const struct plb_memory_policy plb_memory_starpu;
 extern const struct plb_memory_policy plb_memory_log;
 extern const struct plb_memory_policy plb_memory_replay;
 

@@ -30,6 +30,7 @@ struct filler {
     const struct plb__chain *chain;
     struct plb__chain_table *table;
     size_t held[PLB__CHAIN_BLOCKS_MAX + 1]; /* bytes of gradients made in blocks i and above */
+    size_t late[PLB__CHAIN_BLOCKS_MAX];     /* of those to be away, not yet when block i begins */
 };
 
 static uint32_t slots_of(const struct plb__chain_table *table, size_t bytes)
@@ -39,10 +40,12 @@ static uint32_t slots_of(const struct plb__chain_table *table, size_t bytes)
     return slots > (double)table->slots ? table->slots + 1 : (uint32_t)slots;
 }
 
-/* Bytes that are alive when tasks of blocks up to b run forward: gradients that wait. */
-static size_t waiting(const struct filler *f, uint32_t b)
+/* Bytes in use beside the chain's when block e runs forward on the way to block b: gradients that
+ * wait or, the first time, what is still on its way out. */
+static size_t waiting(const struct filler *f, uint32_t e, uint32_t b)
 {
-    return f->chain->block[b].incoming + f->held[b + 1];
+    return f->chain->block[b].incoming + f->held[b + 1] +
+           (b + 1 == f->chain->n ? f->late[e] : 0);
 }
 
 static size_t greater(size_t a, size_t b)
@@ -54,7 +57,7 @@ static struct candidate keep(const struct filler *f, uint32_t a, uint32_t b, uin
 {
     const struct plb__option *option = &plb__options_of(f->options, a)->option[o];
     size_t saved = option->saved + (a < b ? plb__chain_over(f->chain, a, a + 1, b) : 0);
-    size_t peak = greater(option->forward_peak + waiting(f, b),
+    size_t peak = greater(option->forward_peak + waiting(f, a, b),
                           option->backward_peak + f->held[a + 1]);
     struct candidate c = {
         .least = slots_of(f->table, greater(peak, saved)),
@@ -117,7 +120,7 @@ static void for_each(const struct filler *f, uint32_t a, uint32_t b,
         look(context, &c);
     }
     for (uint32_t j = a + 1; j <= b; j++) {
-        peak = greater(peak, plb__chain_over(f->chain, a, j - 1, b) + waiting(f, b) +
+        peak = greater(peak, plb__chain_over(f->chain, a, j - 1, b) + waiting(f, j - 1, b) +
                                  plb__options_of(f->options, j - 1)->once_peak);
         seconds += f->chain->block[j - 1].seconds;
         c = skip(f, a, j, b, peak, seconds);
@@ -127,14 +130,29 @@ static void for_each(const struct filler *f, uint32_t a, uint32_t b,
 
 struct row {
     float *time;
-    uint32_t slots;
+    uint32_t slots, within;
 };
 
-static void lower(float *restrict time, uint32_t n, float seconds, const float *restrict next,
-                  const float *restrict after)
+static void lower_alone(float *restrict time, uint32_t n, float seconds)
+{
+    for (uint32_t i = 0; i < n; i++)
+        time[i] = seconds < time[i] ? seconds : time[i];
+}
+
+static void lower_next(float *restrict time, uint32_t n, float seconds, const float *restrict next)
 {
     for (uint32_t i = 0; i < n; i++) {
-        float t = seconds + (next ? next[i] : 0.0f) + (after ? after[i] : 0.0f);
+        float t = seconds + next[i];
+
+        time[i] = t < time[i] ? t : time[i];
+    }
+}
+
+static void lower_both(float *restrict time, uint32_t n, float seconds, const float *restrict next,
+                       const float *restrict after)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        float t = seconds + next[i] + after[i];
 
         time[i] = t < time[i] ? t : time[i];
     }
@@ -143,25 +161,42 @@ static void lower(float *restrict time, uint32_t n, float seconds, const float *
 static void lower_row(void *context, const struct candidate *c)
 {
     const struct row *row = context;
+    uint32_t from = c->least, split = row->within + 1 > from ? row->within + 1 : from;
 
-    if (c->least > row->slots)
+    if (from > row->slots)
         return;
-    lower(row->time + c->least, row->slots + 1 - c->least, c->seconds,
-          c->next ? c->next + (c->least - c->taken) : NULL, c->after ? c->after + c->least : NULL);
+    if (!c->next) {
+        lower_alone(row->time + from, row->slots + 1 - from, c->seconds);
+    } else if (!c->after) {
+        lower_next(row->time + from, row->slots + 1 - from, c->seconds,
+                   c->next + (from - c->taken));
+    } else {
+        lower_both(row->time + from, split - from, c->seconds, c->next + (from - c->taken),
+                   c->after + from);
+        lower_next(row->time + split, row->slots + 1 - split, c->seconds + c->after[row->within],
+                   c->next + (split - c->taken));
+    }
 }
 
 static void prepare(struct filler *f)
 {
+    double left = (double)f->table->away.bytes;
+
     f->held[f->chain->n] = 0;
     for (uint32_t e = f->chain->n; e-- > 0;)
         f->held[e] = f->held[e + 1] + f->chain->block[e].gradients;
+    for (uint32_t e = 0; e < f->chain->n; e++) {
+        f->late[e] = left > 0.0 ? (size_t)left : 0;
+        left -= f->table->away.rate * f->chain->block[e].seconds;
+    }
 }
 
 static void fill(struct filler *f)
 {
     for (uint32_t length = 0; length < f->chain->n; length++)
         for (uint32_t a = 0; a + length < f->chain->n; a++) {
-            struct row row = {plb__chain_time(f->table, a, a + length), f->table->slots};
+            struct row row = {plb__chain_time(f->table, a, a + length), f->table->slots,
+                              f->table->within};
 
             for (uint32_t m = 0; m <= row.slots; m++)
                 row.time[m] = INFINITY;
@@ -182,7 +217,7 @@ static size_t greatest_use(const struct filler *f)
         saved += most->saved +
                  (e + 1 < f->chain->n ? plb__chain_over(f->chain, e, e + 1, f->chain->n - 1) : 0);
     }
-    return greater(peak, saved) + f->held[0] + 1;
+    return greater(peak, saved) + f->held[0] + f->table->away.bytes + 1;
 }
 
 static uint32_t resolution(const struct filler *f)
@@ -196,15 +231,21 @@ static uint32_t resolution(const struct filler *f)
 }
 
 enum plb_status plb__chain_table_create(const struct plb__options *options,
+                                        const struct plb__chain_away *away,
                                         struct plb__chain_table *table_out)
 {
     struct plb__chain_table table = {.n = options->chain->n};
     struct filler f = {.options = options, .chain = options->chain, .table = &table};
 
+    if (away)
+        table.away = *away;
     prepare(&f);
     table.slots = resolution(&f);
     /* A twentieth more, so that rounding does not make the last step infeasible. */
     table.unit = 1.05 * (double)greatest_use(&f) / table.slots;
+    table.within = away ? slots_of(&table, away->device) : table.slots;
+    if (table.within > table.slots)
+        table.within = table.slots;
     table.time = malloc((size_t)table.n * (table.n + 1) / 2 * (table.slots + 1) *
                         sizeof *table.time);
     if (!table.time)
@@ -222,7 +263,7 @@ void plb__chain_table_clear(struct plb__chain_table *table)
 }
 
 struct chooser {
-    uint32_t m;
+    uint32_t m, within;
     float time;
     struct plb__chain_choice best;
 };
@@ -235,12 +276,13 @@ static void consider(void *context, const struct candidate *c)
     if (c->least > chooser->m)
         return;
     time = c->seconds + (c->next ? c->next[chooser->m - c->taken] : 0.0f) +
-           (c->after ? c->after[chooser->m] : 0.0f);
+           (c->after ? c->after[chooser->within] : 0.0f);
     if (!(time < chooser->time))
         return;
     chooser->time = time;
     chooser->best = c->choice;
     chooser->best.rest = chooser->m - c->taken;
+    chooser->best.again = chooser->within;
 }
 
 struct plb__chain_choice plb__chain_choose(const struct plb__options *options,
@@ -249,7 +291,9 @@ struct plb__chain_choice plb__chain_choose(const struct plb__options *options,
 {
     struct plb__chain_table readable = *table;
     struct filler f = {.options = options, .chain = options->chain, .table = &readable};
-    struct chooser chooser = {.m = m, .time = INFINITY, .best = {.kind = PLB__CHAIN_NONE}};
+    struct chooser chooser = {.m = m,
+                              .within = m < table->within ? m : table->within,
+                              .time = INFINITY, .best = {.kind = PLB__CHAIN_NONE}};
 
     prepare(&f);
     for_each(&f, a, b, consider, &chooser);

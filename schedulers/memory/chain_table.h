@@ -17,6 +17,12 @@
  * are counted in slots, rounded to the nearest; who needs an exact limit lays the plan out. The
  * table holds the times for all memories up to its greatest, so one table serves all limits.
  *
+ * With a link beside the device (POFO: Beaumont et al. 2021, "Efficient combination of
+ * rematerialization and offloading for training DNNs") some bytes can be *away* while the chain goes
+ * on: the memory is that much greater, but only as fast as the link carries them off during the first
+ * forward pass; until then a block finds so much less. Stretches of blocks that run a second time
+ * get no more than the device has.
+ *
  * Not public. Thread-safety: a table may be read by many.
  */
 #ifndef PLB_SCHEDULERS_MEMORY_CHAIN_TABLE_H
@@ -24,14 +30,23 @@
 
 #include "schedulers/memory/options.h"
 
+struct plb__chain_away {
+    size_t bytes;  /* the most that are away at once */
+    double rate;   /* bytes that leave in a second of the forward pass */
+    size_t device; /* what the device has for the chain */
+};
+
 struct plb__chain_table {
     uint32_t n, slots;
-    double unit;  /* bytes of a slot */
+    double unit;     /* bytes of a slot */
+    uint32_t within; /* slots that stretches which run again have at most */
+    struct plb__chain_away away;
     float *time;  /* see plb__chain_time(); INFINITY where it cannot be done */
 };
 
-/* PLB_ERROR_MEMORY. */
+/* `away` NULL: nothing. PLB_ERROR_MEMORY. */
 enum plb_status plb__chain_table_create(const struct plb__options *options,
+                                        const struct plb__chain_away *away,
                                         struct plb__chain_table *table_out);
 void plb__chain_table_clear(struct plb__chain_table *table);
 
@@ -47,6 +62,7 @@ struct plb__chain_choice {
     uint32_t option; /* KEEP: of block a */
     uint32_t border; /* SKIP: j */
     uint32_t rest;   /* slots that are left for what comes next */
+    uint32_t again;  /* SKIP: slots for the blocks that run again */
 };
 struct plb__chain_choice plb__chain_choose(const struct plb__options *options,
                                            const struct plb__chain_table *table, uint32_t a,

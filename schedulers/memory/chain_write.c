@@ -14,6 +14,14 @@
 
 /* ---- writing ---- */
 
+struct chain_writer {
+    const struct plb__pass *pass;
+    plb_writer_t *writer;
+};
+
+static enum plb_status write_blocks(const struct chain_writer *cw, uint32_t a, uint32_t b,
+                                    uint32_t m);
+
 static enum plb_status run_tasks(plb_writer_t *writer, plb_task_id from, plb_task_id to)
 {
     for (plb_task_id t = from; t < to; t++)
@@ -21,14 +29,14 @@ static enum plb_status run_tasks(plb_writer_t *writer, plb_task_id from, plb_tas
     return PLB_OK;
 }
 
-enum plb_status plb__chain_run_forward(const struct plb__chain_writer *cw, uint32_t block)
+static enum plb_status run_forward(const struct chain_writer *cw, uint32_t block)
 {
     const struct plb__chain_block *it = &cw->pass->chain.block[block];
 
     return run_tasks(cw->writer, it->forward, it->forward_end);
 }
 
-enum plb_status plb__chain_run_backward(const struct plb__chain_writer *cw, uint32_t block)
+static enum plb_status run_backward(const struct chain_writer *cw, uint32_t block)
 {
     const struct plb__chain_block *it = &cw->pass->chain.block[block];
 
@@ -37,7 +45,8 @@ enum plb_status plb__chain_run_backward(const struct plb__chain_writer *cw, uint
     return PLB_OK;
 }
 
-void plb__chain_forget(const struct plb__chain_writer *cw, uint32_t a, uint32_t b, uint32_t border)
+/* Forgets what blocks a to b - 1 made, but for what crosses border `border` or lives on. */
+static void forget_blocks(const struct chain_writer *cw, uint32_t a, uint32_t b, uint32_t border)
 {
     const struct plb__chain *chain = &cw->pass->chain;
 
@@ -51,7 +60,7 @@ void plb__chain_forget(const struct plb__chain_writer *cw, uint32_t a, uint32_t 
 }
 
 /* Forgets what block a made and an option does not keep. */
-static void forget_by_option(const struct plb__chain_writer *cw, uint32_t a,
+static void forget_by_option(const struct chain_writer *cw, uint32_t a,
                              const struct plb__option *option)
 {
     const struct plb__chain *chain = &cw->pass->chain;
@@ -67,44 +76,44 @@ static void forget_by_option(const struct plb__chain_writer *cw, uint32_t a,
 }
 
 /* What lives beyond the pass is never forgotten, so that it is not made for nothing. */
-static enum plb_status write_alone(const struct plb__chain_writer *cw, uint32_t b)
+static enum plb_status write_alone(const struct chain_writer *cw, uint32_t b)
 {
-    plb__chain_forget(cw, b, b + 1, cw->pass->chain.n);
-    return plb__chain_run_backward(cw, b);
+    forget_blocks(cw, b, b + 1, cw->pass->chain.n);
+    return run_backward(cw, b);
 }
 
-static enum plb_status write_keep(const struct plb__chain_writer *cw, uint32_t a, uint32_t b,
+static enum plb_status write_keep(const struct chain_writer *cw, uint32_t a, uint32_t b,
                                   const struct plb__chain_choice *choice)
 {
-    PLB_TRY(plb__chain_run_forward(cw, a));
+    PLB_TRY(run_forward(cw, a));
     forget_by_option(cw, a, &plb__options_of(&cw->pass->options, a)->option[choice->option]);
     if (a < b)
-        PLB_TRY(plb__chain_write(cw, a + 1, b, choice->rest));
-    return plb__chain_run_backward(cw, a);
+        PLB_TRY(write_blocks(cw, a + 1, b, choice->rest));
+    return run_backward(cw, a);
 }
 
-static enum plb_status write_skip(const struct plb__chain_writer *cw, uint32_t a, uint32_t b,
-                                  uint32_t m, const struct plb__chain_choice *choice)
+static enum plb_status write_skip(const struct chain_writer *cw, uint32_t a, uint32_t b,
+                                  const struct plb__chain_choice *choice)
 {
     uint32_t j = choice->border;
 
     for (uint32_t e = a; e < j; e++)
-        PLB_TRY(plb__chain_run_forward(cw, e));
-    plb__chain_forget(cw, a, j, j);
-    PLB_TRY(plb__chain_write(cw, j, b, choice->rest));
-    plb__chain_forget(cw, a, j, cw->pass->chain.n);
-    return plb__chain_write(cw, a, j - 1, m);
+        PLB_TRY(run_forward(cw, e));
+    forget_blocks(cw, a, j, j);
+    PLB_TRY(write_blocks(cw, j, b, choice->rest));
+    forget_blocks(cw, a, j, cw->pass->chain.n);
+    return write_blocks(cw, a, j - 1, choice->again);
 }
 
-enum plb_status plb__chain_write(const struct plb__chain_writer *cw, uint32_t a, uint32_t b,
-                                 uint32_t m)
+static enum plb_status write_blocks(const struct chain_writer *cw, uint32_t a, uint32_t b,
+                                    uint32_t m)
 {
     struct plb__chain_choice choice =
         plb__chain_choose(&cw->pass->options, cw->pass->times, a, b, m);
 
     switch (choice.kind) {
     case PLB__CHAIN_KEEP: return write_keep(cw, a, b, &choice);
-    case PLB__CHAIN_SKIP: return write_skip(cw, a, b, m, &choice);
+    case PLB__CHAIN_SKIP: return write_skip(cw, a, b, &choice);
     case PLB__CHAIN_ALONE: return write_alone(cw, b);
     default:
         return plb_fail(PLB_ERROR_MEMORY,
@@ -135,10 +144,10 @@ static enum plb_status write_step(const struct plb__chains *chains,
 
     for (uint32_t i = 0; i < chains->n; i++) {
         const struct plb__pass *pass = &chains->pass[i];
-        const struct plb__chain_writer cw = {pass, writer};
+        const struct chain_writer cw = {pass, writer};
 
         PLB_TRY(run_tasks(writer, at, pass->chain.begin));
-        PLB_TRY(plb__chain_write(&cw, 0, pass->chain.n - 1, slots_for(pass, target)));
+        PLB_TRY(write_blocks(&cw, 0, pass->chain.n - 1, slots_for(pass, target)));
         at = pass->chain.end;
     }
     return run_tasks(writer, at, plb_graph_tasks(problem->graph));
@@ -183,6 +192,7 @@ static void destroy(struct plb__chains *chains)
         return;
     for (uint32_t i = 0; i < chains->n; i++) {
         plb__chain_table_clear(&chains->pass[i].table);
+        plb__chain_table_clear(&chains->pass[i].other);
         plb__options_clear(&chains->pass[i].options);
         plb__chain_clear(&chains->pass[i].chain);
     }
@@ -190,18 +200,41 @@ static void destroy(struct plb__chains *chains)
     free(chains);
 }
 
+static const struct plb__pass *find_like(const struct plb__chains *chains, uint32_t i)
+{
+    uint32_t k = 0;
+
+    while (chains->pass[k].chain.signature != chains->pass[i].chain.signature)
+        k++;
+    return &chains->pass[k];
+}
+
 static enum plb_status solve_pass(struct plb__chains *chains, uint32_t i)
 {
     struct plb__pass *pass = &chains->pass[i];
 
-    for (uint32_t k = 0; k < i; k++)
-        if (chains->pass[k].chain.signature == pass->chain.signature)
-            pass->times = chains->pass[k].times;
+    pass->times = &find_like(chains, i)->table;
     PLB_TRY(plb__options_create(&pass->chain, &pass->options));
-    if (pass->times)
+    if (pass->times != &pass->table)
         return PLB_OK;
-    pass->times = &pass->table;
-    return plb__chain_table_create(&pass->options, &pass->table);
+    return plb__chain_table_create(&pass->options, NULL, &pass->table);
+}
+
+enum plb_status plb__chains_send_away(struct plb__chains *chains,
+                                      const struct plb__chain_away *away)
+{
+    for (uint32_t i = 0; i < chains->n; i++) {
+        struct plb__pass *pass = &chains->pass[i];
+        const struct plb__pass *like = find_like(chains, i);
+
+        plb__chain_table_clear(&pass->other);
+        pass->times = &like->table;
+        if (away && like == pass)
+            PLB_TRY(plb__chain_table_create(&pass->options, away, &pass->other));
+        if (away)
+            pass->times = &like->other;
+    }
+    return PLB_OK;
 }
 
 static enum plb_status solve(const struct plb_problem *problem, enum plb__grain grain,
@@ -284,8 +317,11 @@ void plb__chains_give(struct plb__chains *chains)
 
     if (!chains)
         return;
-    for (uint32_t i = 0; i < chains->n; i++)
+    for (uint32_t i = 0; i < chains->n; i++) {
+        plb__chain_table_clear(&chains->pass[i].other);
+        chains->pass[i].times = &find_like(chains, i)->table;
         chains->pass[i].chain.problem = NULL;
+    }
     pthread_mutex_lock(&kept_lock);
     oldest = kept[KEPT - 1];
     for (int k = KEPT - 1; k > 0; k--)

@@ -19,7 +19,8 @@ struct plb__pass {
     struct plb__chain chain;
     struct plb__options options;
     struct plb__chain_table table;        /* empty when an earlier pass is the same */
-    const struct plb__chain_table *times; /* this pass' or the earlier one's */
+    struct plb__chain_table other;        /* with bytes away; empty unless asked for */
+    const struct plb__chain_table *times; /* one of these, or of an earlier pass that is the same */
 };
 
 struct plb__chains {
@@ -34,6 +35,11 @@ enum plb_status plb__chains_take(const struct plb_problem *problem, enum plb__gr
 /* Hands them back, to be kept or freed. NULL is allowed. */
 void plb__chains_give(struct plb__chains *chains);
 
+/* Solves the passes again for another amount that is away, NULL: for the first one. What is handed
+ * back is as it was taken. PLB_ERROR_MEMORY. */
+enum plb_status plb__chains_send_away(struct plb__chains *chains,
+                                      const struct plb__chain_away *away);
+
 /* The most bytes that make a difference to plb__chains_write(). */
 size_t plb__chains_most(const struct plb__chains *chains);
 
@@ -43,17 +49,5 @@ size_t plb__chains_most(const struct plb__chains *chains);
 enum plb_status plb__chains_write(const struct plb__chains *chains,
                                   const struct plb_problem *problem, size_t target,
                                   struct plb_plan *plan_out);
-
-/* For those who write one pass differently: blocks a to b of it in m slots. */
-struct plb__chain_writer {
-    const struct plb__pass *pass;
-    plb_writer_t *writer;
-};
-enum plb_status plb__chain_write(const struct plb__chain_writer *cw, uint32_t a, uint32_t b,
-                                 uint32_t m);
-enum plb_status plb__chain_run_forward(const struct plb__chain_writer *cw, uint32_t block);
-enum plb_status plb__chain_run_backward(const struct plb__chain_writer *cw, uint32_t block);
-/* Forgets what blocks a to b - 1 made, but for what crosses border `border` or lives on. */
-void plb__chain_forget(const struct plb__chain_writer *cw, uint32_t a, uint32_t b, uint32_t border);
 
 #endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The memory policy "offload-dp": run again or send away, whichever costs less time.
+ *
+ * After POFO (Beaumont et al. 2021, "Efficient combination of rematerialization and offloading for
+ * training DNNs"). Its states hold, beside what is resident, what is still to be sent and what is
+ * still to be fetched. Sending in the order of making makes the first a function of time: what the
+ * link has carried off when a block begins. So the table of "chain-dp" serves with a memory that
+ * grows during the first forward pass at the link's rate (chain_table.h), and options per block are
+ * its own. The backward pass takes longer and needs last what was sent first, so fetching is not
+ * part of the states; it is placed by time and room (away.h).
+ *
+ * How much to send, and whether to have tasks wait for the link, is found by trying: each try is a
+ * whole plan, laid out exactly and played by the simulator. Without a tier to send to, or where
+ * sending does not pay, what comes out is the plan of "chain-dp".
+ */
+#include "config.h"
+
+#include "runtime/plan/simulate.h"
+#include "schedulers/memory/away.h"
+#include "schedulers/memory/chain_write.h"
+#include "schedulers/memory/fit.h"
+#include "schedulers/schedulers.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* What the link's rate is multiplied with: above 1 more is sent than goes without waiting, which is
+ * for memories that are too small for anything else. */
+static const double hastes[] = {1.0, 0.9, 1.5, 3.0};
+enum { HASTES_WITHOUT_WAITING = 2 };
+
+/* A plan that sends more must save this part of the time. */
+#define WORTH_THE_WHILE 5e-4
+
+struct offload {
+    struct plb__chains *chains;
+    struct plb__away away;
+    bool *free; /* per value */
+};
+
+/* The best plan so far. */
+struct best {
+    struct plb_plan plan;
+    double seconds;
+};
+
+static enum plb_tier tier_of(const struct plb_problem *problem)
+{
+    for (int tier = PLB_HOST; tier < PLB_TIERS; tier++)
+        if (problem->limits.bytes[tier] > 0 && problem->platform->bytes[tier] > 0 &&
+            problem->platform->link[tier].out_bytes_per_second > 0.0 &&
+            problem->platform->link[tier].in_bytes_per_second > 0.0)
+            return (enum plb_tier)tier;
+    return PLB_DEVICE;
+}
+
+/* Bytes that the device has for what policies decide about. */
+static size_t device_bytes(const struct plb_problem *problem)
+{
+    const struct plb_limits *limits = &problem->limits;
+    size_t used = problem->needs.initial + limits->reserved +
+                  (limits->hold_gradients ? problem->needs.gradients : 0);
+
+    return limits->bytes[PLB_DEVICE] > used ? limits->bytes[PLB_DEVICE] - used : 0;
+}
+
+static enum plb_status propose(const struct plb_problem *problem, size_t target, void *context,
+                               struct plb_plan *plan_out)
+{
+    const struct offload *offload = context;
+    struct plb_plan runs = {.n = 0};
+    enum plb_status status;
+
+    if (offload->away.bytes == 0)
+        return plb__chains_write(offload->chains, problem, target, plan_out);
+    PLB_TRY(plb__chains_write(offload->chains, problem, target + offload->away.bytes, &runs));
+    status = plb__away_write(problem, &runs, &offload->away, plan_out);
+    plb_plan_clear(&runs);
+    return status;
+}
+
+/* Simulated seconds of a plan that fits. */
+static enum plb_status time_of(const struct plb_problem *problem, const struct plb_plan *plan,
+                               double *seconds_out)
+{
+    struct plb_layout layout = {.n_slots = 0};
+    struct plb_simulation simulation = {.n = 0};
+    enum plb_status status =
+        plb_layout_assign(plan, problem->graph, &problem->limits, &layout);
+
+    if (status != PLB_OK)
+        return status;
+    status = plb_simulate(plan, &layout, problem, &simulation);
+    if (status == PLB_OK)
+        *seconds_out = simulation.seconds;
+    plb_simulation_clear(&simulation);
+    plb_layout_clear(&layout);
+    return status;
+}
+
+static enum plb_status try_plan(const struct plb_problem *problem, struct offload *offload,
+                                struct best *best)
+{
+    size_t device = device_bytes(problem), most = plb__chains_most(offload->chains);
+    struct plb_plan plan = {.n = 0};
+    double seconds = INFINITY;
+    enum plb_status status;
+
+    status = plb__fit_plan(problem,
+                           &(struct plb__fit){.propose = propose,
+                                              .context = offload,
+                                              .most = most < device ? most : device},
+                           &plan);
+    if (status == PLB_OK)
+        status = time_of(problem, &plan, &seconds);
+    if (status == PLB_OK &&
+        (isinf(best->seconds) || seconds < (1.0 - WORTH_THE_WHILE) * best->seconds)) {
+        plb_plan_clear(&best->plan);
+        *best = (struct best){plan, seconds};
+    } else {
+        plb_plan_clear(&plan);
+    }
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
+static double forward_seconds(const struct plb__chains *chains)
+{
+    double most = 0.0;
+
+    for (uint32_t i = 0; i < chains->n; i++) {
+        double seconds = 0.0;
+
+        for (uint32_t e = 0; e < chains->pass[i].chain.n; e++)
+            seconds += chains->pass[i].chain.block[e].seconds;
+        most = seconds > most ? seconds : most;
+    }
+    return most;
+}
+
+static enum plb_status try_haste(const struct plb_problem *problem, struct offload *offload,
+                                 double haste, struct best *best)
+{
+    const struct plb_link *link = &problem->platform->link[offload->away.tier];
+    double rate = haste * link->out_bytes_per_second / problem->platform->workers;
+    double bytes = rate * forward_seconds(offload->chains);
+    double limit = (double)problem->limits.bytes[offload->away.tier];
+    size_t most;
+
+    PLB_TRY(plb__chains_send_away(offload->chains, NULL));
+    most = plb__chains_most(offload->chains);
+    bytes = bytes < limit ? bytes : limit;
+    offload->away.haste = haste > 1.0 ? haste : 1.0;
+    offload->away.bytes = bytes < (double)most ? (size_t)bytes : most;
+    offload->away.room = device_bytes(problem);
+    PLB_TRY(plb__chains_send_away(offload->chains,
+                                  &(struct plb__chain_away){.bytes = offload->away.bytes,
+                                                            .rate = rate,
+                                                            .device = offload->away.room}));
+    return try_plan(problem, offload, best);
+}
+
+/* What does not count: as in the chains of all passes. */
+static void gather_free(const struct plb_problem *problem, struct offload *offload)
+{
+    for (plb_value v = 0; v < plb_graph_values(problem->graph); v++) {
+        offload->free[v] = plb_graph_value(problem->graph, v)->producer == PLB_NONE;
+        for (uint32_t i = 0; i < offload->chains->n; i++)
+            offload->free[v] |= offload->chains->pass[i].chain.free[v];
+    }
+    offload->away.free = offload->free;
+}
+
+static enum plb_status try_all(const struct plb_problem *problem, struct offload *offload,
+                               struct best *best)
+{
+    gather_free(problem, offload);
+    offload->away.tier = tier_of(problem);
+    PLB_TRY(try_plan(problem, offload, best));
+    if (offload->away.tier == PLB_DEVICE || offload->chains->n == 0)
+        return PLB_OK;
+    for (size_t k = 0; k < sizeof hastes / sizeof hastes[0]; k++)
+        if (k < HASTES_WITHOUT_WAITING || isinf(best->seconds))
+            PLB_TRY(try_haste(problem, offload, hastes[k], best));
+    return PLB_OK;
+}
+
+static enum plb_status plan_offload_dp(const struct plb_problem *problem,
+                                       struct plb_plan *plan_out)
+{
+    struct offload offload = {.chains = NULL};
+    struct best best = {.seconds = INFINITY};
+    enum plb_status status;
+
+    PLB_TRY(plb__chains_take(problem, PLB__GRAIN_BLOCKS, &offload.chains));
+    offload.free = calloc((size_t)plb_graph_values(problem->graph) + 1, sizeof *offload.free);
+    status = offload.free ? try_all(problem, &offload, &best)
+                          : plb_fail(PLB_ERROR_MEMORY, "no memory to plan transfers");
+    free(offload.free);
+    plb__chains_give(offload.chains);
+    if (status == PLB_OK && isinf(best.seconds))
+        status = PLB_ERROR_MEMORY; /* with the message of the last try */
+    if (status == PLB_OK)
+        *plan_out = best.plan;
+    else
+        plb_plan_clear(&best.plan);
+    return status;
+}
+
+const struct plb_memory_policy plb_memory_offload_dp = {
+    .name = "offload-dp",
+    .help = "run again or send away, by dynamic programming over blocks",
+    .plan = plan_offload_dp,
+};
