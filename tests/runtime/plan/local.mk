@@ -21,3 +21,6 @@ tests_runtime_plan_test_layout_SOURCES = %D%/test_layout.c %D%/random_plan.c %D%
 check_PROGRAMS += %D%/test_plan_file
 TESTS += %D%/test_plan_file
 tests_runtime_plan_test_plan_file_SOURCES = %D%/test_plan_file.c
+check_PROGRAMS += %D%/test_problem
+TESTS += %D%/test_problem
+tests_runtime_plan_test_problem_SOURCES = %D%/test_problem.c %D%/random_plan.c %D%/random_plan.h
