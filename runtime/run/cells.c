@@ -6,6 +6,7 @@
  * memory of its own a cell is copied in one piece and taken apart here, since each copy has a price.
  */
 #include "runtime/run/run_internal.h"
+#include "runtime/run/starpu_managed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,21 +64,41 @@ static enum plb_status copy_cell(const struct plb_type *type, const struct plb__
     return PLB_OK;
 }
 
+/* StarPU has brought the cell to main memory. */
+static enum plb_status copy_managed(const struct plb_type *type, const struct plb__cell *cell,
+                                    char *whole, bool into_cell)
+{
+    void *data;
+
+    PLB_TRY(plb__managed_acquire(cell->place.token, into_cell, &data));
+    copy_rows(type, &cell->tensor, data, whole, into_cell);
+    plb__managed_release(cell->place.token);
+    return PLB_OK;
+}
+
+static enum plb_status copy_token(const struct plb_type *type, const struct plb__cell *cell,
+                                  char *whole, bool into_cell)
+{
+    starpu_data_handle_t token = cell->place.token;
+    int error = starpu_data_acquire_on_node(token, STARPU_ACQUIRE_NO_NODE,
+                                            into_cell ? STARPU_W : STARPU_R);
+    enum plb_status status;
+
+    if (error)
+        return plb__starpu_failed("starpu_data_acquire_on_node", error);
+    status = copy_cell(type, cell, whole, into_cell);
+    starpu_data_release_on_node(token, STARPU_ACQUIRE_NO_NODE);
+    return status;
+}
+
 static enum plb_status copy_cells(const struct plb_type *type, const struct plb__cell *cell,
                                   uint32_t n, char *whole, bool into_cells)
 {
     enum plb_status status = PLB_OK;
 
-    for (uint32_t j = 0; j < n && status == PLB_OK; j++) {
-        starpu_data_handle_t token = cell[j].place.token;
-        int error = starpu_data_acquire_on_node(token, STARPU_ACQUIRE_NO_NODE,
-                                                into_cells ? STARPU_W : STARPU_R);
-
-        if (error)
-            return plb__starpu_failed("starpu_data_acquire_on_node", error);
-        status = copy_cell(type, &cell[j], whole, into_cells);
-        starpu_data_release_on_node(token, STARPU_ACQUIRE_NO_NODE);
-    }
+    for (uint32_t j = 0; j < n && status == PLB_OK; j++)
+        status = cell[j].place.managed ? copy_managed(type, &cell[j], whole, into_cells)
+                                       : copy_token(type, &cell[j], whole, into_cells);
     return status;
 }
 

@@ -28,11 +28,12 @@ static enum plb_status prepare_job(struct plb_session *s, plb_task_id id)
     struct plb__job *job = &s->job[id];
     struct plb_cost cost;
 
-    job->codelet = plb__runtime_codelet(task->op);
+    job->codelet = plb__runtime_codelet(task->op, s->managed);
     if (!job->codelet)
         return plb_fail(PLB_ERROR_INVALID, "operator '%s' is not in the table of operators",
                         task->op->name);
-    place_nowhere(job->codelet);
+    if (!s->managed)
+        place_nowhere(job->codelet);
     PLB_TRY(plb__invocation_prepare(s->cut, id, &job->invocation));
     s->n_jobs++;
     plb_task_get_cost(s->cut, task, &cost);

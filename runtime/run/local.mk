@@ -22,6 +22,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/run_internal.h \
 	runtime/run/runtime.c \
 	runtime/run/session.c \
+	runtime/run/starpu_managed.c runtime/run/starpu_managed.h \
 	runtime/run/store.c \
 	runtime/run/submit.c \
 	runtime/run/tiers.c \

@@ -135,6 +135,8 @@ enum plb_status plb__planning_limit(struct plb_session *s,
     PLB_TRY(plb_problem_prepare(s->cut, p->costs, NULL, p->seconds, &p->problem));
     p->taken = s->info.persistent_bytes + s->inputs.bytes + plb__runtime_scratch_bytes();
     limits->reserved = p->taken - p->problem.needs.initial; /* work space, and cells' alignment */
+    if (s->managed)
+        p->taken = plb__runtime_scratch_bytes(); /* the rest is in main memory */
     limits->bytes[PLB_HOST] = 0;
     if (s->device->has_host)
         limits->bytes[PLB_HOST] = options->host_bytes ? options->host_bytes : plb__memory_bytes();
@@ -174,6 +176,7 @@ enum plb_status plb__draft_make(struct plb_session *s, enum plb_event event,
     struct plb__draft draft = {0};
     enum plb_status status;
 
+    plb__runtime_rest(); /* planning needs a core, too */
     PLB_TRY(plb_costs_of_graph(p->costs, s->cut, p->seconds, NULL));
     p->problem.platform = plb_costs_platform(p->costs);
     p->problem.limits.bytes[PLB_DEVICE] = plb__planning_budget(s);

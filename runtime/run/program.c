@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "runtime/run/run_internal.h"
+#include "runtime/run/starpu_managed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,21 @@ static void find_ranges(struct plb__program *p, const struct plb_slot **sorted)
     }
 }
 
+/* Left to StarPU, every slot is a variable; which bytes it has is StarPU's affair. */
+static void make_variables(struct plb__program *p)
+{
+    for (uint32_t k = 0; k < p->layout.n_slots; k++) {
+        const struct plb_slot *slot = &p->layout.slot[k];
+
+        p->range_of_slot[k] = PLB_NONE;
+        if (slot->initial != PLB_NONE)
+            continue;
+        p->range[p->n_ranges] = (struct plb__range){.bytes = slot->bytes};
+        plb__managed_register(&p->range[p->n_ranges].token, NULL, slot->bytes);
+        p->range_of_slot[k] = p->n_ranges++;
+    }
+}
+
 static enum plb_status make_ranges(struct plb__program *p)
 {
     size_t n = (size_t)p->layout.n_slots + 1;
@@ -58,7 +74,10 @@ static enum plb_status make_ranges(struct plb__program *p)
         free(sorted);
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %zu slots", n - 1);
     }
-    find_ranges(p, sorted);
+    if (p->session->managed)
+        make_variables(p);
+    else
+        find_ranges(p, sorted);
     free(sorted);
     return PLB_OK;
 }
@@ -77,7 +96,10 @@ struct plb__place plb__program_place(const struct plb__program *p, uint32_t slot
 
     if (s->initial != PLB_NONE)
         return p->session->home[s->initial];
-    return (struct plb__place){&p->session->arena, s->offset, token_of(p, slot)};
+    return (struct plb__place){.block = &p->session->arena,
+                               .offset = s->offset,
+                               .token = token_of(p, slot),
+                               .managed = p->session->managed};
 }
 
 /* ---- launches ---- */
@@ -102,6 +124,13 @@ static void add_buffer(struct plb__launch *launch, const struct finder *finder, 
     }
 }
 
+static void note_buffers(struct plb__launch *launch, const uint32_t *slot, uint32_t n,
+                         const struct finder *finder)
+{
+    for (uint32_t j = 0; j < n; j++)
+        launch->buffer_of[j] = finder->buffer_of_slot[finder->key_of_slot[slot[j]]];
+}
+
 /* The tokens of what the instruction reads, writes and waits for. */
 static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, uint32_t n_read,
                                        const struct finder *finder)
@@ -117,6 +146,10 @@ static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, u
         return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare an instruction of %zu slots", n);
     for (uint32_t j = first; j < last; j++)
         add_buffer(launch, finder, layout->operand[j], j - first < n_read ? STARPU_R : STARPU_W);
+    if (launch->program->session->managed) {
+        note_buffers(launch, &layout->operand[first], last - first, finder);
+        end = wait; /* StarPU has other bytes */
+    }
     for (uint32_t j = wait; j < end; j++)
         add_buffer(launch, finder, layout->wait[j], STARPU_W);
     for (uint32_t j = first; j < last; j++)
@@ -138,9 +171,10 @@ static enum plb_status prepare_run(struct plb__launch *launch, uint32_t i, uint3
 
     launch->job = &p->session->job[launch->instruction->subject];
     launch->data = malloc(((size_t)n + 1) * sizeof *launch->data);
-    if (!launch->data)
+    launch->buffer_of = malloc(((size_t)n + 1) * sizeof *launch->buffer_of);
+    if (!launch->data || !launch->buffer_of)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the addresses of %u cells", n);
-    for (uint32_t j = 0; j < n; j++) {
+    for (uint32_t j = 0; j < n && !p->session->managed; j++) {
         struct plb__place place = plb__program_place(p, slot[j]);
 
         launch->data[j] = (char *)place.block->address + place.offset;
@@ -185,6 +219,24 @@ static enum plb_status prepare_launch(struct plb__program *p, uint32_t i,
     return prepare_buffers(launch, i, n_read, finder);
 }
 
+/* Left to StarPU, the value of a DROP ends when the instruction before it was submitted. */
+static enum plb_status prepare_drop(struct plb__program *p, uint32_t i)
+{
+    uint32_t slot = p->layout.operand[p->layout.in_operand[i]];
+    starpu_data_handle_t *grown;
+    struct plb__launch *launch;
+
+    if (!p->session->managed || p->n_launches == 0)
+        return PLB_OK;
+    launch = &p->launch[p->n_launches - 1];
+    grown = realloc(launch->drop, ((size_t)launch->n_drops + 1) * sizeof *grown);
+    if (!grown)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare a drop");
+    launch->drop = grown;
+    launch->drop[launch->n_drops++] = token_of(p, slot);
+    return PLB_OK;
+}
+
 static enum plb_status prepare_launches(struct plb__program *p, const struct finder *finder)
 {
     uint32_t n_keys = p->n_ranges;
@@ -198,9 +250,12 @@ static enum plb_status prepare_launches(struct plb__program *p, const struct fin
     for (uint32_t k = 0; k < p->layout.n_slots; k++)
         if (p->layout.slot[k].initial != PLB_NONE)
             p->slot_at_end[p->layout.slot[k].initial] = k;
-    for (uint32_t i = 0; i < p->plan.n; i++)
-        if (p->plan.instruction[i].code != PLB_DROP)
+    for (uint32_t i = 0; i < p->plan.n; i++) {
+        if (p->plan.instruction[i].code == PLB_DROP)
+            PLB_TRY(prepare_drop(p, i));
+        else
             PLB_TRY(prepare_launch(p, i, finder));
+    }
     return PLB_OK;
 }
 
@@ -297,9 +352,15 @@ void plb__program_destroy(struct plb__program *p)
         free(p->launch[k].token);
         free(p->launch[k].mode);
         free(p->launch[k].data);
+        free(p->launch[k].buffer_of);
+        free(p->launch[k].drop);
     }
-    for (uint32_t k = 0; k < p->n_ranges; k++)
-        starpu_data_unregister(p->range[k].token);
+    for (uint32_t k = 0; k < p->n_ranges; k++) {
+        if (p->session->managed)
+            plb__managed_unregister(p->range[k].token, false);
+        else
+            starpu_data_unregister(p->range[k].token);
+    }
     for (uint32_t k = 0; p->rescued && k < p->layout.n_slots; k++)
         free(p->rescued[k]);
     plb__memory_unmap(p->host, p->layout.arena[PLB_HOST]);

@@ -37,8 +37,8 @@ void *plb__runtime_scratch(void);
  * (block) while no task is submitted, and are woken before one is. */
 void plb__runtime_wake(void);
 void plb__runtime_rest(void); /* does nothing while tasks are in flight */
-/* The StarPU codelet of an operator. */
-struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op);
+/* The StarPU codelet of an operator, for values that are left to StarPU or not. */
+struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op, bool managed);
 /* A failure of a StarPU call, named. */
 enum plb_status plb__starpu_failed(const char *call, int error);
 
@@ -69,6 +69,8 @@ struct plb__place {
     const struct plb_block *block;
     size_t offset;
     starpu_data_handle_t token;
+    bool managed; /* the token is a variable of StarPU's, of which `block` is the home, if anything
+                     is (starpu_managed.h) */
 };
 
 /* A cell of a whole value and where it lies. */
@@ -92,6 +94,7 @@ struct plb__entry {
     enum plb_role role;
     uint32_t n_cells;
     struct plb__cell *cell;
+    bool managed;            /* left to StarPU: the block is main memory */
     struct plb_block block;
 };
 
@@ -99,7 +102,7 @@ struct plb__entry {
  * Entries stay where they are as long as the store. */
 enum plb_status plb__store_bind(plb_store_t *store, const plb_graph_t *cut,
                                 const struct plb_value_info *whole, struct plb_cells cells,
-                                const struct plb__entry **entry_out);
+                                bool managed, const struct plb__entry **entry_out);
 
 /* ---- priority.c ---- */
 
@@ -136,7 +139,11 @@ struct plb__launch {
     uint32_t n_buffers;          /* distinct tokens */
     starpu_data_handle_t *token;
     enum starpu_data_access_mode *mode;
-    void **data;                 /* RUN: address of each cell of the invocation */
+    void **data;                 /* RUN: address of each cell of the invocation, */
+    uint32_t *buffer_of;         /* or, where values are left to StarPU, its number among the
+                                    tokens; and the tokens of values that end after this */
+    uint32_t n_drops;
+    starpu_data_handle_t *drop;
     struct plb__place place;     /* moves: on the device, */
     uint32_t slot;               /* and in the other tier */
     size_t bytes;
@@ -212,6 +219,7 @@ struct plb__planning {
     double predicted;         /* seconds of a step by the present plan, when it was made */
     size_t asked;             /* the budget; SIZE_MAX: none */
     size_t lowered;           /* what the machine leaves of it; SIZE_MAX: all */
+    bool lowest;              /* nothing lower was found since the machine is short */
     size_t taken;             /* bytes of the device that do not depend on the plan */
     const char *directory;    /* of the disk tier */
     size_t disk_bytes;
@@ -262,6 +270,9 @@ struct plb_session {
     plb_store_t *store;
     const struct plb_device *device;
     struct plb__place *home;           /* per value of the cut graph: of the initial values */
+    bool managed;                      /* values are left to StarPU (starpu_managed.h): */
+    size_t managed_reserved;           /* bytes of the device that it may not use */
+    size_t managed_used;               /* bytes that it used when it was last looked at */
     struct plb_block inputs;           /* the session's own initial values */
     struct plb_block arena;            /* device memory for everything else */
     size_t arena_counted;              /* of it, in the ledger: what programs have used */

@@ -6,6 +6,7 @@
 #include "runtime/run/device_internal.h"
 #include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
+#include "runtime/run/starpu_managed.h"
 
 #include "codelets/codelets.h"
 #include "codelets/common/blas.h"
@@ -22,7 +23,8 @@ static struct {
     size_t scratch_bytes;            /* of each worker that computes */
     struct plb_block scratch;        /* one part for each of them */
     int first_worker;                /* StarPU's number of the first of them */
-    struct starpu_codelet *codelet; /* per operator, in the order of the table */
+    struct starpu_codelet *codelet; /* per operator, in the order of the table; then once more, for
+                                       values that are left to StarPU */
     struct starpu_perfmodel *model;
     char (*symbol)[64];
     int n_operators;
@@ -72,12 +74,23 @@ static enum plb_status start_device(const struct plb__device_wish *wish)
     return status;
 }
 
+static void make_codelet(struct starpu_codelet *codelet, size_t k, const char *name,
+                         starpu_cpu_func_t function)
+{
+    starpu_codelet_init(codelet);
+    codelet->name = name;
+    codelet->cpu_funcs[0] = function;
+    codelet->opencl_funcs[0] = function;
+    codelet->nbuffers = STARPU_VARIABLE_NBUFFERS;
+    codelet->model = &runtime.model[k];
+}
+
 static enum plb_status make_codelets(void)
 {
     const struct plb_operator *const *ops = plb_operators(&runtime.n_operators);
     size_t n = (size_t)runtime.n_operators;
 
-    runtime.codelet = calloc(n, sizeof *runtime.codelet);
+    runtime.codelet = calloc(2 * n, sizeof *runtime.codelet);
     runtime.model = calloc(n, sizeof *runtime.model);
     runtime.symbol = calloc(n, sizeof *runtime.symbol);
     if (!runtime.codelet || !runtime.model || !runtime.symbol)
@@ -87,12 +100,8 @@ static enum plb_status make_codelets(void)
         runtime.model[k] = (struct starpu_perfmodel){.type = STARPU_HISTORY_BASED,
                                                      .symbol = runtime.symbol[k],
                                                      .footprint = plb__task_footprint};
-        starpu_codelet_init(&runtime.codelet[k]);
-        runtime.codelet[k].name = ops[k]->name;
-        runtime.codelet[k].cpu_funcs[0] = plb__task_run;
-        runtime.codelet[k].opencl_funcs[0] = plb__task_run;
-        runtime.codelet[k].nbuffers = STARPU_VARIABLE_NBUFFERS;
-        runtime.codelet[k].model = &runtime.model[k];
+        make_codelet(&runtime.codelet[k], k, ops[k]->name, plb__task_run);
+        make_codelet(&runtime.codelet[n + k], k, ops[k]->name, plb__managed_run);
     }
     return PLB_OK;
 }
@@ -143,7 +152,7 @@ static enum plb_status read_device(const struct plb_runtime_options *options,
 /* Tasks compute on the device's workers only. */
 static void place_codelets(void)
 {
-    for (int k = 0; k < runtime.n_operators; k++)
+    for (int k = 0; k < 2 * runtime.n_operators; k++)
         runtime.codelet[k].where = runtime.device->where;
 }
 
@@ -257,13 +266,13 @@ void *plb__runtime_scratch(void)
     return (char *)runtime.scratch.address + (size_t)plb__runtime_worker() * runtime.scratch_bytes;
 }
 
-struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op)
+struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op, bool managed)
 {
     int n;
     const struct plb_operator *const *ops = plb_operators(&n);
 
     for (int k = 0; k < n; k++)
         if (ops[k] == op)
-            return &runtime.codelet[k];
+            return &runtime.codelet[managed ? n + k : k];
     return NULL;
 }

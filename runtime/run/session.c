@@ -6,6 +6,7 @@
 
 #include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
+#include "runtime/run/starpu_managed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static enum plb_status bind_value(struct plb_session *s, plb_value whole)
     struct plb_cells cells = plb_graph_cells(s->cut, whole);
     const struct plb__entry *entry;
 
-    PLB_TRY(plb__store_bind(s->store, s->cut, info, cells, &entry));
+    PLB_TRY(plb__store_bind(s->store, s->cut, info, cells, s->managed, &entry));
     for (uint32_t j = 0; j < entry->n_cells; j++)
         s->home[cells.cells[j]] = entry->cell[j].place;
     s->info.persistent_bytes += entry->block.bytes;
@@ -55,6 +56,17 @@ static size_t stride_of(const struct plb_value_info *info)
     return (plb_type_bytes(&info->type) + PLB_SLOT_ALIGNMENT - 1) & ~(PLB_SLOT_ALIGNMENT - 1);
 }
 
+static enum plb_status take_inputs(struct plb_session *s, size_t bytes)
+{
+    if (s->managed)
+        PLB_TRY(plb__memory_map(bytes, "the inputs of a step", &s->inputs.address));
+    else
+        PLB_TRY(s->device->take(bytes, "the inputs of a step", &s->inputs));
+    s->inputs.bytes = bytes;
+    plb__ledger_count(s->managed ? 0 : s->device->ledger, PLB_ROLE_INPUT, bytes, true);
+    return PLB_OK;
+}
+
 /* The session's own initial values lie in one block. */
 static enum plb_status make_inputs(struct plb_session *s)
 {
@@ -64,16 +76,20 @@ static enum plb_status make_inputs(struct plb_session *s)
     for (plb_value v = 0; v < n; v++)
         if (plb_graph_value(s->cut, v)->producer == PLB_NONE && !s->home[v].block)
             bytes += stride_of(plb_graph_value(s->cut, v));
-    PLB_TRY(s->device->take(bytes, "the inputs of a step", &s->inputs));
-    plb__ledger_count(s->device->ledger, PLB_ROLE_INPUT, bytes, true);
+    PLB_TRY(take_inputs(s, bytes));
     bytes = 0;
     for (plb_value v = 0; v < n; v++) {
         const struct plb_value_info *info = plb_graph_value(s->cut, v);
 
         if (info->producer != PLB_NONE || s->home[v].block)
             continue;
-        s->home[v] = (struct plb__place){.block = &s->inputs, .offset = bytes};
-        starpu_void_data_register(&s->home[v].token);
+        s->home[v] = (struct plb__place){
+            .block = &s->inputs, .offset = bytes, .managed = s->managed};
+        if (s->managed)
+            plb__managed_register(&s->home[v].token, (char *)s->inputs.address + bytes,
+                                  plb_type_bytes(&info->type));
+        else
+            starpu_void_data_register(&s->home[v].token);
         bytes += stride_of(info);
     }
     return PLB_OK;
@@ -81,11 +97,19 @@ static enum plb_status make_inputs(struct plb_session *s)
 
 static void give_inputs(struct plb_session *s)
 {
-    for (plb_value v = 0; s->home && v < plb_graph_values(s->cut); v++)
-        if (s->home[v].block == &s->inputs)
+    for (plb_value v = 0; s->home && v < plb_graph_values(s->cut); v++) {
+        if (s->home[v].block != &s->inputs)
+            continue;
+        if (s->managed)
+            plb__managed_unregister(s->home[v].token, true);
+        else
             starpu_data_unregister(s->home[v].token);
-    plb__ledger_count(s->device->ledger, PLB_ROLE_INPUT, s->inputs.bytes, false);
-    s->device->give(&s->inputs);
+    }
+    plb__ledger_count(s->managed ? 0 : s->device->ledger, PLB_ROLE_INPUT, s->inputs.bytes, false);
+    if (s->managed)
+        plb__memory_unmap(s->inputs.address, s->inputs.bytes);
+    else
+        s->device->give(&s->inputs);
 }
 
 /* ---- creating ---- */
@@ -124,11 +148,14 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a session of %u values",
                         plb_graph_values(s->cut));
     PLB_TRY(plb__planning_prepare(s, options));
+    s->managed = s->planning.policy->left_to_starpu;
     PLB_TRY(plb__jobs_prepare(s));
     PLB_TRY(bind_store(s));
     PLB_TRY(make_inputs(s));
     PLB_TRY(reserve_scratch(s));
     PLB_TRY(plb__planning_limit(s, options));
+    if (s->managed)
+        PLB_TRY(plb__managed_limit(s));
     return plb__plan_first(s);
 }
 
@@ -179,6 +206,8 @@ void plb_session_destroy(plb_session_t *s)
     plb__lanes_stop(s);
     plb__arena_give(s);
     give_inputs(s);
+    if (s->managed)
+        plb__managed_unlimit(s);
     plb__jobs_clear(s);
     plb__planning_clear(s);
     plb_graph_destroy(s->cut);
@@ -223,8 +252,8 @@ static enum plb_status view_make(const struct plb_session *s, plb_value whole, s
 
         view.cell[j].place = place;
         view.cell[j].tensor =
-            (struct plb_tensor){(char *)place.block->address + place.offset, cell->type.dtype,
-                                cell->type.shape, cell->row0, cell->col0};
+            (struct plb_tensor){place.managed ? NULL : (char *)place.block->address + place.offset,
+                                cell->type.dtype, cell->type.shape, cell->row0, cell->col0};
     }
     *view_out = view;
     return PLB_OK;

@@ -4,6 +4,7 @@
  */
 #include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
+#include "runtime/run/starpu_managed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,17 +25,45 @@ enum plb_status plb_store_create(plb_store_t **store_out)
     return PLB_OK;
 }
 
-static void destroy_entry(struct plb__entry *entry)
+/* A variable of StarPU's has its home in main memory. */
+static enum plb_status take_block(struct plb__entry *entry, size_t bytes)
 {
     const struct plb_device *device = plb_runtime_device();
 
-    for (uint32_t j = 0; entry->cell && j < entry->n_cells; j++)
-        if (entry->cell[j].place.token)
-            starpu_data_unregister(entry->cell[j].place.token);
-    if (entry->block.bytes) {
-        plb__ledger_count(device->ledger, (int)entry->role, entry->block.bytes, false);
+    if (entry->managed)
+        PLB_TRY(plb__memory_map(bytes, entry->name, &entry->block.address));
+    else
+        PLB_TRY(device->take(bytes, entry->name, &entry->block));
+    entry->block.bytes = bytes;
+    plb__ledger_count(entry->managed ? 0 : device->ledger, (int)entry->role, bytes, true);
+    return PLB_OK;
+}
+
+static void give_block(struct plb__entry *entry)
+{
+    const struct plb_device *device = plb_runtime_device();
+
+    if (!entry->block.bytes)
+        return;
+    plb__ledger_count(entry->managed ? 0 : device->ledger, (int)entry->role, entry->block.bytes,
+                      false);
+    if (entry->managed)
+        plb__memory_unmap(entry->block.address, entry->block.bytes);
+    else
         device->give(&entry->block);
+}
+
+static void destroy_entry(struct plb__entry *entry)
+{
+    for (uint32_t j = 0; entry->cell && j < entry->n_cells; j++) {
+        starpu_data_handle_t token = entry->cell[j].place.token;
+
+        if (token && entry->managed)
+            plb__managed_unregister(token, true);
+        else if (token)
+            starpu_data_unregister(token);
     }
+    give_block(entry);
     free(entry->name);
     free(entry->cell);
     free(entry);
@@ -104,13 +133,11 @@ static size_t cell_stride(const struct plb_type *type)
 static enum plb_status fill_entry(struct plb__entry *entry, const plb_graph_t *cut,
                                   const struct plb_cells *cells)
 {
-    const struct plb_device *device = plb_runtime_device();
     size_t bytes = 0, offset = 0;
 
     for (uint32_t j = 0; j < entry->n_cells; j++)
         bytes += cell_stride(&plb_graph_value(cut, cells->cells[j])->type);
-    PLB_TRY(device->take(bytes, entry->name, &entry->block));
-    plb__ledger_count(device->ledger, (int)entry->role, bytes, true);
+    PLB_TRY(take_block(entry, bytes));
     for (uint32_t j = 0; j < entry->n_cells; j++) {
         const struct plb_value_info *info = plb_graph_value(cut, cells->cells[j]);
         struct plb__cell *cell = &entry->cell[j];
@@ -118,8 +145,13 @@ static enum plb_status fill_entry(struct plb__entry *entry, const plb_graph_t *c
         cell->tensor =
             (struct plb_tensor){(char *)entry->block.address + offset, info->type.dtype,
                                 info->type.shape, info->row0, info->col0};
-        cell->place = (struct plb__place){.block = &entry->block, .offset = offset};
-        starpu_void_data_register(&cell->place.token);
+        cell->place = (struct plb__place){
+            .block = &entry->block, .offset = offset, .managed = entry->managed};
+        if (entry->managed)
+            plb__managed_register(&cell->place.token, cell->tensor.data,
+                                  plb_type_bytes(&info->type));
+        else
+            starpu_void_data_register(&cell->place.token);
         offset += cell_stride(&info->type);
     }
     return PLB_OK;
@@ -143,7 +175,7 @@ static enum plb_status append(plb_store_t *store, struct plb__entry *entry)
 
 static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
                             const struct plb_value_info *info, const struct plb_cells *cells,
-                            struct plb__entry **entry_out)
+                            bool managed, struct plb__entry **entry_out)
 {
     struct plb__entry *entry = calloc(1, sizeof *entry);
     enum plb_status status;
@@ -153,6 +185,7 @@ static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
     entry->n_cells = (uint32_t)(cells->rows * cells->cols);
     entry->type = info->type;
     entry->role = info->role;
+    entry->managed = managed;
     entry->name = strdup(info->name);
     entry->cell = calloc(entry->n_cells, sizeof *entry->cell);
     if (entry->name && entry->cell)
@@ -171,14 +204,19 @@ static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
 
 enum plb_status plb__store_bind(plb_store_t *store, const plb_graph_t *cut,
                                 const struct plb_value_info *whole, struct plb_cells cells,
-                                const struct plb__entry **entry_out)
+                                bool managed, const struct plb__entry **entry_out)
 {
     struct plb__entry *entry = find(store, whole->name);
 
     if (entry)
         PLB_TRY(match(entry, cut, &cells, &whole->type));
     else
-        PLB_TRY(make(store, cut, whole, &cells, &entry));
+        PLB_TRY(make(store, cut, whole, &cells, managed, &entry));
+    if (entry->managed != managed)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "tensor '%s' was made by a session whose memory policy %s its values to "
+                        "StarPU; all sessions of a store must agree in that",
+                        entry->name, entry->managed ? "leaves" : "does not leave");
     *entry_out = entry;
     return PLB_OK;
 }

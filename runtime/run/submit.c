@@ -279,6 +279,8 @@ static enum plb_status submit(struct plb__instance *instance)
     else
         describe_move(task, instance);
     error = starpu_task_submit(task);
+    for (uint32_t k = 0; k < launch->n_drops && !error; k++)
+        starpu_data_invalidate_submit(launch->drop[k]);
     if (!error)
         return PLB_OK;
     task->destroy = 0;

@@ -15,3 +15,10 @@ tests_runtime_run_test_same_bits_SOURCES = %D%/test_same_bits.c
 check_PROGRAMS += %D%/test_offload
 TESTS += %D%/test_offload
 tests_runtime_run_test_offload_SOURCES = %D%/test_offload.c %D%/steps.c %D%/steps.h
+
+# Plans that are replaced while steps run; a disk that cannot be had.
+check_PROGRAMS += %D%/test_replan %D%/test_disk
+TESTS += %D%/test_replan %D%/test_disk
+tests_runtime_run_test_replan_SOURCES = %D%/test_replan.c %D%/steps.c %D%/steps.h
+tests_runtime_run_test_replan_LDADD = $(LDADD) $(STARPU_LIBS)
+tests_runtime_run_test_disk_SOURCES = %D%/test_disk.c %D%/steps.c %D%/steps.h

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A disk that cannot be had: no such directory, no room, a write that fails while steps run. The run
+ * goes on with another plan, or stops with everything in the store as it was.
+ */
+#include "config.h"
+
+#include "runtime/run/disk.h"
+#include "tests/runtime/run/steps.h"
+#include "tests/support/plb_test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { STEPS = 6 };
+
+/* Files may not grow beyond this while a disk is to be full. */
+#define FULL_BYTES ((rlim_t)64)
+
+static const struct random_options graph = {
+    .seed = 5, .shape = RANDOM_CHAIN, .blocks = 6, .width = 32, .batch = 4};
+
+static int start(void)
+{
+    const struct plb_runtime_options options = {.workers = 2};
+
+    if (plb_runtime_start(&options) == PLB_OK)
+        return 0;
+    fprintf(stderr, "%s\n", plb_error_message());
+    return 1;
+}
+
+static int stop(void)
+{
+    plb_runtime_stop();
+    return 0;
+}
+
+/* The soft limit on the size of files: low, so that writes fail, or what it was. What is printed
+ * meanwhile may be lost, which does no harm. */
+static void fill_disk(bool full)
+{
+    static struct rlimit before;
+    struct rlimit limit;
+
+    if (!full) {
+        fflush(stderr);
+        setrlimit(RLIMIT_FSIZE, &before);
+        signal(SIGXFSZ, SIG_DFL);
+        return;
+    }
+    getrlimit(RLIMIT_FSIZE, &before);
+    limit = before;
+    limit.rlim_cur = FULL_BYTES;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static enum plb_status make(const char *policy, const char *directory, double share,
+                            struct steps *steps_out)
+{
+    const struct plb_session_options options = {
+        .memory_policy = policy, .offload_dir = directory, .budget = {.share = share}};
+
+    return steps_make(&graph, &options, steps_out);
+}
+
+static uint64_t expected(void)
+{
+    const struct plb_session_options options = {.memory_policy = "none"};
+    static uint64_t hash;
+    struct steps s;
+
+    if (hash)
+        return hash;
+    PLB_REQUIRE(steps_make(&graph, &options, &s) == PLB_OK);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS), PLB_OK);
+    hash = steps_hash(&s);
+    steps_clear(&s);
+    return hash;
+}
+
+static struct plb_session_info info_of(const struct steps *s)
+{
+    struct plb_session_info info;
+
+    plb_session_get_info(s->session, &info);
+    return info;
+}
+
+/* The file itself. */
+static void bytes_come_back(void)
+{
+    struct plb__disk disk;
+    char out[3000], in[3000];
+
+    memset(out, 7, sizeof out);
+    PLB_REQUIRE(plb__disk_open(plb_test_tmpdir(), 10000, &disk) == PLB_OK);
+    PLB_CHECK_EQ(plb__disk_write(&disk, 5000, out, sizeof out), PLB_OK);
+    PLB_CHECK_EQ(plb__disk_read(&disk, 5000, in, sizeof in), PLB_OK);
+    PLB_CHECK_MEMORY(in, out, sizeof in);
+    PLB_CHECK_EQ(plb__disk_read(&disk, 9000, in, sizeof in), PLB_ERROR_IO);
+    PLB_CHECK_CONTAINS(plb_error_message(), "the file has ended");
+    plb__disk_close(&disk);
+    PLB_CHECK_EQ(plb__disk_open("/no/such/directory", 1, &disk), PLB_ERROR_IO);
+    PLB_CHECK_CONTAINS(plb_error_message(), "/no/such/directory");
+    PLB_CHECK_EQ(plb__disk_free("/no/such/directory"), 0);
+    PLB_CHECK(plb__disk_free(plb_test_tmpdir()) > 0);
+}
+
+static void the_directory_is_chosen(void)
+{
+    setenv("PALOMBE_OFFLOAD_DIR", "/one", 1);
+    setenv("TMPDIR", "/two", 1);
+    PLB_CHECK_STRING(plb__disk_directory("/given"), "/given");
+    PLB_CHECK_STRING(plb__disk_directory(NULL), "/one");
+    unsetenv("PALOMBE_OFFLOAD_DIR");
+    PLB_CHECK_STRING(plb__disk_directory(NULL), "/two");
+    unsetenv("TMPDIR");
+    PLB_CHECK_STRING(plb__disk_directory(NULL), "/var/tmp");
+}
+
+/* The policy would move; it makes again instead. */
+static void goes_on_without(const char *directory, bool full, const char *what)
+{
+    uint64_t wanted = expected();
+    struct steps s;
+    enum plb_status status;
+
+    if (full)
+        fill_disk(true);
+    status = make("online", directory, 0.6, &s);
+    if (full)
+        fill_disk(false);
+    if (status != PLB_OK)
+        fprintf(stderr, "%s\n", plb_error_message());
+    PLB_REQUIRE(status == PLB_OK);
+    PLB_CHECK_CONTAINS(info_of(&s).note, what);
+    PLB_CHECK_CONTAINS(info_of(&s).note, "going on without a disk");
+    PLB_CHECK_EQ(info_of(&s).arena[PLB_DISK], 0);
+    PLB_CHECK(info_of(&s).again_tasks > 0);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS), PLB_OK);
+    PLB_CHECK(steps_hash(&s) == wanted);
+    steps_clear(&s);
+}
+
+static void no_directory(void)
+{
+    goes_on_without("/no/such/directory", false, "/no/such/directory");
+}
+
+static void no_room(void)
+{
+    goes_on_without(plb_test_tmpdir(), true, "no room for");
+}
+
+/* A policy that can only move has nothing else to do. */
+static void nothing_else_to_do(void)
+{
+    struct steps s;
+
+    PLB_CHECK_EQ(make("swap", "/no/such/directory", 0.6, &s), PLB_ERROR_MEMORY);
+    PLB_CHECK_CONTAINS(plb_error_message(), "neither host memory nor a directory");
+    PLB_CHECK(s.session == NULL);
+}
+
+/* The disk fills while steps run: their copies stay in memory, the next step has another plan. */
+static void a_write_fails(void)
+{
+    uint64_t wanted = expected();
+    struct steps s;
+
+    PLB_REQUIRE(make("online", plb_test_tmpdir(), 0.6, &s) == PLB_OK);
+    PLB_REQUIRE(info_of(&s).moved_out[PLB_DISK] > 0);
+    PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
+    PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
+    fill_disk(true);
+    PLB_CHECK_EQ(steps_submit(&s, 2), PLB_OK);
+    PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS - 3), PLB_OK);
+    PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
+    fill_disk(false);
+    PLB_CHECK_EQ(info_of(&s).replans, 1);
+    PLB_CHECK_EQ(info_of(&s).moved_out[PLB_DISK], 0);
+    PLB_CHECK_CONTAINS(info_of(&s).note, "going on without a disk");
+    PLB_CHECK(steps_hash(&s) == wanted);
+    steps_clear(&s);
+}
+
+/* No plan does without the disk: the run stops at a step's end, which the store still has. */
+static void the_run_stops_whole(void)
+{
+    const struct plb_session_options none = {.memory_policy = "none"};
+    struct steps s, plain;
+    uint64_t ours, theirs;
+
+    PLB_REQUIRE(make("swap", plb_test_tmpdir(), 0.6, &s) == PLB_OK);
+    PLB_REQUIRE(steps_make(&graph, &none, &plain) == PLB_OK);
+    PLB_REQUIRE(info_of(&s).moved_out[PLB_DISK] > 0);
+    fill_disk(true);
+    PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
+    ours = steps_hash(&s);
+    PLB_CHECK_EQ(steps_submit(&s, 1), PLB_ERROR_MEMORY);
+    fill_disk(false);
+    PLB_CHECK_CONTAINS(plb_error_message(), "without a disk");
+    PLB_CHECK_EQ(steps_submit(&plain, 1), PLB_OK);
+    theirs = steps_hash(&plain);
+    PLB_CHECK(ours == theirs);
+    steps_clear(&plain);
+    steps_clear(&s);
+}
+
+PLB_TEST_MAIN("runtime/run/disk", start, stop, PLB_TEST(bytes_come_back),
+              PLB_TEST(the_directory_is_chosen), PLB_TEST(no_directory), PLB_TEST(no_room),
+              PLB_TEST(nothing_else_to_do), PLB_TEST(a_write_fails), PLB_TEST(the_run_stops_whole))

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Plans that are replaced while steps are in flight: the budget shrinks and grows, costs drift, the
+ * machine runs short of memory. The bits stay those of a plan that keeps everything.
+ */
+#include "config.h"
+
+#include "runtime/run/ledger.h"
+#include "runtime/run/run_internal.h"
+#include "tests/runtime/run/steps.h"
+#include "tests/support/plb_test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { STEPS = 12 };
+
+static const struct random_options graph = {
+    .seed = 3, .shape = RANDOM_U_NET, .blocks = 6, .width = 32, .batch = 4};
+
+static int start(void)
+{
+    const struct plb_runtime_options options = {.workers = 2};
+
+    if (plb_runtime_start(&options) == PLB_OK)
+        return 0;
+    fprintf(stderr, "%s\n", plb_error_message());
+    return 1;
+}
+
+static int stop(void)
+{
+    plb_runtime_stop();
+    return 0;
+}
+
+static struct steps make(const char *policy, struct plb_session_options options)
+{
+    struct steps s;
+    enum plb_status status;
+
+    options.memory_policy = policy;
+    options.offload_dir = plb_test_tmpdir();
+    status = steps_make(&graph, &options, &s);
+    if (status != PLB_OK)
+        fprintf(stderr, "%s: %s\n", policy, plb_error_message());
+    PLB_CHECK_EQ(status, PLB_OK);
+    return s;
+}
+
+static uint64_t expected(void)
+{
+    static uint64_t hash;
+    struct steps s;
+
+    if (hash)
+        return hash;
+    s = make("none", (struct plb_session_options){0});
+    PLB_REQUIRE(s.session != NULL);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS), PLB_OK);
+    hash = steps_hash(&s);
+    steps_clear(&s);
+    return hash;
+}
+
+static struct plb_session_info info_of(const struct steps *s)
+{
+    struct plb_session_info info;
+
+    plb_session_get_info(s->session, &info);
+    return info;
+}
+
+static size_t held(void)
+{
+    struct plb_ledger ledger;
+
+    plb_ledger_get(0, &ledger);
+    return ledger.now_total;
+}
+
+/* Half of the steps under more, half under less, the budget changed `changes` times on the way. */
+static void switch_often(const char *policy, int changes)
+{
+    uint64_t wanted = expected();
+    struct steps s =
+        make(policy, (struct plb_session_options){.budget = {.share = 0.9}, .drift = -1.0});
+    struct plb_session_info info;
+    size_t much, little;
+
+    PLB_REQUIRE(s.session != NULL);
+    info = info_of(&s);
+    much = info.budget;
+    little = info.budget - info.arena[PLB_DEVICE] * 3 / 10;
+    for (int k = 0; k < changes; k++) {
+        PLB_CHECK_EQ(steps_submit(&s, STEPS / changes), PLB_OK);
+        if (plb_session_set_budget(s.session, k % 2 ? much : little) != PLB_OK) {
+            fprintf(stderr, "%s: %s\n", policy, plb_error_message());
+            PLB_CHECK(false);
+        }
+    }
+    PLB_CHECK(steps_hash(&s) == wanted);
+    info = info_of(&s);
+    PLB_CHECK_EQ(info.replans, changes - 1); /* the last change waits for a step */
+    PLB_CHECK(info.planned_bytes <= info.budget);
+    steps_clear(&s);
+}
+
+static void budgets_change_in_flight(void)
+{
+    static const char *const policies[] = {"cheap", "lru", "swap", "online"};
+
+    for (int k = 0; k < 4; k++)
+        switch_often(policies[k], 3);
+    switch_often("lru", STEPS);
+}
+
+/* What a smaller plan does not need goes back when the steps of the larger one have ended. */
+static void memory_follows(void)
+{
+    struct steps s =
+        make("cheap", (struct plb_session_options){.budget = {.share = 1.0}, .drift = -1.0});
+    struct plb_session_info before, after;
+
+    PLB_REQUIRE(s.session != NULL);
+    before = info_of(&s);
+    PLB_CHECK_EQ(steps_submit(&s, 3), PLB_OK);
+    PLB_CHECK_EQ(held(), before.planned_bytes);
+    PLB_CHECK_EQ(plb_session_set_budget(s.session,
+                                        before.planned_bytes - before.arena[PLB_DEVICE] / 4),
+                 PLB_OK);
+    PLB_CHECK_EQ(info_of(&s).replans, 0);
+    PLB_CHECK_EQ(steps_submit(&s, 3), PLB_OK);
+    PLB_CHECK_EQ(info_of(&s).replans, 1);
+    PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
+    after = info_of(&s);
+    PLB_CHECK(after.planned_bytes <= before.planned_bytes - before.arena[PLB_DEVICE] / 4);
+    PLB_CHECK_EQ(held(), after.planned_bytes);
+    steps_clear(&s);
+}
+
+/* More than the arena was taken for: a larger one takes its place. */
+static void budgets_may_outgrow_the_first(void)
+{
+    uint64_t wanted = expected();
+    struct steps s = make("cheap", (struct plb_session_options){.budget = {.share = 0.5}});
+    struct plb_session_info before, after;
+
+    PLB_REQUIRE(s.session != NULL);
+    before = info_of(&s);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
+    PLB_CHECK_EQ(plb_session_set_budget(s.session,
+                                        before.budget + 2 * before.arena[PLB_DEVICE]),
+                 PLB_OK);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
+    PLB_CHECK(steps_hash(&s) == wanted);
+    after = info_of(&s);
+    PLB_CHECK(after.arena[PLB_DEVICE] > before.arena[PLB_DEVICE]);
+    PLB_CHECK(after.again_flops <= before.again_flops);
+    steps_clear(&s);
+}
+
+static void wrong_budgets_change_nothing(void)
+{
+    struct steps s =
+        make("cheap", (struct plb_session_options){.budget = {.share = 0.8}, .drift = -1.0});
+    size_t budget;
+
+    PLB_REQUIRE(s.session != NULL);
+    budget = info_of(&s).budget;
+    PLB_CHECK_EQ(plb_session_set_budget(s.session, 0), PLB_ERROR_INVALID);
+    PLB_CHECK_EQ(plb_session_set_budget(s.session, 1000), PLB_ERROR_MEMORY);
+    PLB_CHECK_CONTAINS(plb_error_message(), "the least with policy 'cheap' is");
+    PLB_CHECK_EQ(plb_session_set_budget(s.session, SIZE_MAX - 1), PLB_ERROR_INVALID);
+    PLB_CHECK_EQ(steps_submit(&s, 2), PLB_OK);
+    PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
+    PLB_CHECK_EQ(info_of(&s).budget, budget);
+    PLB_CHECK_EQ(info_of(&s).replans, 0);
+    steps_clear(&s);
+}
+
+/* A table that says of every second operator that it takes forever; what is measured says
+ * otherwise, and the plan changes. */
+static plb_costs_t *wrong_costs(const plb_graph_t *cut)
+{
+    struct plb_platform platform = plb_platform_nominal(2);
+    plb_costs_t *costs;
+
+    PLB_REQUIRE(plb_costs_create(&platform, &costs) == PLB_OK);
+    for (plb_task_id t = 0; t < plb_graph_tasks(cut); t++) {
+        const struct plb_task *task = plb_graph_task(cut, t);
+        double seconds = task->op->name[0] % 2 ? 1.0 : 1e-7;
+
+        plb_costs_record(costs, task->op->name, plb_task_footprint(cut, task), seconds);
+    }
+    return costs;
+}
+
+static void drift_makes_a_new_plan(void)
+{
+    uint64_t wanted = expected();
+    struct steps plain = make("none", (struct plb_session_options){0});
+    struct plb_session_options options = {.budget = {.share = 0.6}};
+    struct plb_session_info first, last;
+    struct steps s;
+
+    PLB_REQUIRE(plain.session != NULL);
+    options.costs = wrong_costs(plb_session_graph(plain.session));
+    steps_clear(&plain);
+    s = make("knapsack", options);
+    PLB_REQUIRE(s.session != NULL);
+    first = info_of(&s);
+    PLB_CHECK(first.predicted_seconds > 0.5);
+    for (int k = 0; k < STEPS; k++) {
+        PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
+        PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
+    }
+    PLB_CHECK(steps_hash(&s) == wanted);
+    last = info_of(&s);
+    PLB_CHECK(last.predicted_seconds < 0.5);
+    PLB_CHECK(last.replans >= 1);
+    PLB_CHECK(last.replan_seconds > 0.0);
+    steps_clear(&s);
+    plb_costs_destroy(options.costs);
+}
+
+static void sleep_a_while(void)
+{
+    const struct timespec t = {0, 300000000};
+
+    nanosleep(&t, NULL);
+}
+
+/* The machine's shortage lowers the budget, its end raises it; never below what works. */
+static void the_machine_runs_short(void)
+{
+    uint64_t wanted = expected();
+    struct steps s = make("cheap", (struct plb_session_options){.budget = {.share = 0.9}});
+    struct plb_session_info before, during;
+
+    PLB_REQUIRE(s.session != NULL);
+    before = info_of(&s);
+    plb__memory_pretend(0);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
+    during = info_of(&s);
+    PLB_CHECK(during.planned_bytes < before.planned_bytes);
+    PLB_CHECK(during.budget < before.budget);
+    PLB_CHECK_CONTAINS(during.note, "short of memory");
+    plb__memory_pretend(SIZE_MAX - 1);
+    sleep_a_while();
+    PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
+    plb__memory_pretend(SIZE_MAX);
+    PLB_CHECK_EQ(info_of(&s).budget, before.budget);
+    PLB_CHECK(steps_hash(&s) == wanted);
+    steps_clear(&s);
+}
+
+PLB_TEST_MAIN("runtime/run/replan", start, stop, PLB_TEST(budgets_change_in_flight),
+              PLB_TEST(memory_follows), PLB_TEST(budgets_may_outgrow_the_first),
+              PLB_TEST(wrong_budgets_change_nothing), PLB_TEST(drift_makes_a_new_plan),
+              PLB_TEST(the_machine_runs_short))
