@@ -28,7 +28,7 @@
 #define SHORT_SHARE 0.04
 #define RELIEF 3.0
 /* Seconds between two looks. */
-#define MACHINE_EVERY 1.0
+#define MACHINE_EVERY 0.25
 /* An arena is taken larger than a first plan needs, for plans to come, up to this share of what
  * keeping everything would need. */
 #define ARENA_SHARE 1.25
@@ -309,14 +309,18 @@ static enum plb_status look_for_drift(struct plb_session *s)
 
 /* ---- the machine's memory ---- */
 
-/* Lowers the budget by what the machine lacks, or by half of that. */
+/* Lowers the budget by what the machine lacks, or as much of that as the policy can do. */
 static void lower_budget(struct plb_session *s, size_t lacking)
 {
     struct plb__planning *p = &s->planning;
-    size_t before = p->lowered, have = s->info.planned_bytes;
+    size_t before = p->lowered, have = s->info.planned_bytes, arena = s->info.arena[PLB_DEVICE];
 
-    for (; lacking >= have / 64; lacking /= 2) {
-        p->lowered = lacking < have ? have - lacking : 1;
+    if (p->lowest)
+        return;
+    if (lacking > arena / 4 * 3)
+        lacking = arena / 4 * 3;
+    for (; lacking > 0 && lacking >= arena / 64; lacking /= 2) {
+        p->lowered = have - lacking;
         if (make_pending(s, PLB_EVENT_PRESSURE) == PLB_OK) {
             plb__session_note(s, "the machine is short of memory: the budget is %.1f MiB from here "
                               "on", (double)p->lowered / 0x1p20);
@@ -324,6 +328,7 @@ static void lower_budget(struct plb_session *s, size_t lacking)
         }
     }
     p->lowered = before;
+    p->lowest = true;
 }
 
 static void raise_budget(struct plb_session *s)
@@ -345,6 +350,7 @@ static void look_at_machine(struct plb_session *s)
         return;
     p->look_at_machine = time + MACHINE_EVERY;
     available = (double)plb__memory_available();
+    p->lowest &= available < least;
     if (available < least)
         lower_budget(s, (size_t)(least - available));
     else if (p->lowered != SIZE_MAX && available > RELIEF * least)
