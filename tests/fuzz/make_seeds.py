@@ -130,8 +130,28 @@ def costs_seeds():
         yield json.dumps(costs, separators=(",", ":")).encode()
 
 
+def plan_seeds():
+    head = {"format": "palombe plan 1", "policy": "p", "graph": "0123456789abcdef"}
+    kept = [["run", 0], ["run", 1], ["run", 2], ["run", 3, 1], ["drop", 4, "device"],
+            ["run", 4, 1], ["drop", 3, "device"]]
+    moved = [["run", 0], ["offload", 2, "host"], ["run", 1], ["drop", 2, "device"], ["run", 2],
+             ["offload", 3, "disk"], ["drop", 3, "device"], ["fetch", 2, "host"],
+             ["drop", 2, "host"], ["run", 3], ["drop", 2, "device"], ["drop", 4, "device"],
+             ["fetch", 3, "disk"], ["drop", 3, "disk"], ["run", 4, 1], ["drop", 3, "device"]]
+    again = [["run", 0], ["run", 1], ["run", 2], ["drop", 3, "device"], ["run", 3],
+             ["drop", 4, "device"], ["run", 1], ["drop", 2, "device"], ["run", 4, 1],
+             ["drop", 3, "device"]]
+    for program in (kept, moved, again, [], kept[1:], kept[:-1], moved[:4] + moved[3:],
+                    [["run", 4, 1], ["run", 4, 1]], [["drop", 0, "device"]], [["run", 0, 1]],
+                    [["run", 4294967295, 4294967295]], [["fetch", 4294967295, "disk"]],
+                    [["offload", 0, "device"]], [["run", 2, 3], ["run"]]):
+        yield json.dumps({**head, "instructions": program}, separators=(",", ":")).encode()
+    yield json.dumps({**head, "graph": "0"}).encode()
+    yield json.dumps({**head, "policy": "p" * 64, "instructions": []}).encode()
+
+
 def main():
-    for name, seeds in (("costs", costs_seeds()),
+    for name, seeds in (("costs", costs_seeds()), ("plan", plan_seeds()),
                         ("safetensors", safetensors_seeds()), ("safetensors_index", index_seeds()),
                         ("json_config", config_seeds()), ("tokenizer", tokenizer_seeds())):
         folder = os.path.join(sys.argv[1], name)
