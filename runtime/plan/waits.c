@@ -86,6 +86,8 @@ static uint32_t occupy(struct ranges *ranges, const struct plb_slot *slot, uint3
 
 static enum plb_status push_waits(struct finder *f, const uint32_t *slot, uint32_t n)
 {
+    if (n == 0)
+        return PLB_OK;
     if (f->n_waits + n > f->capacity) {
         uint32_t capacity = 2 * f->capacity + n + 256;
         uint32_t *grown = realloc(f->layout->wait, capacity * sizeof *grown);
