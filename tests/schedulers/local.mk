@@ -37,3 +37,6 @@ tests_schedulers_modules_symbol_la_LIBADD = libpalombe.la
 check_PROGRAMS += %D%/test_modules
 TESTS += %D%/test_modules
 tests_schedulers_test_modules_SOURCES = %D%/test_modules.c
+check_PROGRAMS += %D%/test_online
+TESTS += %D%/test_online
+tests_schedulers_test_online_SOURCES = %D%/test_online.c

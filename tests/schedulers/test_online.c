@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The policy "online" on a large GPT (gpt_large(), on the card of data/costs/h200.json), in
+ * simulated time: what it adds to a forward and backward pass at a share of the activations' memory,
+ * with and without a link; that a change is answered by a plan that keeps the new limit; how long a
+ * decision takes is printed.
+ */
+#include "config.h"
+
+#include "runtime/plan/simulate.h"
+#include "schedulers/memory/online_walk.h"
+#include "schedulers/schedulers.h"
+#include "tests/support/gpt.h"
+#include "tests/support/plb_test.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static struct gpt gpt;
+static plb_costs_t *costs;
+static double *seconds;
+static struct plb_problem problem; /* without a limit */
+static double pass_seconds;        /* of all tasks but those of the update */
+static double none_seconds;        /* of a step that keeps everything */
+
+struct outcome {
+    double seconds;      /* of a step */
+    double overhead;     /* percent of a forward and backward pass */
+    size_t moved;        /* bytes from the device */
+    size_t device, host; /* bytes that are taken */
+};
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static enum plb_status judge(const struct plb_problem *p, const struct plb_plan *plan,
+                             const struct plb_layout *layout, struct outcome *outcome_out)
+{
+    struct plb_simulation simulation;
+
+    PLB_TRY(plb_simulate(plan, layout, p, &simulation));
+    *outcome_out = (struct outcome){
+        .seconds = simulation.seconds,
+        .overhead = 100.0 * (simulation.seconds - none_seconds) / pass_seconds,
+        .moved = simulation.moved_out[PLB_HOST] + simulation.moved_out[PLB_DISK],
+        .device = plb_layout_device_bytes(layout),
+        .host = layout->arena[PLB_HOST],
+    };
+    plb_simulation_clear(&simulation);
+    return PLB_OK;
+}
+
+/* The plan that follows `current`, the first one when it is NULL. `plan_out` may be NULL. */
+static enum plb_status try(const struct plb_memory_policy *policy, const struct plb_problem *p,
+                           const struct plb_plan *current, struct plb_plan *plan_out,
+                           struct outcome *outcome_out)
+{
+    struct plb_plan plan = {0};
+    struct plb_layout layout;
+    enum plb_status status;
+
+    PLB_TRY(plb_plan_make(policy, p, PLB_EVENT_PRESSURE, current, &plan, &layout));
+    status = judge(p, &plan, &layout, outcome_out);
+    plb_layout_clear(&layout);
+    if (plan_out)
+        *plan_out = plan;
+    else
+        plb_plan_clear(&plan);
+    return status;
+}
+
+static struct outcome plan_with(const struct plb_memory_policy *policy, const struct plb_problem *p)
+{
+    struct outcome outcome;
+
+    PLB_REQUIRE(try(policy, p, NULL, NULL, &outcome) == PLB_OK);
+    return outcome;
+}
+
+static int setup(void)
+{
+    const struct gpt_options options = gpt_large();
+    struct plb_limits limits = plb_limits_none();
+    struct outcome none;
+
+    limits.hold_gradients = true;
+    if (gpt_make(&options, &gpt) != PLB_OK ||
+        plb_costs_load(plb_test_source("data/costs/h200.json"), &costs) != PLB_OK)
+        return 1;
+    seconds = calloc((size_t)plb_graph_tasks(gpt.graph) + 1, sizeof *seconds);
+    if (!seconds || plb_problem_prepare(gpt.graph, costs, &limits, seconds, &problem) != PLB_OK)
+        return 1;
+    for (plb_task_id t = 0; t < plb_graph_tasks(gpt.graph); t++)
+        if (plb_graph_task(gpt.graph, t)->phase != PLB_PHASE_UPDATE)
+            pass_seconds += seconds[t];
+    if (try(&plb_memory_none, &problem, NULL, NULL, &none) != PLB_OK)
+        return 1;
+    none_seconds = none.seconds;
+    return 0;
+}
+
+static int teardown(void)
+{
+    free(seconds);
+    plb_costs_destroy(costs);
+    gpt_clear(&gpt);
+    return 0;
+}
+
+static struct plb_problem under(double share, size_t host)
+{
+    struct plb_problem p = problem;
+
+    p.limits.bytes[PLB_DEVICE] = plb_budget_of_share(&p.needs, share, 0);
+    p.limits.bytes[PLB_HOST] = host;
+    return p;
+}
+
+/* Within a point and a half of a chain's optimum, which knows the whole step at once. */
+static void little_is_made_again(void)
+{
+    static const double shares[] = {0.8, 0.6, 0.5, 0.4, 0.33};
+
+    printf("\n");
+    for (size_t k = 0; k < sizeof shares / sizeof shares[0]; k++) {
+        struct plb_problem p = under(shares[k], 0);
+        struct outcome online = plan_with(&plb_memory_online, &p);
+        struct outcome chain = plan_with(&plb_memory_chain_dp, &p);
+
+        printf("    %.2f of the activations: %5.2f %% more, chain-dp %5.2f %%\n", shares[k],
+               online.overhead, chain.overhead);
+        PLB_CHECK(online.overhead <= chain.overhead + 1.5);
+        PLB_CHECK(online.device <= p.limits.bytes[PLB_DEVICE]);
+        PLB_CHECK_EQ(online.moved, 0);
+    }
+}
+
+static void a_link_saves_half(void)
+{
+    static const double shares[] = {0.5, 0.33, 0.25};
+
+    printf("\n");
+    for (size_t k = 0; k < sizeof shares / sizeof shares[0]; k++) {
+        struct plb_problem alone = under(shares[k], 0), linked = under(shares[k], SIZE_MAX);
+        struct outcome without = plan_with(&plb_memory_online, &alone);
+        struct outcome with = plan_with(&plb_memory_online, &linked);
+
+        printf("    %.2f of the activations: %5.2f %% more with a link of 50 GB/s, %.2f GB moved\n",
+               shares[k], with.overhead, 1e-9 * (double)with.moved);
+        PLB_CHECK(with.moved > 0);
+        PLB_CHECK(with.overhead <= 0.5 * without.overhead);
+    }
+}
+
+/* A link that takes longer than making values again is left alone. */
+static void a_slow_link_is_not_waited_for(void)
+{
+    struct plb_platform slow = *problem.platform;
+    struct plb_problem alone = under(0.5, 0), linked = under(0.5, SIZE_MAX);
+
+    slow.link[PLB_HOST].out_bytes_per_second = slow.link[PLB_HOST].in_bytes_per_second = 1e8;
+    linked.platform = &slow;
+    PLB_CHECK(plan_with(&plb_memory_online, &linked).overhead <=
+              plan_with(&plb_memory_online, &alone).overhead + 0.5);
+}
+
+static void host_memory_is_a_limit(void)
+{
+    size_t host = problem.needs.activations / 16;
+    struct plb_problem p = under(0.33, host);
+    struct outcome outcome = plan_with(&plb_memory_online, &p);
+
+    PLB_CHECK(outcome.host > 0 && outcome.host <= host);
+}
+
+/* One walk answers an event; it may be a little worse than several. */
+static void pressure_is_answered(void)
+{
+    struct plb_problem before = under(0.5, 0), after = under(0.4, 0);
+    struct plb_plan plan = {0};
+    struct outcome first, second, best = plan_with(&plb_memory_online, &after);
+    double began;
+
+    PLB_REQUIRE(try(&plb_memory_online, &before, NULL, &plan, &first) == PLB_OK);
+    began = now();
+    PLB_REQUIRE(try(&plb_memory_online, &after, &plan, NULL, &second) == PLB_OK);
+    printf("\n    replanned, checked, laid out and simulated in %.1f ms: %.2f %% more\n",
+           1e3 * (now() - began), second.overhead);
+    PLB_CHECK(second.device <= after.limits.bytes[PLB_DEVICE]);
+    PLB_CHECK(second.overhead <= best.overhead + 3.0);
+    plb_plan_clear(&plan);
+}
+
+static void decisions_are_few_and_cheap(void)
+{
+    const struct plb__online_weights weights = {.distance = 0.5, .near = 0.01, .link = 0.1};
+    struct plb_problem p = under(0.33, 0);
+    size_t bytes = (size_t)(0.33 * (double)p.needs.activations);
+    struct plb__online_result result = {.evictions = 0};
+    uint32_t decisions;
+    double began = now(), took;
+
+    PLB_REQUIRE(plb__online_walk(&p, bytes, &weights, &result) == PLB_OK);
+    took = now() - began;
+    decisions = result.draft.n + result.evictions;
+    printf("\n    %u tasks, %u instructions, %u evictions, %u looks: %.2f us a decision\n",
+           plb_graph_tasks(gpt.graph), result.draft.n, result.evictions, result.looks,
+           1e6 * took / decisions);
+    PLB_CHECK(result.evictions > 0);
+    PLB_CHECK(result.looks <= 8 * decisions);
+    plb_plan_clear(&result.draft);
+}
+
+static void too_little_is_said(void)
+{
+    struct plb_problem p = under(0.002, 0);
+    struct outcome outcome;
+
+    PLB_CHECK_EQ(try(&plb_memory_online, &p, NULL, NULL, &outcome), PLB_ERROR_MEMORY);
+}
+
+PLB_TEST_MAIN("schedulers/online", setup, teardown, PLB_TEST(little_is_made_again),
+              PLB_TEST(a_link_saves_half), PLB_TEST(a_slow_link_is_not_waited_for),
+              PLB_TEST(host_memory_is_a_limit), PLB_TEST(pressure_is_answered),
+              PLB_TEST(decisions_are_few_and_cheap), PLB_TEST(too_little_is_said))
