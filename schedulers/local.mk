@@ -9,6 +9,7 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/away.c schedulers/memory/away.h \
 	schedulers/memory/chain.c schedulers/memory/chain.h \
 	schedulers/memory/chain_dp.c \
+	schedulers/memory/chain_fit.c schedulers/memory/chain_fit.h \
 	schedulers/memory/chain_order.c \
 	schedulers/memory/chain_table.c schedulers/memory/chain_table.h \
 	schedulers/memory/chain_write.c schedulers/memory/chain_write.h \

@@ -14,8 +14,8 @@
  */
 #include "config.h"
 
+#include "schedulers/memory/chain_fit.h"
 #include "schedulers/memory/chain_write.h"
-#include "schedulers/memory/fit.h"
 #include "schedulers/schedulers.h"
 
 #include <math.h>
@@ -36,11 +36,11 @@ static enum plb_status plan_grain(const struct plb_problem *problem, enum plb__g
     enum plb_status status;
 
     PLB_TRY(plb__chains_take(problem, grain, &chains));
-    status = plb__fit_plan(problem,
-                           &(struct plb__fit){.propose = propose,
-                                              .context = chains,
-                                              .most = plb__chains_most(chains)},
-                           plan_out);
+    status = plb__chain_fit(problem,
+                            &(struct plb__fit){.propose = propose,
+                                               .context = chains,
+                                               .most = plb__chains_most(chains)},
+                            chains->free, plan_out);
     plb__chains_give(chains);
     return status;
 }

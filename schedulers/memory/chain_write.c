@@ -165,7 +165,7 @@ enum plb_status plb__chains_write(const struct plb__chains *chains,
     if (status == PLB_OK)
         status = plb_writer_finish(writer, plan_out);
     if (status == PLB_OK)
-        plan_out->fingerprint = plb_graph_fingerprint(problem->graph);
+        plan_out->fingerprint = chains->fingerprint;
     plb_writer_destroy(writer);
     return status;
 }
@@ -197,6 +197,7 @@ static void destroy(struct plb__chains *chains)
         plb__chain_clear(&chains->pass[i].chain);
     }
     free(chains->pass);
+    free(chains->free);
     free(chains);
 }
 
@@ -237,6 +238,15 @@ enum plb_status plb__chains_send_away(struct plb__chains *chains,
     return PLB_OK;
 }
 
+static void gather_free(const plb_graph_t *graph, struct plb__chains *chains)
+{
+    for (plb_value v = 0; v < plb_graph_values(graph); v++) {
+        chains->free[v] = plb_graph_value(graph, v)->producer == PLB_NONE;
+        for (uint32_t i = 0; i < chains->n; i++)
+            chains->free[v] |= chains->pass[i].chain.free[v];
+    }
+}
+
 static enum plb_status solve(const struct plb_problem *problem, enum plb__grain grain,
                              struct plb__chains *chains)
 {
@@ -246,13 +256,15 @@ static enum plb_status solve(const struct plb_problem *problem, enum plb__grain 
     while (plb__chain_next(problem->graph, end, &begin, &middle, &end))
         count++;
     chains->pass = calloc((size_t)count + 1, sizeof *chains->pass);
-    if (!chains->pass)
+    chains->free = malloc((size_t)plb_graph_values(problem->graph) + 1);
+    if (!chains->pass || !chains->free)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %u passes", count);
     for (end = 0; plb__chain_next(problem->graph, end, &begin, &middle, &end); chains->n++) {
         PLB_TRY(plb__chain_create(problem, grain, begin, middle, end,
                                   &chains->pass[chains->n].chain));
         PLB_TRY(solve_pass(chains, chains->n));
     }
+    gather_free(problem->graph, chains);
     return PLB_OK;
 }
 
@@ -263,9 +275,10 @@ enum { KEPT = 2 };
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct plb__chains *kept[KEPT]; /* the latest first */
 
-static uint64_t key_of(const struct plb_problem *problem, enum plb__grain grain)
+static uint64_t key_of(const struct plb_problem *problem, uint64_t fingerprint,
+                       enum plb__grain grain)
 {
-    uint64_t key = plb_graph_fingerprint(problem->graph);
+    uint64_t key = fingerprint;
     uint32_t kind = (uint32_t)grain << 1 | problem->limits.hold_gradients;
 
     key = plb_hash_mix(key, &kind, sizeof kind);
@@ -290,7 +303,8 @@ static struct plb__chains *take_kept(uint64_t key)
 enum plb_status plb__chains_take(const struct plb_problem *problem, enum plb__grain grain,
                                  struct plb__chains **chains_out)
 {
-    uint64_t key = key_of(problem, grain);
+    uint64_t fingerprint = plb_graph_fingerprint(problem->graph);
+    uint64_t key = key_of(problem, fingerprint, grain);
     struct plb__chains *chains = take_kept(key);
     enum plb_status status = PLB_OK;
 
@@ -299,6 +313,7 @@ enum plb_status plb__chains_take(const struct plb_problem *problem, enum plb__gr
         if (!chains)
             return plb_fail(PLB_ERROR_MEMORY, "no memory for the chains of a graph");
         chains->key = key;
+        chains->fingerprint = fingerprint;
         status = solve(problem, grain, chains);
     }
     if (status != PLB_OK) {

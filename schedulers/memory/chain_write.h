@@ -24,7 +24,8 @@ struct plb__pass {
 };
 
 struct plb__chains {
-    uint64_t key;
+    uint64_t key, fingerprint;
+    bool *free; /* per value: not counted in any pass */
     uint32_t n;
     struct plb__pass *pass; /* in the order of the graph */
 };

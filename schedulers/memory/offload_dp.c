@@ -18,12 +18,11 @@
 
 #include "runtime/plan/simulate.h"
 #include "schedulers/memory/away.h"
+#include "schedulers/memory/chain_fit.h"
 #include "schedulers/memory/chain_write.h"
-#include "schedulers/memory/fit.h"
 #include "schedulers/schedulers.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 /* What the link's rate is multiplied with: above 1 more is sent than goes without waiting, which is
  * for memories that are too small for anything else. */
@@ -36,7 +35,6 @@ enum { HASTES_WITHOUT_WAITING = 2 };
 struct offload {
     struct plb__chains *chains;
     struct plb__away away;
-    bool *free; /* per value */
 };
 
 /* The best plan so far. */
@@ -53,16 +51,6 @@ static enum plb_tier tier_of(const struct plb_problem *problem)
             problem->platform->link[tier].in_bytes_per_second > 0.0)
             return (enum plb_tier)tier;
     return PLB_DEVICE;
-}
-
-/* Bytes that the device has for what policies decide about. */
-static size_t device_bytes(const struct plb_problem *problem)
-{
-    const struct plb_limits *limits = &problem->limits;
-    size_t used = problem->needs.initial + limits->reserved +
-                  (limits->hold_gradients ? problem->needs.gradients : 0);
-
-    return limits->bytes[PLB_DEVICE] > used ? limits->bytes[PLB_DEVICE] - used : 0;
 }
 
 static enum plb_status propose(const struct plb_problem *problem, size_t target, void *context,
@@ -102,16 +90,16 @@ static enum plb_status time_of(const struct plb_problem *problem, const struct p
 static enum plb_status try_plan(const struct plb_problem *problem, struct offload *offload,
                                 struct best *best)
 {
-    size_t device = device_bytes(problem), most = plb__chains_most(offload->chains);
+    size_t device = plb__device_room(problem), most = plb__chains_most(offload->chains);
     struct plb_plan plan = {.n = 0};
     double seconds = INFINITY;
     enum plb_status status;
 
-    status = plb__fit_plan(problem,
-                           &(struct plb__fit){.propose = propose,
-                                              .context = offload,
-                                              .most = most < device ? most : device},
-                           &plan);
+    status = plb__chain_fit(problem,
+                            &(struct plb__fit){.propose = propose,
+                                               .context = offload,
+                                               .most = most < device ? most : device},
+                            offload->chains->free, &plan);
     if (status == PLB_OK)
         status = time_of(problem, &plan, &seconds);
     if (status == PLB_OK &&
@@ -152,7 +140,7 @@ static enum plb_status try_haste(const struct plb_problem *problem, struct offlo
     bytes = bytes < limit ? bytes : limit;
     offload->away.haste = haste > 1.0 ? haste : 1.0;
     offload->away.bytes = bytes < (double)most ? (size_t)bytes : most;
-    offload->away.room = device_bytes(problem);
+    offload->away.room = plb__device_room(problem);
     PLB_TRY(plb__chains_send_away(offload->chains,
                                   &(struct plb__chain_away){.bytes = offload->away.bytes,
                                                             .rate = rate,
@@ -160,21 +148,10 @@ static enum plb_status try_haste(const struct plb_problem *problem, struct offlo
     return try_plan(problem, offload, best);
 }
 
-/* What does not count: as in the chains of all passes. */
-static void gather_free(const struct plb_problem *problem, struct offload *offload)
-{
-    for (plb_value v = 0; v < plb_graph_values(problem->graph); v++) {
-        offload->free[v] = plb_graph_value(problem->graph, v)->producer == PLB_NONE;
-        for (uint32_t i = 0; i < offload->chains->n; i++)
-            offload->free[v] |= offload->chains->pass[i].chain.free[v];
-    }
-    offload->away.free = offload->free;
-}
-
 static enum plb_status try_all(const struct plb_problem *problem, struct offload *offload,
                                struct best *best)
 {
-    gather_free(problem, offload);
+    offload->away.free = offload->chains->free;
     offload->away.tier = tier_of(problem);
     PLB_TRY(try_plan(problem, offload, best));
     if (offload->away.tier == PLB_DEVICE || offload->chains->n == 0)
@@ -193,10 +170,7 @@ static enum plb_status plan_offload_dp(const struct plb_problem *problem,
     enum plb_status status;
 
     PLB_TRY(plb__chains_take(problem, PLB__GRAIN_BLOCKS, &offload.chains));
-    offload.free = calloc((size_t)plb_graph_values(problem->graph) + 1, sizeof *offload.free);
-    status = offload.free ? try_all(problem, &offload, &best)
-                          : plb_fail(PLB_ERROR_MEMORY, "no memory to plan transfers");
-    free(offload.free);
+    status = try_all(problem, &offload, &best);
     plb__chains_give(offload.chains);
     if (status == PLB_OK && isinf(best.seconds))
         status = PLB_ERROR_MEMORY; /* with the message of the last try */
