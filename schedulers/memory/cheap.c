@@ -63,7 +63,7 @@ static enum plb_status find_candidates(struct cheap *cheap)
         double seconds;
 
         PLB_TRY(plb__fates_remake_seconds(fates, g, &seconds));
-        if (fates->group[g].saved && seconds * CHEAP_FACTOR < move_seconds(fates->problem, bytes))
+        if (plb__fates_worth(fates, g) && seconds * CHEAP_FACTOR < move_seconds(fates->problem, bytes))
             cheap->candidate[cheap->n++] = (struct candidate){g, seconds / (double)bytes};
     }
     qsort(cheap->candidate, cheap->n, sizeof *cheap->candidate, compare);
@@ -89,7 +89,7 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
     for (uint32_t g = 0; g < fates->n_groups && kept > target; g++) {
         struct plb__group *group = &fates->group[g];
 
-        if (!group->saved || group->fate != PLB__KEEP)
+        if (!plb__fates_worth(fates, g) || group->fate != PLB__KEEP)
             continue;
         group->tier = plb__offload_tier(&problem->limits, used, group->saved_bytes);
         if (group->tier == PLB_DEVICE)
@@ -104,7 +104,8 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
 static enum plb_status plan_cheap(const struct plb_problem *problem, struct plb_plan *plan_out)
 {
     struct cheap cheap = {.n = 0};
-    struct plb__fit fit = {.propose = propose, .context = &cheap, .fetches_ahead = true};
+    struct plb__fit fit = {
+        .propose = propose, .context = &cheap, .offloads = true, .fetches_ahead = true};
     enum plb_status status = plb__fates_create(problem, &cheap.fates);
 
     if (status != PLB_OK)

@@ -439,6 +439,13 @@ enum plb_status plb__fates_remake_seconds(const struct plb__fates *fates, uint32
     return PLB_OK;
 }
 
+bool plb__fates_worth(const struct plb__fates *fates, uint32_t g)
+{
+    const struct plb__group *group = &fates->group[g];
+
+    return group->saved && (fates->n_segments == 1 || !fates->closes[group->segment]);
+}
+
 size_t plb__fates_kept_bytes(const struct plb__fates *fates)
 {
     size_t bytes = 0;
@@ -459,16 +466,6 @@ enum plb_tier plb__offload_tier(const struct plb_limits *limits, const size_t us
             return (enum plb_tier)tier;
     }
     return PLB_DEVICE;
-}
-
-enum plb_status plb__fail_no_tier(const struct plb_limits *limits)
-{
-    if (limits->bytes[PLB_HOST] == 0 && limits->bytes[PLB_DISK] == 0)
-        return plb_fail(PLB_ERROR_MEMORY, "values would have to leave the device, and there is "
-                                          "neither host memory nor a directory for them");
-    return plb_fail(PLB_ERROR_MEMORY,
-                    "%zu bytes of host memory and %zu of disk are too few for what leaves the device",
-                    limits->bytes[PLB_HOST], limits->bytes[PLB_DISK]);
 }
 
 /* ---- the plan ---- */

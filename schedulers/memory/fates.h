@@ -69,6 +69,10 @@ void plb__fates_join(struct plb__fates *fates, const uint32_t *into);
 enum plb_status plb__fates_remake_seconds(const struct plb__fates *fates, uint32_t g,
                                           double *seconds_out);
 
+/* Is it worth while to give up what group g has saved? Not when the backward pass asks for it at
+ * once. */
+bool plb__fates_worth(const struct plb__fates *fates, uint32_t g);
+
 /* Bytes that groups of fate KEEP leave on the device for later phases. */
 size_t plb__fates_kept_bytes(const struct plb__fates *fates);
 
@@ -76,8 +80,6 @@ size_t plb__fates_kept_bytes(const struct plb__fates *fates);
  * wastes); PLB_DEVICE when there is none. */
 enum plb_tier plb__offload_tier(const struct plb_limits *limits, const size_t used[PLB_TIERS],
                                 size_t bytes);
-/* PLB_ERROR_MEMORY with the reason why there was none. */
-enum plb_status plb__fail_no_tier(const struct plb_limits *limits);
 
 /* Writes the plan. PLB_ERROR_MEMORY also when tasks would run again too often to be of use. */
 enum plb_status plb__fates_plan(const struct plb__fates *fates, struct plb_plan *plan_out);

@@ -8,8 +8,6 @@
 
 #include "schedulers/memory/prefetch.h"
 
-#include <stdio.h>
-
 /* The target is found to one part in 2^STEPS of the largest. */
 #define STEPS 8
 /* FETCHes are moved ahead within this much of the limit, or less where gaps between slots would then
@@ -112,12 +110,14 @@ static enum plb_status bisect(const struct plb_problem *problem, const struct pl
 enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct plb__fit *fit,
                               struct plb_plan *plan_out)
 {
-    char reason[512];
+    const size_t *bytes = problem->limits.bytes;
     bool found;
 
     PLB_TRY(bisect(problem, fit, plan_out, &found));
     if (found)
         return fit->fetches_ahead ? fetch_ahead(problem, plan_out) : PLB_OK;
-    snprintf(reason, sizeof reason, "%s", plb_error_message());
-    return plb_fail(PLB_ERROR_MEMORY, "no plan of this policy keeps the limit: %s", reason);
+    if (fit->offloads && bytes[PLB_HOST] == 0 && bytes[PLB_DISK] == 0)
+        return plb_fail_within(PLB_ERROR_MEMORY,
+                               "there is neither host memory nor a directory to offload to");
+    return plb_fail_within(PLB_ERROR_MEMORY, "no plan of this policy keeps the limit");
 }

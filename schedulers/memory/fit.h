@@ -26,6 +26,7 @@ struct plb__fit {
     plb__propose propose;
     void *context;
     size_t most;    /* the largest target that makes a difference; 0: there is but one plan */
+    bool offloads;      /* it needs a tier beside the device when memory is short */
     bool fetches_ahead; /* move FETCHes ahead of their need where there is room */
 };
 

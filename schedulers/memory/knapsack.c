@@ -41,10 +41,12 @@ static enum plb_status find_items(struct knapsack *sack)
     sack->item = malloc(((size_t)fates->n_groups + 1) * sizeof *sack->item);
     if (!sack->item)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %u items", fates->n_groups);
+    for (uint32_t g = 0; g < fates->n_groups; g++)
+        sack->total += plb__fates_worth(fates, g) ? fates->group[g].saved_bytes : 0;
     for (uint32_t g = 0; g < fates->n_groups; g++) {
         struct item item = {.group = g};
 
-        if (!fates->group[g].saved)
+        if (!plb__fates_worth(fates, g))
             continue;
         PLB_TRY(plb__fates_remake_seconds(fates, g, &item.worth));
         item.weight = (uint32_t)((double)fates->group[g].saved_bytes / (double)sack->total * SLOTS +
@@ -102,7 +104,7 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
                                struct plb_plan *plan_out)
 {
     struct knapsack *sack = context;
-    uint32_t room = (uint32_t)((double)target / (double)sack->total * SLOTS);
+    uint32_t room = sack->n > 0 ? (uint32_t)((double)target / (double)sack->total * SLOTS) : 0;
 
     (void)problem;
     for (uint32_t i = 0; i < sack->n; i++) {
@@ -125,9 +127,8 @@ static enum plb_status plan_knapsack(const struct plb_problem *problem, struct p
 
     if (status != PLB_OK)
         return status;
-    fit.most = plb__fates_kept_bytes(sack.fates);
-    sack.total = fit.most > 0 ? fit.most : 1;
     status = find_items(&sack);
+    fit.most = sack.total;
     if (status == PLB_OK)
         status = solve(&sack);
     if (status == PLB_OK)

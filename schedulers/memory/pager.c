@@ -4,7 +4,7 @@
  *
  * What a task reads is fetched right before it; when that and what it makes would not fit, values
  * leave, one after the other, until it does. The room is a target that the fit adjusts, because an
- * exact layout has gaps, and takes over storage, which is not counted here.
+ * exact layout has gaps.
  */
 #include "config.h"
 
@@ -150,7 +150,8 @@ static enum plb_status evict(struct pager *p, plb_task_id t)
         enum plb_tier tier = plb__offload_tier(&p->problem->limits, p->used, bytes_of(p, v));
 
         if (tier == PLB_DEVICE)
-            return plb__fail_no_tier(&p->problem->limits);
+            return plb_fail(PLB_ERROR_MEMORY, "host memory and disk have no room for '%s'",
+                            plb_graph_value(p->problem->graph, v)->name);
         PLB_TRY(plb_writer_offload(p->writer, v, tier));
         p->copy[v] = tier;
         p->used[tier] += bytes_of(p, v);
@@ -162,6 +163,30 @@ static enum plb_status evict(struct pager *p, plb_task_id t)
 
 /* ---- a task ---- */
 
+/* Will the finished plan put `out` where `in` lies, which the task is the last to read? */
+static bool takes_over(const struct pager *p, plb_value in, plb_value out)
+{
+    return !p->fixed[in] && !p->output[in] && p->copy[in] == PLB_DEVICE &&
+           p->next[in] + 1 == p->in_use[in + 1] && bytes_of(p, in) == bytes_of(p, out);
+}
+
+/* Bytes that output k adds to what is on the device. */
+static size_t output_bytes(const struct pager *p, const struct plb_task *task, int k)
+{
+    int from = task->op->out[k].shares - 1;
+    uint32_t cells = task->out_start[k + 1] - task->out_start[k];
+    bool takes = from >= 0 && task->in_start[from + 1] - task->in_start[from] == cells;
+    size_t bytes = 0;
+
+    for (uint32_t j = 0; j < cells; j++) {
+        plb_value out = task->out[task->out_start[k] + j];
+
+        takes = takes && takes_over(p, task->in[task->in_start[from] + j], out);
+        bytes += p->fixed[out] ? 0 : bytes_of(p, out);
+    }
+    return takes ? 0 : bytes;
+}
+
 /* Bytes that the task adds to what is on the device. */
 static size_t missing_bytes(const struct pager *p, const struct plb_task *task)
 {
@@ -170,9 +195,8 @@ static size_t missing_bytes(const struct pager *p, const struct plb_task *task)
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
         if (!plb_writer_has(p->writer, task->in[j]))
             bytes += bytes_of(p, task->in[j]);
-    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-        if (!p->fixed[task->out[j]])
-            bytes += bytes_of(p, task->out[j]);
+    for (int k = 0; k < task->n_out; k++)
+        bytes += output_bytes(p, task, k);
     return bytes;
 }
 
@@ -292,8 +316,9 @@ enum plb_status plb__pager_plan(const struct plb_problem *problem, plb__leaves l
     struct plb__fit fit = {
         .propose = propose,
         .context = &paging,
-        /* Everything: paging counts no take-overs, so somewhat more than is really needed. */
+        /* Everything: what is counted here is not quite what the needs count. */
         .most = problem->needs.activations + problem->needs.gradients + problem->needs.largest_task,
+        .offloads = true,
         .fetches_ahead = fetches_ahead,
     };
 
