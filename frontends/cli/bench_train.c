@@ -9,14 +9,13 @@
 
 #include "frontends/cli/bench.h"
 
-#include "frontends/nn/language.h"
-#include "frontends/nn/trainer.h"
-#include "runtime/base/random.h"
-#include "runtime/plan/policy.h"
-#include "runtime/plan/storage.h"
+#include "frontends/cli/workload.h"
+#include "runtime/plan/layout.h"
+#include "runtime/run/device.h"
 #include "runtime/run/ledger.h"
 
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #define WARM_STEPS 2
@@ -24,52 +23,24 @@
 struct bench {
     const struct plb_settings *settings;
     struct cli_rates rates;
-    struct plb_model_config config;
-    struct plb_language_options shape;
-    struct plb_language language;
+    struct cli_workload workload;
+    plb_costs_t *costs; /* of --costs, or NULL */
     plb_trainer_t *trainer;
-    int32_t *tokens;
     double median, least, most; /* seconds of a step */
     double host;                /* seconds of a step in submission */
     float loss;
     double floor_flops, floor_update; /* seconds */
-    size_t needed;                    /* bytes, see plb_storage_needed() */
+    size_t needed;                    /* parameters, state, gradients, saved activations */
 };
 
 static enum plb_status make_trainer(struct bench *b)
 {
-    const struct plb_trainer_options options = {
-        .optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW),
-        .schedule = {.kind = PLB_SCHEDULE_CONSTANT, .rate = 1e-4, .steps = 1},
-        .session.memory_policy = plb_settings_text(b->settings, OPTION_MEMORY),
-        .batch = b->shape.batch,
-        .sequence = b->shape.sequence};
-    enum plb_status status;
+    const struct plb_settings *s = b->settings;
+    struct plb_session_options session = {0};
 
-    PLB_TRY(plb_language_create(&b->config, &b->shape, &b->language));
-    status = plb_trainer_create(b->language.model, b->language.loss, &options, &b->trainer);
-    if (status != PLB_OK) {
-        plb_model_destroy(b->language.model);
-        return status;
-    }
-    return plb_trainer_initialize(b->trainer);
-}
-
-static enum plb_status write_inputs(struct bench *b)
-{
-    int64_t rows = b->shape.batch * b->shape.sequence;
-    size_t bytes = (size_t)rows * sizeof *b->tokens;
-
-    plb_language_positions(b->shape.batch, b->shape.sequence, b->tokens);
-    PLB_TRY(plb_trainer_write(b->trainer, b->language.positions, b->tokens, bytes));
-    for (int64_t r = 0; r < rows; r++) {
-        uint32_t word[4];
-
-        plb_random_words(b->shape.seed, 0, (uint64_t)r, word);
-        b->tokens[r] = (int32_t)(word[0] % (uint32_t)b->config.vocab);
-    }
-    PLB_TRY(plb_trainer_write(b->trainer, b->language.tokens, b->tokens, bytes));
-    return plb_trainer_write(b->trainer, b->language.targets, b->tokens, bytes);
+    PLB_TRY(cli_session_memory(s, &session, &b->costs));
+    PLB_TRY(cli_workload_build(s, (uint64_t)plb_settings_integer(s, OPTION_SEED), &b->workload));
+    return cli_workload_trainer(&b->workload, &session, &b->trainer);
 }
 
 static enum plb_status one_step(struct bench *b, double *seconds_out)
@@ -106,6 +77,15 @@ static enum plb_status measure(struct bench *b)
     }
     free(seconds);
     return status;
+}
+
+static enum plb_status find_needed(struct bench *b)
+{
+    struct plb_needs needs;
+
+    PLB_TRY(plb_needs_find(plb_session_graph(plb_trainer_session(b->trainer)), &needs));
+    b->needed = needs.initial + needs.gradients + needs.saved;
+    return PLB_OK;
 }
 
 /* The optimizer's tasks move bytes, everything else computes. */
@@ -150,32 +130,36 @@ static void print_accounts(const struct plb_ledger *ledger)
 static enum plb_status report_json(const struct bench *b, const struct plb_session_info *info,
                                    const struct plb_ledger *ledger)
 {
-    double tokens = (double)(b->shape.batch * b->shape.sequence);
+    double samples = (double)b->workload.samples;
     double floor = b->floor_flops + b->floor_update;
 
     return cli_print_json(json_pack(
-        "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I, s:I, s:i, s:s, s:s, s:f, "
-        "s:f}",
+        "{s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I, s:I, s:i, s:s, s:s, s:f, "
+        "s:f, s:s, s:s, s:o, s:I, s:f, s:I}",
         "step_seconds", b->median, "least_seconds", b->least, "most_seconds", b->most,
-        "tokens_per_second", tokens / b->median, "flops", info->flops, "floor_seconds", floor,
+        "tokens_per_second", samples / b->median, "unit", b->workload.unit, "flops", info->flops, "floor_seconds", floor,
         "ratio_to_floor", b->median / floor, "host_seconds", b->host, "host_share",
         b->host / b->median, "peak_bytes", (json_int_t)ledger->peak_total, "peak_by_role",
         accounts_json(ledger), "needed_bytes", (json_int_t)b->needed, "tasks",
         (json_int_t)info->tasks, "workers", plb_runtime_workers(), "scheduler",
-        plb_runtime_scheduler(), "dtype", plb_dtype_name(b->shape.dtype), "loss", (double)b->loss,
-        "prepare_seconds", info->prepare_seconds));
+        plb_runtime_scheduler(), "dtype", plb_dtype_name(b->workload.dtype), "loss", (double)b->loss,
+        "prepare_seconds", info->prepare_seconds, "device", plb_runtime_device()->name,
+        "memory_policy", info->memory_policy, "budget_bytes",
+        info->budget == SIZE_MAX ? json_null() : json_integer((json_int_t)info->budget),
+        "planned_bytes", (json_int_t)info->planned_bytes, "again_flops", info->again_flops,
+        "replans", (json_int_t)info->replans));
 }
 
 static void report_text(const struct bench *b, const struct plb_session_info *info,
                         const struct plb_ledger *ledger)
 {
-    double tokens = (double)(b->shape.batch * b->shape.sequence);
+    double samples = (double)b->workload.samples;
     double floor = b->floor_flops + b->floor_update;
-    char have[32], need[32];
+    char have[32], need[32], device[64], memory[160];
 
-    printf("step       %.3f s (median of %" PRId64 ", %.3f to %.3f), %.0f tokens/s\n", b->median,
+    printf("step       %.3f s (median of %" PRId64 ", %.3f to %.3f), %.4g %s/s; %s\n", b->median,
            plb_settings_integer(b->settings, OPTION_REPEAT), b->least, b->most,
-           tokens / b->median);
+           samples / b->median, b->workload.unit, b->workload.title);
     printf("floor      %.3f s: %.1f GFLOP at %.0f GFLOP/s, update at %.1f GB/s; step is %.2f times "
            "that\n",
            floor, 1e-9 * info->flops, 1e-9 * b->rates.flops_per_second,
@@ -188,8 +172,10 @@ static void report_text(const struct bench *b, const struct plb_session_info *in
            (double)ledger->peak_total / (double)b->needed,
            cli_print_bytes((double)b->needed, need, sizeof need));
     print_accounts(ledger);
-    printf("tasks      %u a step on %d workers, scheduler %s, %s\n", info->tasks,
-           plb_runtime_workers(), plb_runtime_scheduler(), plb_dtype_name(b->shape.dtype));
+    printf("           %s\n", cli_print_memory(info, memory, sizeof memory));
+    printf("tasks      %u a step on %s, scheduler %s, %s\n", info->tasks,
+           cli_print_device(device, sizeof device), plb_runtime_scheduler(),
+           plb_dtype_name(b->workload.dtype));
 }
 
 static enum plb_status report(const struct bench *b)
@@ -198,7 +184,7 @@ static enum plb_status report(const struct bench *b)
     struct plb_ledger ledger;
 
     plb_session_get_info(plb_trainer_session(b->trainer), &info);
-    plb_ledger_get(0, &ledger);
+    plb_ledger_get(plb_runtime_device()->ledger, &ledger);
     if (plb_settings_switch(b->settings, OPTION_JSON))
         return report_json(b, &info, &ledger);
     report_text(b, &info, &ledger);
@@ -210,25 +196,14 @@ static enum plb_status bench_train(struct bench *b)
     const struct plb_settings *s = b->settings;
     int threads;
 
-    PLB_TRY(cli_model_config(s, &b->config));
-    b->config.embedding_dropout = b->config.residual_dropout = b->config.attention_dropout = 0.0;
-    b->shape = (struct plb_language_options){
-        .mode = PLB_LANGUAGE_TRAIN,
-        .dtype = cli_dtype(s),
-        .batch = plb_settings_integer(s, OPTION_BATCH),
-        .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
-        .seed = (uint64_t)plb_settings_integer(s, OPTION_SEED)};
-    b->tokens = malloc((size_t)(b->shape.batch * b->shape.sequence) * sizeof *b->tokens);
-    if (!b->tokens)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for a batch");
     PLB_TRY(cli_worker_threads(s, &threads));
     PLB_TRY(cli_rates_measure(threads, &b->rates));
     PLB_TRY(cli_start_runtime(s));
     PLB_TRY(make_trainer(b));
-    PLB_TRY(write_inputs(b));
     PLB_TRY(measure(b));
-    PLB_TRY(plb_storage_needed(plb_session_graph(plb_trainer_session(b->trainer)), &b->needed));
+    PLB_TRY(find_needed(b));
     find_floor(b);
+    PLB_TRY(cli_record_costs(s, plb_trainer_session(b->trainer)));
     return report(b);
 }
 
@@ -238,7 +213,8 @@ enum plb_status cli_bench_train(const struct plb_settings *settings)
     enum plb_status status = bench_train(&bench);
 
     plb_trainer_destroy(bench.trainer);
+    plb_costs_destroy(bench.costs);
     plb_runtime_stop();
-    free(bench.tokens);
+    cli_workload_clear(&bench.workload);
     return status;
 }

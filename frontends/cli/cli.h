@@ -9,6 +9,7 @@
 #include "runtime/base/options.h"
 #include "runtime/base/status.h"
 #include "runtime/graph/value.h"
+#include "runtime/run/session.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -40,8 +41,18 @@ enum plb_status cli_bench_generate(const struct plb_settings *settings);
 /* --- settings.c --- */
 
 enum plb_dtype cli_dtype(const struct plb_settings *settings);
-/* Starts the runtime with --workers. */
+/* Starts the runtime with --workers and --device. */
 enum plb_status cli_start_runtime(const struct plb_settings *settings);
+/* Fills what --memory, --memory-budget, --offload-dir and --costs say of a session. The costs are to
+ * be destroyed after the session; `costs_out` is NULL on entry and may stay so. */
+enum plb_status cli_session_memory(const struct plb_settings *settings,
+                                   struct plb_session_options *options, plb_costs_t **costs_out);
+/* Saves what the session measured where --record-costs says, if it does. */
+enum plb_status cli_record_costs(const struct plb_settings *settings, const plb_session_t *session);
+/* "virtual:2.0 GiB, 1 worker": what the runtime computes on, into text; returns text. */
+char *cli_print_device(char *text, size_t size);
+/* "memory policy swap, 1.2 GiB planned of a budget of 1.5 GiB" */
+char *cli_print_memory(const struct plb_session_info *info, char *text, size_t size);
 
 /* --- output.c --- */
 

@@ -164,10 +164,9 @@ enum plb_status cli_compare(const struct plb_settings *settings)
                                .runs = !plb_settings_switch(settings, OPTION_SIMULATE)};
     enum plb_status status = compare(&c);
 
-    for (int k = 0; k < c.n_pairs; k++) {
+    for (int k = 0; k < c.n_pairs; k++)
         free(c.pair[k].step);
-        free(c.pair[k].loss);
-    }
+    free(c.loss);
     free(c.costs);
     free(c.policies);
     cli_planner_close(&c.planner);

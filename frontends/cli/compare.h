@@ -10,7 +10,7 @@
 #define CLI_PAIRS_MAX 256
 
 /* A policy under a budget, with what was planned and measured. The first pair of a comparison is
- * "none" without a limit, which all others are compared with. */
+ * "none" without a limit, which all others are compared with (where the device holds it). */
 struct cli_pair {
     const char *policy; /* owned by the comparison */
     struct plb_budget budget;
@@ -29,9 +29,7 @@ struct cli_pair {
     int n_steps, steps_capacity;
     double measured;         /* their median */
     double measured_overhead;
-    float *loss;             /* of each step of a run */
-    bool same_bits;          /* every run had the losses of the first pair */
-    size_t own_transfers;    /* bytes that StarPU moved by itself in a run */
+    bool same_bits;          /* every run had the losses of the first run */
 };
 
 struct cli_comparison {
@@ -44,6 +42,7 @@ struct cli_comparison {
     struct cli_pair pair[CLI_PAIRS_MAX];
     int n_pairs;
     char *costs;              /* of this machine as JSON, for runs to plan with */
+    float *loss;              /* of each step of the first run: what all others must have */
 };
 
 /* compare_run.c: runs every pair in turn, `rounds` times, there and back; fills what is measured. */

@@ -98,33 +98,21 @@ static enum plb_status make_steps(struct run *run, float *loss)
     return PLB_OK;
 }
 
-/* The losses of the first pair's first run are those that all others must have. */
+/* The losses of the first run are those that all others must have. */
 static enum plb_status check_bits(struct run *run, const float *loss)
 {
-    const struct cli_comparison *c = run->comparison;
-    const struct cli_pair *first = &c->pair[0];
+    struct cli_comparison *c = run->comparison;
     size_t bytes = (size_t)c->steps * sizeof *loss;
 
-    if (first->loss) {
-        run->pair->same_bits &= memcmp(first->loss, loss, bytes) == 0;
+    if (c->loss) {
+        run->pair->same_bits &= memcmp(c->loss, loss, bytes) == 0;
         return PLB_OK;
     }
-    run->pair->loss = malloc(bytes);
-    if (!run->pair->loss)
+    c->loss = malloc(bytes);
+    if (!c->loss)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the losses of %d steps", c->steps);
-    memcpy(run->pair->loss, loss, bytes);
+    memcpy(c->loss, loss, bytes);
     return PLB_OK;
-}
-
-static void take_device(struct cli_comparison *c)
-{
-    const struct plb_device *device = plb_runtime_device();
-    char bytes[32] = "";
-
-    if (device->bytes != SIZE_MAX)
-        cli_print_bytes((double)device->bytes, bytes, sizeof bytes);
-    snprintf(c->device, sizeof c->device, "%s%s%s, %d worker%s", device->name, bytes[0] ? " of " : "",
-             bytes, device->workers, device->workers == 1 ? "" : "s");
 }
 
 static void take_info(struct run *run)
@@ -133,7 +121,7 @@ static void take_info(struct run *run)
     struct plb_session_info info;
     struct plb_ledger ledger;
 
-    take_device(run->comparison);
+    cli_print_device(run->comparison->device, sizeof run->comparison->device);
     plb_session_get_info(plb_trainer_session(run->trainer), &info);
     plb_ledger_get(plb_runtime_device()->ledger, &ledger);
     pair->budget_bytes = info.budget == SIZE_MAX ? 0 : info.budget;
@@ -153,7 +141,7 @@ static enum plb_status keep_costs(struct run *run)
 {
     char *text;
 
-    if (run->timed)
+    if (run->timed || plb_settings_given(run->comparison->settings, OPTION_COSTS))
         return PLB_OK;
     PLB_TRY(plb_costs_to_json(plb_session_costs(plb_trainer_session(run->trainer)), &text));
     free(run->comparison->costs);
@@ -179,7 +167,7 @@ static enum plb_status run_steps(struct run *run)
     return status;
 }
 
-/* That there is no plan for a pair is a result; the reference must run. */
+/* That there is no plan for a pair is a result. */
 static enum plb_status run_pair(struct cli_comparison *c, struct cli_pair *pair, bool timed)
 {
     struct run run = {.comparison = c, .pair = pair, .timed = timed};
@@ -189,7 +177,7 @@ static enum plb_status run_pair(struct cli_comparison *c, struct cli_pair *pair,
         return PLB_OK;
     PLB_TRY(start_runtime(&run));
     status = make_trainer(&run);
-    if ((status == PLB_ERROR_MEMORY || status == PLB_ERROR_INVALID) && pair != &c->pair[0]) {
+    if (status == PLB_ERROR_MEMORY || status == PLB_ERROR_INVALID) {
         snprintf(pair->reason, sizeof pair->reason, "%s", plb_error_message());
         plb_error_clear();
         status = PLB_OK;
@@ -223,6 +211,13 @@ static enum plb_status run_all(struct cli_comparison *c, struct cli_progress *pr
     return PLB_OK;
 }
 
+static enum plb_status record_costs(const struct cli_comparison *c)
+{
+    const char *path = plb_settings_text(c->settings, OPTION_RECORD_COSTS);
+
+    return path && *path && c->costs ? cli_write_text(NULL, path, c->costs) : PLB_OK;
+}
+
 static void find_medians(struct cli_comparison *c)
 {
     const struct cli_pair *none = &c->pair[0];
@@ -246,12 +241,15 @@ enum plb_status cli_compare_run(struct cli_comparison *comparison)
 
     for (int k = 0; k < comparison->n_pairs; k++)
         comparison->pair[k].same_bits = true;
+    unsetenv("PALOMBE_MEMORY_BUDGET"); /* the first pair has no limit */
     cli_interrupt_catch();
     cli_progress_start(&progress, !plb_settings_switch(comparison->settings, OPTION_QUIET) &&
                                       !plb_settings_switch(comparison->settings, OPTION_JSON));
+    if (plb_settings_given(comparison->settings, OPTION_COSTS))
+        PLB_TRY(plb_costs_to_json(comparison->planner.costs, &comparison->costs));
     status = run_all(comparison, &progress);
     cli_progress_end(&progress);
     PLB_TRY(status);
     find_medians(comparison);
-    return PLB_OK;
+    return record_costs(comparison);
 }

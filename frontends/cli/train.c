@@ -112,6 +112,7 @@ static enum plb_status train(struct cli_run *run)
     PLB_TRY(cli_run_prepare(run));
     cli_interrupt_catch();
     PLB_TRY(loop(run));
+    PLB_TRY(cli_record_costs(run->settings, plb_trainer_session(run->trainer)));
     if (plb_settings_switch(run->settings, OPTION_PICTURES))
         PLB_TRY(cli_run_draw(run));
     return cli_run_report(run);

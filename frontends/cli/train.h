@@ -20,6 +20,7 @@ struct cli_run {
     double validation; /* share of the corpus */
     plb_tokenizer_t *tokenizer;
     plb_corpus_t *corpus;
+    plb_costs_t *costs;           /* of --costs, or NULL */
     plb_pretrain_t *pretrain;
     plb_trainer_t *trainer;       /* the pretrain's */
     bool validates;               /* a part of the corpus is kept for it */

@@ -8,6 +8,7 @@
 #include "frontends/cli/train.h"
 
 #include "runtime/base/file.h"
+#include "runtime/run/device.h"
 #include "runtime/run/ledger.h"
 #include "runtime/run/timeline.h"
 
@@ -164,27 +165,37 @@ static json_t *number_or_null(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-static enum plb_status report_json(const struct cli_run *run, const struct plb_ledger *ledger)
+static enum plb_status report_json(const struct cli_run *run, const struct plb_ledger *ledger,
+                                   const struct plb_session_info *info)
 {
     return cli_print_json(json_pack(
-        "{s:s, s:I, s:I, s:o, s:o, s:f, s:f, s:I, s:I, s:s, s:i}", "out", run->out, "step",
+        "{s:s, s:I, s:I, s:o, s:o, s:f, s:f, s:I, s:I, s:s, s:i, s:s, s:s, s:o, s:I, s:I, s:s}",
+        "out", run->out, "step",
         (json_int_t)plb_trainer_steps(run->trainer), "steps_made", (json_int_t)run->steps, "loss",
         number_or_null(run->steps ? (double)run->loss : NAN), "validation",
         number_or_null(run->validation_loss), "seconds", run->seconds, "tokens_per_second",
         tokens_per_second(run), "parameters",
         (json_int_t)plb_model_elements(plb_trainer_model(run->trainer)), "peak_bytes",
         (json_int_t)ledger->peak_total, "scheduler", plb_runtime_scheduler(), "workers",
-        plb_runtime_workers()));
+        plb_runtime_workers(), "device", plb_runtime_device()->name, "memory_policy",
+        info->memory_policy, "budget_bytes",
+        info->budget == SIZE_MAX ? json_null() : json_integer((json_int_t)info->budget),
+        "planned_bytes", (json_int_t)info->planned_bytes, "replans", (json_int_t)info->replans,
+        "note", info->note));
 }
 
 enum plb_status cli_run_report(const struct cli_run *run)
 {
+    struct plb_session_info info;
     struct plb_ledger ledger;
     char bytes[32];
 
-    plb_ledger_get(0, &ledger);
+    plb_session_get_info(plb_trainer_session(run->trainer), &info);
+    plb_ledger_get(plb_runtime_device()->ledger, &ledger);
     if (plb_settings_switch(run->settings, OPTION_JSON))
-        return report_json(run, &ledger);
+        return report_json(run, &ledger, &info);
+    if (info.note[0])
+        cli_say(run->settings, "%s\n", info.note);
     printf("%s: step %" PRIu64, run->out, plb_trainer_steps(run->trainer));
     if (run->steps)
         printf(", loss %.4f", (double)run->loss);

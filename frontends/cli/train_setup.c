@@ -134,7 +134,7 @@ static enum plb_status read_settings(struct cli_run *run)
     run->options.sequence = plb_settings_integer(s, OPTION_SEQUENCE);
     run->options.micro_batches = plb_settings_integer(s, OPTION_MICRO_BATCHES);
     run->options.seed = (uint64_t)plb_settings_integer(s, OPTION_SEED);
-    run->options.session.memory_policy = plb_settings_text(s, OPTION_MEMORY);
+    PLB_TRY(cli_session_memory(s, &run->options.session, &run->costs));
     run->options.schedule = (struct plb_schedule){
         .kind = strcmp(plb_settings_text(s, OPTION_SCHEDULE), "cosine") == 0
                     ? PLB_SCHEDULE_COSINE
@@ -204,7 +204,7 @@ static enum plb_status read_checkpoint(struct cli_run *run)
     run->options.sequence = record.sequence;
     run->options.micro_batches = record.micro_batches;
     run->options.seed = record.seed;
-    run->options.session.memory_policy = plb_settings_text(run->settings, OPTION_MEMORY);
+    PLB_TRY(cli_session_memory(run->settings, &run->options.session, &run->costs));
     run->options.optimizer = record.optimizer;
     run->options.schedule = record.schedule;
     PLB_TRY(plb_model_config_load(run->out, &run->config));
@@ -335,18 +335,16 @@ static void check_validation(struct cli_run *run)
 static void say_what(const struct cli_run *run)
 {
     struct plb_session_info info;
-    char bytes[32];
+    char device[64], memory[160];
 
     plb_session_get_info(plb_trainer_session(run->trainer), &info);
     cli_say(run->settings,
-            "%s, %.1f M parameters, %s; %u tasks a step on %d workers, scheduler %s, memory "
-            "policy %s, %s\n",
+            "%s, %.1f M parameters, %s; %u tasks a step on %s, scheduler %s; %s\n",
             plb_model_family_name(run->config.family),
             1e-6 * (double)plb_model_elements(plb_trainer_model(run->trainer)),
-            plb_dtype_name(run->options.dtype), info.tasks, plb_runtime_workers(),
-            plb_runtime_scheduler(), info.memory_policy,
-            cli_print_bytes((double)(info.persistent_bytes + info.transient_bytes), bytes,
-                            sizeof bytes));
+            plb_dtype_name(run->options.dtype), info.tasks,
+            cli_print_device(device, sizeof device), plb_runtime_scheduler(),
+            cli_print_memory(&info, memory, sizeof memory));
 }
 
 /* A run that goes on may be told to go further than its schedule, whose last rate then stays. */
@@ -382,6 +380,7 @@ enum plb_status cli_run_prepare(struct cli_run *run)
 void cli_run_clear(struct cli_run *run)
 {
     plb_pretrain_destroy(run->pretrain);
+    plb_costs_destroy(run->costs);
     plb_runtime_stop();
     plb_corpus_close(run->corpus);
     plb_tokenizer_free(run->tokenizer);

@@ -4,6 +4,8 @@
 
 #include "frontends/nn/pretrain.h"
 
+#include "runtime/run/device.h"
+
 #include <stdlib.h>
 
 struct plb_pretrain {
@@ -14,6 +16,7 @@ struct plb_pretrain {
     struct plb_language language, evaluation;
     plb_trainer_t *trainer;
     plb_session_t *evaluator; /* made when first asked for */
+    size_t evaluation_bytes;  /* of the device, that it may use beside work space; 0: no limit */
     int32_t *tokens, *targets, *positions;
 };
 
@@ -77,6 +80,103 @@ static enum plb_status make_trainer(plb_pretrain_t *pretrain)
                              bytes);
 }
 
+/* ---- a budget for two sessions ---- */
+
+static enum plb_status needs_of(const plb_pretrain_t *pretrain, const plb_graph_t *whole,
+                                struct plb_needs *needs_out, uint32_t *values_out)
+{
+    plb_graph_t *cut;
+
+    PLB_TRY(plb_graph_cut(whole, &pretrain->options.session.cut, &cut));
+    enum plb_status status = plb_needs_find(cut, needs_out);
+    *values_out = plb_graph_values(cut);
+    plb_graph_destroy(cut);
+    return status;
+}
+
+/* What an evaluation needs of its own, and with what it reads of the store. */
+static enum plb_status evaluation_bytes(const plb_pretrain_t *pretrain, size_t *own_out,
+                                        size_t *all_out)
+{
+    struct plb_language_options options = language_options(pretrain, PLB_LANGUAGE_EVALUATE);
+    struct plb_language evaluation;
+    struct plb_needs needs = {0};
+    uint32_t values = 0;
+
+    PLB_TRY(plb_language_create(&pretrain->config, &options, &evaluation));
+    enum plb_status status =
+        needs_of(pretrain, plb_model_graph(evaluation.model), &needs, &values);
+    plb_model_destroy(evaluation.model);
+    *own_out = needs.activations + needs.activations / 16 + values * PLB_SLOT_ALIGNMENT;
+    *all_out = needs.initial + *own_out;
+    return status;
+}
+
+/* Most bytes of the activations of a training step. */
+static enum plb_status training_activations(const plb_pretrain_t *pretrain, size_t *bytes_out)
+{
+    struct plb_language_options options = language_options(pretrain, PLB_LANGUAGE_TRAIN);
+    struct plb_language language;
+    struct plb_training training;
+    struct plb_needs needs = {0};
+    uint32_t values;
+
+    PLB_TRY(plb_language_create(&pretrain->config, &options, &language));
+    enum plb_status status =
+        language.loss != PLB_NONE
+            ? plb_nn_train(language.model, language.loss, &pretrain->options.optimizer, &training)
+            : plb_nn_update(language.model, &pretrain->options.optimizer, &training);
+    if (status == PLB_OK)
+        status = needs_of(pretrain, plb_model_graph(language.model), &needs, &values);
+    plb_model_destroy(language.model);
+    *bytes_out = needs.activations;
+    return status;
+}
+
+/* The budget that was asked for, or the memory that a card has. */
+static enum plb_status find_budget(const plb_pretrain_t *pretrain, struct plb_budget *budget_out)
+{
+    const struct plb_device *device = plb_runtime_device();
+
+    *budget_out = pretrain->options.session.budget;
+    if (!budget_out->bytes && !(budget_out->share > 0.0))
+        PLB_TRY(plb_budget_read(getenv("PALOMBE_MEMORY_BUDGET"), budget_out));
+    if (!budget_out->bytes && !(budget_out->share > 0.0) && device && device->has_host)
+        budget_out->bytes = device->bytes;
+    return PLB_OK;
+}
+
+/* Evaluations have a session beside that of the training: under a budget their memory is taken from
+ * its, so that both together keep it. What is computed stays the same. */
+static enum plb_status share_memory(plb_pretrain_t *pretrain)
+{
+    struct plb_budget *budget = &pretrain->options.session.budget;
+    size_t own, activations;
+    int64_t windows;
+
+    if (plb_corpus_windows(pretrain->corpus, PLB_CORPUS_VALIDATION, pretrain->options.sequence,
+                           &windows) != PLB_OK) {
+        plb_error_clear(); /* nothing to evaluate on */
+        return PLB_OK;
+    }
+    PLB_TRY(find_budget(pretrain, budget));
+    if (!budget->bytes && !(budget->share > 0.0))
+        return PLB_OK;
+    PLB_TRY(evaluation_bytes(pretrain, &own, &pretrain->evaluation_bytes));
+    if (budget->bytes) {
+        budget->bytes = budget->bytes > own ? budget->bytes - own : 1;
+        return PLB_OK;
+    }
+    PLB_TRY(training_activations(pretrain, &activations));
+    budget->share -= (double)own / (double)activations;
+    if (budget->share > 0.0)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_MEMORY,
+                    "validation takes %zu bytes, which is more than the share of the activations' "
+                    "%zu that is the memory budget",
+                    own, activations);
+}
+
 enum plb_status plb_pretrain_create(const struct plb_model_config *config,
                                     const plb_corpus_t *corpus, const plb_tokenizer_t *tokenizer,
                                     const struct plb_pretrain_options *options,
@@ -94,6 +194,8 @@ enum plb_status plb_pretrain_create(const struct plb_model_config *config,
     pretrain->corpus = corpus;
     pretrain->tokenizer = tokenizer;
     enum plb_status status = make_buffers(pretrain);
+    if (status == PLB_OK)
+        status = share_memory(pretrain);
     if (status == PLB_OK)
         status = make_trainer(pretrain);
     if (status != PLB_OK) {
@@ -148,12 +250,21 @@ enum plb_status plb_pretrain_step(plb_pretrain_t *pretrain)
 static enum plb_status make_evaluator(plb_pretrain_t *pretrain)
 {
     struct plb_language_options options = language_options(pretrain, PLB_LANGUAGE_EVALUATE);
+    struct plb_session_options session_options = pretrain->options.session;
     struct plb_language evaluation;
     plb_session_t *session;
 
+    if (pretrain->evaluation_bytes > 0) {
+        struct plb_session_info info;
+
+        plb_session_get_info(plb_trainer_session(pretrain->trainer), &info);
+        session_options.memory_policy = "none";
+        session_options.budget =
+            (struct plb_budget){.bytes = pretrain->evaluation_bytes + info.scratch_bytes};
+    }
     PLB_TRY(plb_language_create(&pretrain->config, &options, &evaluation));
     enum plb_status status =
-        plb_session_create(plb_model_graph(evaluation.model), &pretrain->options.session,
+        plb_session_create(plb_model_graph(evaluation.model), &session_options,
                            plb_trainer_store(pretrain->trainer), &session);
     if (status == PLB_OK) {
         status = plb_session_write(session, evaluation.positions, pretrain->positions,

@@ -31,7 +31,8 @@ struct plb_pretrain_options {
 /* Makes the step's graph and session; parameters are zero until plb_trainer_initialize(), _load()
  * or _resume() of plb_pretrain_trainer(). `corpus` and `tokenizer` must outlive the result; the
  * tokenizer, saved along with the model, may be NULL. PLB_ERROR_INVALID for sizes that do not fit
- * the model or the corpus; what plb_session_create() says. */
+ * the model or the corpus; what plb_session_create() says. Under a memory budget (or on a card) a part
+ * of it is set aside for evaluations, where the corpus has windows for validation. */
 enum plb_status plb_pretrain_create(const struct plb_model_config *config,
                                     const plb_corpus_t *corpus, const plb_tokenizer_t *tokenizer,
                                     const struct plb_pretrain_options *options,
