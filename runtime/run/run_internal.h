@@ -284,6 +284,7 @@ struct plb_session {
     struct plb__lane lane[PLB_TIERS][PLB__DIRECTIONS];
     struct plb__planning planning;
     uint32_t in_flight;
+    bool in_plan_order;                /* priorities follow the plan */
     uint64_t submitted;                /* launches */
     struct plb_session_info info;
 

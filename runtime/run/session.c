@@ -8,6 +8,7 @@
 #include "runtime/run/run_internal.h"
 #include "runtime/run/starpu_managed.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -137,6 +138,15 @@ static void count_work(struct plb_session *s)
     s->info.values = plb_graph_values(s->cut);
 }
 
+/* Policies of StarPU that know few priorities, or none, get those of priority.c. */
+static void choose_priorities(struct plb_session *s)
+{
+    bool any = starpu_sched_get_min_priority() == INT_MIN;
+
+    s->in_plan_order =
+        any && (s->device->workers == 1 || plb__planning_budget(s) != SIZE_MAX) && !s->managed;
+}
+
 /* All that does not depend on the plan comes first: what it takes is not there for the plan. */
 static enum plb_status prepare(struct plb_session *s, const struct plb_session_options *options)
 {
@@ -156,6 +166,7 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
     PLB_TRY(plb__planning_limit(s, options));
     if (s->managed)
         PLB_TRY(plb__managed_limit(s));
+    choose_priorities(s);
     return plb__plan_first(s);
 }
 

@@ -253,6 +253,19 @@ static void describe_move(struct starpu_task *task, struct plb__instance *instan
     starpu_task_end_dep_add(task, 1);
 }
 
+/* Of two ready tasks the one that comes first in the plan goes first: under a budget, where another
+ * order would wait for memory, and on a single worker, where it is what was planned. Elsewhere the
+ * one that keeps others waiting. (Once in 2^30 tasks the count starts anew; order is no matter of
+ * right or wrong.) */
+static int priority_of(const struct plb__instance *instance)
+{
+    const struct plb_session *s = instance->step->session;
+
+    if (!s->in_plan_order)
+        return instance->launch->job->priority;
+    return -(int)(instance->request.order & 0x3fffffff);
+}
+
 static void describe_run(struct starpu_task *task, struct plb__instance *instance)
 {
     const struct plb__job *job = instance->launch->job;
@@ -261,7 +274,7 @@ static void describe_run(struct starpu_task *task, struct plb__instance *instanc
     task->name = job->invocation.name;
     task->cl_arg = instance;
     task->flops = job->flops;
-    task->priority = job->priority;
+    task->priority = priority_of(instance);
 }
 
 static enum plb_status submit(struct plb__instance *instance)

@@ -22,3 +22,10 @@ TESTS += %D%/test_replan %D%/test_disk
 tests_runtime_run_test_replan_SOURCES = %D%/test_replan.c %D%/steps.c %D%/steps.h
 tests_runtime_run_test_replan_LDADD = $(LDADD) $(STARPU_LIBS)
 tests_runtime_run_test_disk_SOURCES = %D%/test_disk.c %D%/steps.c %D%/steps.h
+
+# Devices: their names, their links; the virtual accelerator and the peer mode.
+check_PROGRAMS += %D%/test_device %D%/test_virtual
+TESTS += %D%/test_device %D%/test_virtual
+tests_runtime_run_test_device_SOURCES = %D%/test_device.c
+tests_runtime_run_test_virtual_SOURCES = %D%/test_virtual.c %D%/steps.c %D%/steps.h
+tests_runtime_run_test_virtual_LDADD = $(LDADD) $(STARPU_LIBS) $(OPENCL_LIBS)

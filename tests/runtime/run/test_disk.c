@@ -25,9 +25,7 @@ static const struct random_options graph = {
 
 static int start(void)
 {
-    const struct plb_runtime_options options = {.workers = 2};
-
-    if (plb_runtime_start(&options) == PLB_OK)
+    if (plb_runtime_start(NULL) == PLB_OK)
         return 0;
     fprintf(stderr, "%s\n", plb_error_message());
     return 1;

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include "runtime/run/device.h"
 #include "runtime/run/ledger.h"
 #include "runtime/run/timeline.h"
 #include "tests/runtime/run/steps.h"
@@ -19,7 +20,7 @@ enum { STEPS = 5, SHAPES = 3 };
 
 static bool start(const char *scheduler, int workers)
 {
-    const struct plb_runtime_options options = {.workers = workers};
+    const struct plb_runtime_options options = {.workers = workers, .device = "cpu"};
 
     setenv("STARPU_SCHED", scheduler, 1);
     PLB_CHECK_EQ(plb_runtime_start(&options), PLB_OK);
@@ -52,7 +53,8 @@ static uint64_t expected(int number)
 }
 
 /* A session on a plan by hand; the plan is made with the graph of another session. */
-static enum plb_status make_by_hand(int number, uint32_t ahead, struct steps *steps_out)
+static enum plb_status make_by_hand(int number, enum plb_tier tier, uint32_t ahead,
+                                    struct steps *steps_out)
 {
     const struct random_options random = graph_of(number);
     struct plb_session_options options = {.memory_policy = "none"};
@@ -62,7 +64,7 @@ static enum plb_status make_by_hand(int number, uint32_t ahead, struct steps *st
 
     snprintf(path, sizeof path, "%s", plb_test_tmp("by-hand.json"));
     PLB_TRY(steps_make(&random, &options, &plain));
-    status = steps_write_plan(&plain, PLB_DISK, ahead, path);
+    status = steps_write_plan(&plain, tier, ahead, path);
     steps_clear(&plain);
     if (status != PLB_OK)
         return status;
@@ -72,24 +74,57 @@ static enum plb_status make_by_hand(int number, uint32_t ahead, struct steps *st
     return steps_make(&random, &options, steps_out);
 }
 
-static void compare(int number, uint32_t ahead)
+/* The hash of what a plan by hand leaves. */
+static uint64_t run_by_hand(int number, enum plb_tier tier, uint32_t ahead)
 {
-    uint64_t wanted = expected(number);
     struct plb_session_info info;
+    uint64_t hash;
     struct steps s;
-    enum plb_status status = make_by_hand(number, ahead, &s);
+    enum plb_status status = make_by_hand(number, tier, ahead, &s);
 
     if (status != PLB_OK)
         fprintf(stderr, "graph %d: %s\n", number, plb_error_message());
-    PLB_REQUIRE(status == PLB_OK);
+    PLB_CHECK_EQ(status, PLB_OK);
+    if (status != PLB_OK)
+        return 0;
     plb_session_get_info(s.session, &info);
     PLB_CHECK(info.again_tasks > 0);
-    PLB_CHECK(info.moved_out[PLB_DISK] > 0);
-    PLB_CHECK(info.moved_in[PLB_DISK] >= info.moved_out[PLB_DISK]);
-    PLB_CHECK(info.arena[PLB_DISK] > 0);
+    PLB_CHECK(info.moved_out[tier] > 0);
+    PLB_CHECK(info.moved_in[tier] >= info.moved_out[tier]);
+    PLB_CHECK(info.arena[tier] > 0);
     PLB_CHECK_EQ(steps_submit(&s, STEPS), PLB_OK);
-    PLB_CHECK(steps_hash(&s) == wanted);
+    hash = steps_hash(&s);
     steps_clear(&s);
+    return hash;
+}
+
+/* A card that is not there: its memory is another one, and main memory and disk are behind links. It
+ * must be the first device of a process. */
+static void bits_are_kept_on_a_card(void)
+{
+    const struct plb_runtime_options options = {.device = "virtual:32MiB"};
+    uint64_t host[SHAPES], disk[SHAPES];
+    struct plb_ledger ledger;
+    enum plb_status status = plb_runtime_start(&options);
+
+    if (status == PLB_ERROR_UNAVAILABLE) {
+        fprintf(stderr, "left out: %s\n", plb_error_message());
+        return;
+    }
+    PLB_REQUIRE(status == PLB_OK);
+    for (int number = 0; number < SHAPES; number++) {
+        host[number] = run_by_hand(number, PLB_HOST, (uint32_t)(number * 4));
+        disk[number] = run_by_hand(number, PLB_DISK, (uint32_t)(number * 4));
+    }
+    plb_ledger_get(plb_runtime_device()->ledger, &ledger);
+    PLB_CHECK(ledger.peak_total > 0 && ledger.peak_total <= (size_t)32 << 20);
+    plb_runtime_stop();
+    PLB_REQUIRE(start("lws", 2));
+    for (int number = 0; number < SHAPES; number++) {
+        PLB_CHECK(host[number] == expected(number));
+        PLB_CHECK(disk[number] == expected(number));
+    }
+    plb_runtime_stop();
 }
 
 static void bits_are_kept(void)
@@ -99,9 +134,33 @@ static void bits_are_kept(void)
     for (int k = 0; k < 3; k++) {
         PLB_REQUIRE(start(schedulers[k], k == 1 ? 1 : 2));
         for (int number = 0; number < SHAPES; number++)
-            compare(number, (uint32_t)(number * 4));
+            PLB_CHECK(run_by_hand(number, PLB_DISK, (uint32_t)(number * 4)) == expected(number));
         plb_runtime_stop();
     }
+}
+
+/* A single worker runs a plan in its order, but for tasks that were not yet ready. */
+static void one_worker_follows_the_plan(void)
+{
+    const struct plb_trace_record *record;
+    uint32_t n = 0, late = 0;
+    double latest = 0.0;
+    struct steps s;
+
+    PLB_REQUIRE(start("lws", 1));
+    PLB_REQUIRE(make_by_hand(2, PLB_DISK, 16, &s) == PLB_OK);
+    plb_session_trace(s.session, true);
+    PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
+    PLB_CHECK_EQ(plb_session_get_trace(s.session, &record, &n), PLB_OK);
+    for (uint32_t k = 0; k < n; k++) {
+        if (record[k].code != PLB_RUN)
+            continue;
+        late += record[k].start < latest;
+        latest = record[k].start > latest ? record[k].start : latest;
+    }
+    PLB_CHECK(late < n / 4);
+    steps_clear(&s);
+    plb_runtime_stop();
 }
 
 /* Moves are in the trace, in their lanes of the timeline, and among the costs. */
@@ -113,7 +172,7 @@ static void moves_are_seen(void)
     struct steps s;
 
     PLB_REQUIRE(start("lws", 2));
-    PLB_REQUIRE(make_by_hand(0, 3, &s) == PLB_OK);
+    PLB_REQUIRE(make_by_hand(0, PLB_DISK, 3, &s) == PLB_OK);
     plb_session_trace(s.session, true);
     PLB_CHECK_EQ(steps_submit(&s, 2), PLB_OK);
     PLB_CHECK_EQ(plb_session_get_trace(s.session, &record, &n), PLB_OK);
@@ -144,7 +203,7 @@ static void memory_is_counted(void)
     struct steps s;
 
     PLB_REQUIRE(start("lws", 2));
-    PLB_REQUIRE(make_by_hand(1, 2, &s) == PLB_OK);
+    PLB_REQUIRE(make_by_hand(1, PLB_DISK, 2, &s) == PLB_OK);
     PLB_CHECK_EQ(steps_submit(&s, 3), PLB_OK);
     steps_hash(&s);
     plb_session_get_info(s.session, &info);
@@ -158,5 +217,6 @@ static void memory_is_counted(void)
     plb_runtime_stop();
 }
 
-PLB_TEST_MAIN("runtime/run/offload", NULL, NULL, PLB_TEST(bits_are_kept), PLB_TEST(moves_are_seen),
-              PLB_TEST(memory_is_counted))
+PLB_TEST_MAIN("runtime/run/offload", NULL, NULL, PLB_TEST(bits_are_kept_on_a_card),
+              PLB_TEST(bits_are_kept), PLB_TEST(one_worker_follows_the_plan),
+              PLB_TEST(moves_are_seen), PLB_TEST(memory_is_counted))

@@ -22,9 +22,7 @@ static const struct random_options graph = {
 
 static int start(void)
 {
-    const struct plb_runtime_options options = {.workers = 2};
-
-    if (plb_runtime_start(&options) == PLB_OK)
+    if (plb_runtime_start(NULL) == PLB_OK)
         return 0;
     fprintf(stderr, "%s\n", plb_error_message());
     return 1;
@@ -77,7 +75,7 @@ static size_t held(void)
 {
     struct plb_ledger ledger;
 
-    plb_ledger_get(0, &ledger);
+    plb_ledger_get(plb_runtime_device()->ledger, &ledger);
     return ledger.now_total;
 }
 
