@@ -13,8 +13,10 @@
 #include "tests/support/plb_test.h"
 #include "tests/support/random_graph.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define GRAPHS  24
 #define BUDGETS 3 /* of each graph and policy */
@@ -224,4 +226,208 @@ static void every_plan_is_right(void)
     }
 }
 
-PLB_TEST_MAIN("schedulers/policies", NULL, NULL, PLB_TEST(every_plan_is_right))
+/* --- budgets that are too small ------------------------------------------------------------- */
+
+static bool has_plan(const struct plb_problem *problem, const struct plb_memory_policy *policy,
+                     size_t budget)
+{
+    struct plb_problem tried = *problem;
+    struct plb_plan plan = {0};
+    struct plb_layout layout = {0};
+    enum plb_status status;
+
+    tried.limits.bytes[PLB_DEVICE] = budget;
+    status = plb_plan_make(policy, &tried, PLB_EVENT_DRIFT, NULL, &plan, &layout);
+    PLB_CHECK(status == PLB_OK || status == PLB_ERROR_MEMORY);
+    plb_layout_clear(&layout);
+    plb_plan_clear(&plan);
+    return status == PLB_OK;
+}
+
+/* The least budget works; a step below it the policy gives up, and names both numbers. */
+static void check_least(const struct plb_problem *problem, const char *name)
+{
+    size_t least = 0, step = problem->needs.activations / 256 + PLB_SLOT_ALIGNMENT;
+    const struct plb_memory_policy *policy;
+    char limit[32];
+
+    PLB_REQUIRE(plb_memory_policy_find(name, &policy) == PLB_OK);
+    PLB_CHECK_EQ(plb_plan_least(policy, problem, &least), PLB_OK);
+    PLB_CHECK(has_plan(problem, policy, least));
+    PLB_CHECK(!has_plan(problem, policy, least - step));
+    snprintf(limit, sizeof limit, "%zu", least - step);
+    PLB_CHECK_CONTAINS(plb_error_message(), limit);
+}
+
+static void the_least_budget_is_the_least(void)
+{
+    static const char *const remake[] = {"none", "block", "sqrt", "cheap", "knapsack"};
+    static const char *const move[] = {"cheap", "lru", "swap"};
+
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        struct random_options options = random_shape(seed);
+        struct subject s = subject_make(&options);
+
+        s.problem.limits.hold_gradients = true;
+        for (size_t k = 0; k < sizeof remake / sizeof remake[0]; k++)
+            check_least(&s.problem, remake[k]);
+        s.problem.limits.bytes[PLB_HOST] = SIZE_MAX;
+        for (size_t k = 0; k < sizeof move / sizeof move[0]; k++)
+            check_least(&s.problem, move[k]);
+        subject_clear(&s);
+    }
+}
+
+static void offloading_needs_a_place(void)
+{
+    static const char *const names[] = {"lru", "swap", "cheap"};
+    struct random_options options = {.seed = 1, .shape = RANDOM_CHAIN};
+    struct subject s = subject_make(&options);
+    const struct plb_memory_policy *policy;
+
+    s.problem.limits.hold_gradients = true;
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        PLB_REQUIRE(plb_memory_policy_find(names[k], &policy) == PLB_OK);
+        PLB_CHECK(!has_plan(&s.problem, policy, plb_budget_of_share(&s.problem.needs, 0.5, 0)));
+        PLB_CHECK_CONTAINS(plb_error_message(), "neither host memory nor a directory");
+    }
+    subject_clear(&s);
+}
+
+/* --- what policies do ----------------------------------------------------------------------- */
+
+/* Under a share of the activations' memory, with host memory. */
+static struct plb_simulation simulate(const struct subject *s, const char *name, double share,
+                                      bool host)
+{
+    struct plb_problem problem = s->problem;
+    struct plb_simulation simulation = {0}, figures;
+    struct plb_plan plan = {0};
+    struct plb_layout layout = {0};
+    const struct plb_memory_policy *policy;
+
+    if (share > 0) {
+        problem.limits.bytes[PLB_DEVICE] = plb_budget_of_share(&problem.needs, share, 0);
+        problem.limits.hold_gradients = true;
+    }
+    problem.limits.bytes[PLB_HOST] = host ? SIZE_MAX : 0;
+    PLB_REQUIRE(plb_memory_policy_find(name, &policy) == PLB_OK);
+    PLB_CHECK_EQ(plb_plan_make(policy, &problem, PLB_EVENT_DRIFT, NULL, &plan, &layout), PLB_OK);
+    PLB_CHECK_EQ(plb_simulate(&plan, &layout, &problem, &simulation), PLB_OK);
+    figures = simulation;
+    figures.timeline = NULL;
+    plb_simulation_clear(&simulation);
+    plb_layout_clear(&layout);
+    plb_plan_clear(&plan);
+    return figures;
+}
+
+static double forward_seconds(const struct plb_problem *problem)
+{
+    double seconds = 0;
+
+    for (plb_task_id t = 0; t < plb_graph_tasks(problem->graph); t++)
+        if (plb_graph_task(problem->graph, t)->phase == PLB_PHASE_FORWARD)
+            seconds += problem->seconds[t];
+    return seconds;
+}
+
+/* Ten blocks in a row: at most the forward pass is run again by what works with checkpoints, and
+ * nothing by what only moves values. */
+static void a_deep_chain(void)
+{
+    struct random_options options = {.seed = 5, .shape = RANDOM_CHAIN, .blocks = 10, .width = 32};
+    struct subject s = subject_make(&options);
+    double forward = forward_seconds(&s.problem);
+    struct plb_simulation none = simulate(&s, "none", 0, false);
+    struct plb_simulation block = simulate(&s, "block", 0.5, false);
+    struct plb_simulation sqrt_n = simulate(&s, "sqrt", 0.5, false);
+    struct plb_simulation swap = simulate(&s, "swap", 0.5, true);
+
+    PLB_CHECK(none.again_tasks == 0 && none.moved_out[PLB_HOST] == 0);
+    PLB_CHECK(block.again_seconds > 0.3 * forward && block.again_seconds <= forward);
+    PLB_CHECK(sqrt_n.again_seconds > 0.3 * forward && sqrt_n.again_seconds <= forward);
+    PLB_CHECK(swap.again_tasks == 0 && swap.moved_out[PLB_HOST] > 0 &&
+              swap.moved_in[PLB_HOST] == swap.moved_out[PLB_HOST]);
+    subject_clear(&s);
+}
+
+/* Skip connections over the whole model: kept or brought back, whatever the policy. With a budget
+ * the ones that choose run less again than the one that does not. */
+static void a_u_net(void)
+{
+    static const char *const names[] = {"block", "sqrt", "cheap", "knapsack"};
+    struct random_options options = {.seed = 2, .shape = RANDOM_U_NET, .blocks = 8, .width = 64};
+    struct subject s = subject_make(&options);
+    struct plb_simulation block = simulate(&s, "block", 0.7, false);
+
+    subject_run(&s);
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        struct plb_problem problem = s.problem;
+        const struct plb_memory_policy *policy;
+
+        problem.limits.bytes[PLB_DEVICE] = plb_budget_of_share(&problem.needs, 0.7, 0);
+        problem.limits.bytes[PLB_HOST] = SIZE_MAX;
+        problem.limits.hold_gradients = true;
+        PLB_REQUIRE(plb_memory_policy_find(names[k], &policy) == PLB_OK);
+        PLB_CHECK(check_plan(&s, &problem, policy));
+    }
+    PLB_CHECK(simulate(&s, "knapsack", 0.7, false).again_seconds < block.again_seconds);
+    subject_clear(&s);
+}
+
+/* On a link that could move all in the time of the tasks, fetching ahead hides what fetching on
+ * demand shows. */
+static void fetching_ahead_takes_less_time(void)
+{
+    struct random_options options = {.seed = 5, .shape = RANDOM_CHAIN, .blocks = 8, .width = 32};
+    struct subject s = subject_make(&options);
+    double none, lru, swap;
+
+    s.platform.workers = 1;
+    s.platform.link[PLB_HOST] = (struct plb_link){5e8, 5e8, 1e-7, true};
+    s.problem.platform = &s.platform;
+    none = simulate(&s, "none", 0, true).seconds;
+    lru = simulate(&s, "lru", 0.7, true).seconds;
+    swap = simulate(&s, "swap", 0.7, true).seconds;
+    printf("\n    none %.3f ms, lru %.3f ms, swap %.3f ms\n", 1e3 * none, 1e3 * lru, 1e3 * swap);
+    PLB_CHECK(swap < lru);
+    PLB_CHECK(swap < 1.001 * none);
+    subject_clear(&s);
+}
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Printed, not asserted: the goal is a second for 2,500 tasks. */
+static void planning_a_large_graph(void)
+{
+    struct random_options options = {.seed = 3, .shape = RANDOM_CHAIN, .blocks = 24, .width = 32};
+    struct subject s = subject_make(&options);
+    int n;
+    const struct plb_memory_policy *const *policy = plb_memory_policies(&n);
+
+    printf("\n    %u tasks\n", plb_graph_tasks(s.graph.graph));
+    s.problem.limits.hold_gradients = true;
+    s.problem.limits.bytes[PLB_HOST] = SIZE_MAX;
+    for (int k = 0; k < n; k++) {
+        size_t budget = plb_budget_of_share(&s.problem.needs, 0.5, 0);
+        double from = now();
+        bool made = has_plan(&s.problem, policy[k], budget);
+
+        printf("    %-12s %8.1f ms%s\n", policy[k]->name, 1e3 * (now() - from),
+               made ? "" : " (no plan)");
+    }
+    PLB_CHECK(plb_graph_tasks(s.graph.graph) > 2500);
+    subject_clear(&s);
+}
+
+PLB_TEST_MAIN("schedulers/policies", NULL, NULL, PLB_TEST(every_plan_is_right),
+              PLB_TEST(the_least_budget_is_the_least), PLB_TEST(offloading_needs_a_place),
+              PLB_TEST(a_deep_chain), PLB_TEST(a_u_net), PLB_TEST(fetching_ahead_takes_less_time),
+              PLB_TEST(planning_a_large_graph))
