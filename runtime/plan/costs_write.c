@@ -85,12 +85,28 @@ static json_t *pack_transfer(enum plb_tier tier, bool out, const struct plb__tra
                      (json_int_t)transfer->bytes, "seconds", transfer->seconds);
 }
 
+/* Nothing is known of a time or a rate to more digits. */
+#define STYLE (JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12))
+
 /* One line, and the value given back. */
 static bool write_line(FILE *file, const char *before, json_t *value)
 {
-    bool written = value && fputs(before, file) >= 0 &&
-                   json_dumpf(value, file, JSON_COMPACT | JSON_PRESERVE_ORDER) == 0;
+    bool written =
+        value && fputs(before, file) >= 0 && json_dumpf(value, file, JSON_COMPACT | STYLE) == 0;
 
+    json_decref(value);
+    return written;
+}
+
+/* Several lines, all but the first moved in by one level, and the value given back. */
+static bool write_lines(FILE *file, const char *before, json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_INDENT(2) | STYLE) : NULL;
+    bool written = text && fputs(before, file) >= 0;
+
+    for (const char *at = text; written && *at; at++)
+        written = fputc(*at, file) != EOF && (*at != '\n' || fputs("  ", file) >= 0);
+    free(text);
     json_decref(value);
     return written;
 }
@@ -139,16 +155,10 @@ static bool write_transfers(FILE *file, const plb_costs_t *costs)
 
 static bool write_costs(FILE *file, const plb_costs_t *costs)
 {
-    json_t *platform = pack_platform(&costs->platform);
-    bool written = platform &&
-                   fprintf(file,
-                           "{\n  \"format\": \"" PLB__COSTS_FORMAT "\",\n  \"version\": %d,\n"
-                           "  \"platform\": ",
-                           PLB__COSTS_VERSION) > 0 &&
-                   json_dumpf(platform, file, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0;
-
-    json_decref(platform);
-    return written && write_tasks(file, costs) && write_transfers(file, costs);
+    return fprintf(file, "{\n  \"format\": \"" PLB__COSTS_FORMAT "\",\n  \"version\": %d,\n",
+                   PLB__COSTS_VERSION) > 0 &&
+           write_lines(file, "  \"platform\": ", pack_platform(&costs->platform)) &&
+           write_tasks(file, costs) && write_transfers(file, costs);
 }
 
 enum plb_status plb_costs_to_json(const plb_costs_t *constant, char **text_out)
