@@ -54,6 +54,10 @@ struct plb_device {
     enum plb_status (*copy_out)(const struct plb_block *from, size_t offset, void *to, size_t bytes);
     enum plb_status (*copy_in)(const void *from, const struct plb_block *to, size_t offset,
                                size_t bytes);
+
+    /* Bytes that StarPU moved by itself, both ways, since the runtime was started: none unless values
+     * are left to it. NULL: it has nowhere to move them. */
+    uint64_t (*moved_by_starpu)(void);
 };
 
 /* The device of the running runtime; NULL when it is not started. */

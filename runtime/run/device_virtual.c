@@ -126,6 +126,12 @@ static enum plb_status copy_in(const void *from, const struct plb_block *to, siz
     return error == CL_SUCCESS ? PLB_OK : opencl_failed("clEnqueueWriteBuffer", error);
 }
 
+static uint64_t moved_by_starpu(void)
+{
+    return plb__link_traffic(plb__opencl_link(), PLB__FROM_DEVICE, false).bytes +
+           plb__link_traffic(plb__opencl_link(), PLB__TO_DEVICE, false).bytes;
+}
+
 /* ---- starting and stopping ---- */
 
 /* PoCL's own threads run nothing but copies, which one of them does at memory speed; they sleep
@@ -214,7 +220,8 @@ static enum plb_status start(const struct plb__device_wish *wish,
                                       .give = give,
                                       .held = held,
                                       .copy_out = copy_out,
-                                      .copy_in = copy_in};
+                                      .copy_in = copy_in,
+                                      .moved_by_starpu = moved_by_starpu};
     *device_out = &card.device;
     return PLB_OK;
 }
