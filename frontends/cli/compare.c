@@ -87,7 +87,10 @@ static enum plb_status plan_pair(const struct cli_comparison *c, struct cli_pair
         pair->budget_bytes = limits.bytes[PLB_DEVICE];
     PLB_TRY(plb_memory_policy_find(pair->policy, &policy));
     pair->left_to_starpu = policy->left_to_starpu;
-    if (policy->left_to_starpu)
+    if (policy->left_to_starpu && !c->runs)
+        snprintf(pair->reason, sizeof pair->reason,
+                 "what StarPU evicts is not known before it runs");
+    if (policy->left_to_starpu || c->runs) /* sessions plan for themselves */
         return PLB_OK;
     status = cli_decide(&c->planner, pair->policy, &pair->budget, &decision);
     if (status == PLB_ERROR_MEMORY) {

@@ -29,6 +29,7 @@ struct cli_pair {
     int n_steps, steps_capacity;
     double measured;         /* their median */
     double measured_overhead;
+    uint64_t own_moves;      /* bytes that StarPU moved by itself in a run */
     bool same_bits;          /* every run had the losses of the first run */
 };
 

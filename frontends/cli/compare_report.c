@@ -25,7 +25,7 @@ static void print_seconds(double seconds, double overhead)
 
 static void print_pair(const struct cli_comparison *c, const struct cli_pair *pair)
 {
-    char budget[32], planned[32], peak[32], moved[32];
+    char budget[32], planned[32], peak[32], moved[32], own[32];
 
     printf("%-12s %-9s", pair->policy, cli_print_budget(&pair->budget, budget, sizeof budget));
     if (pair->reason[0]) {
@@ -40,7 +40,8 @@ static void print_pair(const struct cli_comparison *c, const struct cli_pair *pa
     print_seconds(pair->simulated, pair->simulated_overhead);
     if (c->runs) {
         print_seconds(pair->measured, pair->measured_overhead);
-        printf(" %5s", pair->same_bits ? "same" : "OTHER");
+        printf(" %6s %10s", pair->same_bits ? "same" : "OTHER",
+               bytes_or_dash((size_t)pair->own_moves, own, sizeof own));
     }
     putchar('\n');
 }
@@ -57,7 +58,7 @@ static void print_table(const struct cli_comparison *c)
         printf(" %10s", "peak");
     printf(" %10s %10s %10s %8s", "GFLOP more", "moved", "simulated", "");
     if (c->runs)
-        printf(" %10s %8s %5s", "measured", "", "bits");
+        printf(" %10s %8s %6s %10s", "measured", "", "bits", "by StarPU");
     putchar('\n');
     for (int k = 0; k < c->n_pairs; k++)
         print_pair(c, &c->pair[k]);
@@ -96,6 +97,7 @@ static json_t *pair_json(const struct cli_comparison *c, const struct cli_pair *
     json_object_set_new(object, "measured_seconds", seconds_json(pair->measured));
     json_object_set_new(object, "measured_overhead", json_real(pair->measured_overhead));
     json_object_set_new(object, "measurements", json_integer(pair->n_steps));
+    json_object_set_new(object, "moved_by_starpu", json_integer((json_int_t)pair->own_moves));
     json_object_set_new(object, "same_bits", json_boolean(pair->same_bits));
     return object;
 }

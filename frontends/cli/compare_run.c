@@ -132,8 +132,14 @@ static void take_info(struct run *run)
     pair->moved = 0;
     for (int t = PLB_HOST; t < PLB_TIERS; t++)
         pair->moved += info.moved_out[t] + info.moved_in[t];
+    if (plb_runtime_device()->moved_by_starpu)
+        pair->own_moves = plb_runtime_device()->moved_by_starpu();
     pair->planning_seconds = info.prepare_seconds;
     pair->simulated = info.predicted_seconds;
+    if (!pair->left_to_starpu)
+        return;
+    pair->planned_bytes = 0; /* no plan was kept to */
+    pair->simulated = 0.0;
 }
 
 /* What the first pass measured is what the runs plan with. */
