@@ -61,10 +61,12 @@ struct plb_layout {
 size_t plb_layout_device_bytes(const struct plb_layout *layout);
 
 /*
- * Lays out a plan that passed the check. Slots lie as tight as can be found in a time linear in
- * instructions times live slots; where the device's limit leaves room it is used to let memory rest
- * a while before it is used again, so that tasks seldom wait for it. PLB_ERROR_MEMORY when a tier's
- * limit cannot be kept, with the bytes that would do. `limits` NULL: those of plb_limits_none().
+ * Lays out a plan that passed the check. Memory rests a while before it is used again, so that tasks
+ * seldom wait for it; as long as the limits and an eighth more than the copies need allow. Where a
+ * limit is tight there is no rest, and slots lie within a percent or so of the least that could be.
+ * PLB_ERROR_MEMORY when a tier's limit cannot be kept, with the bytes that would do; a device limit
+ * of plb_budget_of_share(needs, 1, reserved) can be kept by the plan that keeps everything.
+ * `limits` NULL: those of plb_limits_none().
  */
 enum plb_status plb_layout_assign(const struct plb_plan *plan, const plb_graph_t *graph,
                                   const struct plb_limits *limits, struct plb_layout *layout_out);
@@ -75,8 +77,9 @@ void plb_layout_clear(struct plb_layout *layout);
 struct plb_needs {
     size_t initial;     /* bytes of the initial values */
     size_t gradients;   /* bytes of what the update reads of what the other phases made */
-    size_t activations; /* most bytes of all other values at once, when each task runs once in the
-                           graph's order and nothing is moved */
+    size_t activations; /* bytes that the other values take, laid out, when each task runs once in
+                           the graph's order and nothing is moved: at most a few per mille more
+                           than the copies that exist at once */
     size_t saved;       /* of these, bytes that the forward pass leaves for the backward pass */
     size_t largest_task; /* bytes of the inputs and outputs of the task with the most, initial
                             values not counted: no device works with less beside those */

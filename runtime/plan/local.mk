@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: plans, their checker, their memory layout.
 libpalombe_la_SOURCES += \
+	runtime/plan/arena.c \
+	runtime/plan/arena.h \
 	runtime/plan/costs.c \
 	runtime/plan/costs_find.c \
 	runtime/plan/costs_internal.h \

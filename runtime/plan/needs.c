@@ -4,41 +4,50 @@
  */
 #include "config.h"
 
-#include "runtime/plan/walk.h"
+#include "runtime/plan/arena.h"
 #include "runtime/plan/writer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- activations and gradients: by the plan that keeps everything ---- */
+/* ---- activations and gradients: by the plan that keeps everything, laid out ---- */
 
-static enum plb_status walk_kept(const plb_graph_t *graph, struct plb__walk *walk_out)
+static enum plb_status plan_kept(const plb_graph_t *graph, struct plb_plan *plan_out)
 {
-    struct plb_limits limits = plb_limits_none();
-    struct plb_plan draft = {0}, plan = {0};
+    struct plb_plan draft = {0};
     enum plb_status status = PLB_OK;
 
     for (plb_task_id t = 0; t < plb_graph_tasks(graph) && status == PLB_OK; t++)
         status = plb_plan_append(&draft, (struct plb_instruction){PLB_RUN, t, 0, PLB_DEVICE});
     if (status == PLB_OK)
-        status = plb_plan_finish(graph, &draft, &plan);
+        status = plb_plan_finish(graph, &draft, plan_out);
     plb_plan_clear(&draft);
-    if (status != PLB_OK)
-        return status;
-    plan.fingerprint = plb_graph_fingerprint(graph);
-    limits.hold_gradients = true;
-    status = plb__walk(&plan, graph, &limits, walk_out);
-    plb_plan_clear(&plan);
+    plan_out->fingerprint = plb_graph_fingerprint(graph);
     return status;
 }
 
-static void count_kept(const struct plb__walk *walk, struct plb_needs *needs)
+static enum plb_status count_kept(const plb_graph_t *graph, struct plb_needs *needs)
 {
-    needs->initial = walk->initial_bytes;
-    for (uint32_t k = 0; k < walk->n_slots; k++)
-        if (walk->keeper[k] == k)
-            needs->gradients += walk->slot[k].bytes;
-    needs->activations = walk->peak[PLB_DEVICE] - needs->initial - needs->gradients;
+    struct plb_limits limits = plb_limits_none();
+    struct plb_plan plan = {0};
+    struct plb__walk walk;
+    size_t arena = 0;
+    enum plb_status status = plan_kept(graph, &plan);
+
+    limits.hold_gradients = true;
+    if (status == PLB_OK)
+        status = plb__walk(&plan, graph, &limits, &walk);
+    if (status == PLB_OK) {
+        status = plb__arena_least(&walk, plan.n, &arena);
+        needs->initial = walk.initial_bytes;
+        for (uint32_t k = 0; k < walk.n_slots; k++)
+            if (walk.keeper[k] == k)
+                needs->gradients += walk.slot[k].bytes;
+        needs->activations = arena - needs->gradients;
+        plb__walk_clear(&walk);
+    }
+    plb_plan_clear(&plan);
+    return status;
 }
 
 /* ---- what crosses from the forward to the backward pass ---- */
@@ -136,11 +145,8 @@ static void find_largest(const plb_graph_t *graph, struct plb_needs *needs)
 enum plb_status plb_needs_find(const plb_graph_t *graph, struct plb_needs *needs_out)
 {
     struct plb_needs needs = {0};
-    struct plb__walk walk;
 
-    PLB_TRY(walk_kept(graph, &walk));
-    count_kept(&walk, &needs);
-    plb__walk_clear(&walk);
+    PLB_TRY(count_kept(graph, &needs));
     PLB_TRY(count_saved(graph, &needs));
     find_largest(graph, &needs);
     *needs_out = needs;

@@ -489,7 +489,7 @@ static size_t gradients_of(const plb_graph_t *graph, bool *held)
 }
 
 /* Nothing else ever lies where a held gradient does; without sending them away they take exactly
- * their own bytes, and a whole share is the peak of the plan that keeps everything. */
+ * their own bytes, and a whole share is the least for the plan that keeps everything. */
 static void held_gradients_have_their_own_bytes(void)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -513,9 +513,17 @@ static void held_gradients_have_their_own_bytes(void)
                        layout.slot[a].value != layout.slot[b].value &&
                        overlap(&layout.slot[a], &layout.slot[b]);
         PLB_CHECK_EQ(bad, 0);
-        if (seed % 2 == 0)
-            PLB_CHECK_EQ(plb_budget_of_share(&needs, 1.0, 0), layout.peak[PLB_DEVICE]);
         plb_layout_clear(&layout);
+        limits.bytes[PLB_DEVICE] = plb_budget_of_share(&needs, 1.0, 0);
+        if (seed % 2 == 0 &&
+            plb_layout_assign(&e.plan, e.graph, &limits, &layout) == PLB_OK) {
+            PLB_CHECK_EQ(plb_layout_device_bytes(&layout), limits.bytes[PLB_DEVICE]);
+            plb_layout_clear(&layout);
+            limits.bytes[PLB_DEVICE]--;
+            PLB_CHECK_EQ(plb_layout_assign(&e.plan, e.graph, &limits, &layout), PLB_ERROR_MEMORY);
+        } else {
+            PLB_CHECK_EQ(seed % 2, 1);
+        }
         free(held);
         clear_example(&e);
     }
