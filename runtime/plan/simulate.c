@@ -4,9 +4,8 @@
  *
  * First the order that memory imposes: per slot who wrote it last and who has read it since, as the
  * executor's handles keep it. Then events: an instruction that has lost its last predecessor is
- * ready; workers take the ready RUN that is first in the plan, a link the copy that is next in the
- * plan on it. What ends at the same moment ends before anything starts, so the result is a function
- * of the numbers alone.
+ * ready; of what is ready workers and links take what is first in the plan. What ends at the same
+ * moment ends before anything starts, so the result is a function of the numbers alone.
  */
 #include "config.h"
 
@@ -38,10 +37,9 @@ struct use {
     uint32_t readers; /* since then: first entry in `link` */
 };
 
-/* Copies that one engine makes one after the other, in the plan's order. */
+/* Makes one copy after the other. */
 struct engine {
-    uint32_t *copy;
-    uint32_t n, done;
+    struct heap ready; /* all at time 0 */
     bool busy;
 };
 
@@ -214,11 +212,11 @@ static double seconds_of(const struct simulator *s, const struct plb_instruction
     }
 }
 
-static enum plb_status queue_copies(struct simulator *s)
+static enum plb_status prepare_engines(struct simulator *s)
 {
     for (uint32_t i = 0; i < s->plan->n; i++) {
         const struct plb_instruction *instruction = &s->plan->instruction[i];
-        struct engine *engine;
+        struct heap *ready;
 
         if (instruction->code != PLB_OFFLOAD && instruction->code != PLB_FETCH)
             continue;
@@ -226,12 +224,11 @@ static enum plb_status queue_copies(struct simulator *s)
             return plb_fail(PLB_ERROR_INVALID,
                             "instruction %u: platform '%s' has no link between device and %s", i,
                             s->problem->platform->name, plb_tier_name(instruction->tier));
-        engine = &s->engine[engine_of(s, instruction)];
-        if (!engine->copy)
-            engine->copy = malloc(s->plan->n * sizeof *engine->copy);
-        if (!engine->copy)
+        ready = &s->engine[engine_of(s, instruction)].ready;
+        if (!ready->event)
+            ready->event = malloc(s->plan->n * sizeof *ready->event);
+        if (!ready->event)
             return plb_fail(PLB_ERROR_MEMORY, "no memory to simulate %u instructions", s->plan->n);
-        engine->copy[engine->n++] = i;
     }
     return PLB_OK;
 }
@@ -248,30 +245,24 @@ static void start(struct simulator *s, uint32_t i, int lane)
 
 static void make_ready(struct simulator *s, uint32_t i)
 {
-    switch (s->plan->instruction[i].code) {
-    case PLB_RUN:
+    const struct plb_instruction *instruction = &s->plan->instruction[i];
+
+    if (instruction->code == PLB_RUN)
         push(&s->ready, 0, i);
-        break;
-    case PLB_DROP:
+    else if (instruction->code == PLB_DROP)
         start(s, i, -1);
-        break;
-    default:
-        break; /* its engine looks */
-    }
+    else
+        push(&s->engine[engine_of(s, instruction)].ready, 0, i);
 }
 
 static void end(struct simulator *s, uint32_t i)
 {
     const struct plb_instruction *instruction = &s->plan->instruction[i];
 
-    if (instruction->code == PLB_RUN) {
+    if (instruction->code == PLB_RUN)
         push(&s->idle, 0, (uint32_t)s->result->timeline[i].lane);
-    } else if (instruction->code != PLB_DROP) {
-        struct engine *engine = &s->engine[engine_of(s, instruction)];
-
-        engine->busy = false;
-        engine->done++;
-    }
+    else if (instruction->code != PLB_DROP)
+        s->engine[engine_of(s, instruction)].busy = false;
     s->ended++;
     for (uint32_t k = s->successors[i]; k != PLB_NONE; k = s->link[k].next)
         if (--s->left[s->link[k].instruction] == 0)
@@ -280,15 +271,16 @@ static void end(struct simulator *s, uint32_t i)
 
 static void start_copy(struct simulator *s, struct engine *engine)
 {
+    const struct plb_instruction *instruction;
     uint32_t i;
 
-    if (engine->busy || engine->done == engine->n || s->left[engine->copy[engine->done]] > 0)
+    if (engine->busy || engine->ready.n == 0)
         return;
-    i = engine->copy[engine->done];
+    i = pop(&engine->ready).number;
+    instruction = &s->plan->instruction[i];
     engine->busy = true;
     start(s, i,
-          (int)s->plan->instruction[i].tier +
-              (s->plan->instruction[i].code == PLB_OFFLOAD ? PLB_LANE_OUT : PLB_LANE_IN));
+          (int)instruction->tier + (instruction->code == PLB_OFFLOAD ? PLB_LANE_OUT : PLB_LANE_IN));
 }
 
 static void start_all(struct simulator *s)
@@ -396,7 +388,7 @@ static void clear(struct simulator *s)
     free(s->running.event);
     free(s->idle.event);
     for (int k = 0; k < ENGINES; k++)
-        free(s->engine[k].copy);
+        free(s->engine[k].ready.event);
 }
 
 enum plb_status plb_simulate(const struct plb_plan *plan, const struct plb_layout *layout,
@@ -409,7 +401,7 @@ enum plb_status plb_simulate(const struct plb_plan *plan, const struct plb_layou
     if (status == PLB_OK)
         status = order_all(&s);
     if (status == PLB_OK)
-        status = queue_copies(&s);
+        status = prepare_engines(&s);
     if (status == PLB_OK)
         status = play(&s);
     if (status == PLB_OK)

@@ -3,8 +3,8 @@
  * A plan in virtual time.
  *
  * The simulator plays a plan as the executor does: the platform's workers take the ready RUN that
- * comes first in the plan; each link moves one copy after the other in the plan's order (both
- * directions at once when it is duplex); an instruction starts when its inputs are there and the
+ * comes first in the plan, and so does each link with copies, one after the other (in both
+ * directions at once when it is duplex); an instruction is ready when its inputs are there and the
  * bytes that it writes to are free, by the same list of waits that the executor obeys
  * (plb_layout.wait). The result depends on nothing but the plan, the layout and the costs.
  *

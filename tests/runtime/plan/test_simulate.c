@@ -255,8 +255,8 @@ static void a_copy_holds_up_who_needs_its_room(void)
     clear(&b);
 }
 
-/* Two values leave, one comes back: on a duplex link at once, else one after the other in the
- * plan's order. */
+/* Two values leave, one comes back: on a duplex link at once, else one after the other, those that
+ * are ready at the same time in the plan's order. */
 static struct bench cross(bool duplex)
 {
     struct bench b = make_bench(1);
@@ -315,6 +315,26 @@ static void tiers_have_links_of_their_own(void)
     PLB_CHECK_EQ(b.result.moved_in[PLB_DISK], BYTES);
     PLB_CHECK_EQ(b.result.peak[PLB_DISK], BYTES);
     PLB_CHECK_NEAR(b.result.waited_seconds, 6, 0);
+    clear(&b);
+}
+
+/* What is ready does not wait for what is before it in the plan and is not. */
+static void a_copy_overtakes_one_that_is_not_ready(void)
+{
+    struct bench b = make_bench(2);
+    plb_value x = add_input(&b), y = gelu(&b, x, 5), z = gelu(&b, x, 1), u = sum(&b, y, z, 1);
+
+    plb_graph_output(b.graph, u);
+    run(&b, y);
+    run(&b, z);
+    append(&b, PLB_OFFLOAD, y, PLB_HOST);
+    append(&b, PLB_OFFLOAD, z, PLB_HOST);
+    append(&b, PLB_FETCH, y, PLB_HOST);
+    append(&b, PLB_FETCH, z, PLB_HOST);
+    run(&b, u);
+    play(&b, ROOMY);
+    check_copy(&b, PLB_OFFLOAD, z, 1, 2, PLB_LANE_OUT + PLB_HOST);
+    check_copy(&b, PLB_OFFLOAD, y, 5, 6, PLB_LANE_OUT + PLB_HOST);
     clear(&b);
 }
 
@@ -654,7 +674,8 @@ static void one_worker_without_copies_takes_the_sum(void)
 PLB_TEST_MAIN("runtime/plan/simulate", NULL, NULL, PLB_TEST(a_chain_takes_the_sum),
               PLB_TEST(two_workers_share), PLB_TEST(copies_overlap_computing),
               PLB_TEST(a_copy_holds_up_who_needs_its_room), PLB_TEST(links_are_duplex_or_not),
-              PLB_TEST(tiers_have_links_of_their_own), PLB_TEST(what_runs_again_is_counted),
-              PLB_TEST(a_missing_link_is_named), PLB_TEST(short_memory_is_told),
-              PLB_TEST(random_steps_keep_the_rules),
+              PLB_TEST(tiers_have_links_of_their_own),
+              PLB_TEST(a_copy_overtakes_one_that_is_not_ready),
+              PLB_TEST(what_runs_again_is_counted), PLB_TEST(a_missing_link_is_named),
+              PLB_TEST(short_memory_is_told), PLB_TEST(random_steps_keep_the_rules),
               PLB_TEST(one_worker_without_copies_takes_the_sum))
