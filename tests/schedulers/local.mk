@@ -40,3 +40,7 @@ tests_schedulers_test_modules_SOURCES = %D%/test_modules.c
 check_PROGRAMS += %D%/test_online
 TESTS += %D%/test_online
 tests_schedulers_test_online_SOURCES = %D%/test_online.c
+check_PROGRAMS += %D%/test_policies_run
+TESTS += %D%/test_policies_run
+tests_schedulers_test_policies_run_SOURCES = %D%/test_policies_run.c \
+	tests/runtime/run/steps.c tests/runtime/run/steps.h
