@@ -21,7 +21,6 @@ libpalombe_la_SOURCES += \
 	runtime/plan/policy.c \
 	runtime/plan/problem.c \
 	runtime/plan/simulate.c \
-	runtime/plan/storage.c \
 	runtime/plan/waits.c \
 	runtime/plan/waits.h \
 	runtime/plan/walk.c \
@@ -33,5 +32,4 @@ nobase_pkginclude_HEADERS += \
 	runtime/plan/plan.h \
 	runtime/plan/policy.h \
 	runtime/plan/simulate.h \
-	runtime/plan/storage.h \
 	runtime/plan/writer.h
