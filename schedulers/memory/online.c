@@ -11,8 +11,8 @@
 #include "config.h"
 
 #include "runtime/plan/simulate.h"
+#include "runtime/plan/walk.h"
 #include "runtime/plan/writer.h"
-#include "schedulers/memory/fit.h"
 #include "schedulers/memory/online_walk.h"
 #include "schedulers/schedulers.h"
 
@@ -31,10 +31,16 @@ static const struct plb__online_weights all_weights[] = {
 
 enum {
     N_WEIGHTS = sizeof all_weights / sizeof all_weights[0],
-    N_FITTED = 2,  /* of these, the best are fitted */
-    TARGET_MOST = 2, /* times the limit: a walk counts values until they are evicted, the plan until
-                        their last use before, so that it often takes less than its target */
+    N_FITTED = 3, /* of these, the best are fitted */
+    AIMS = 8,     /* walks at most to come close to a number of bytes, */
+    AIM_PARTS = 400, /* to one part of it in so many */
 };
+
+/* Parts of the room that copies may take. A layout needs a little more than the copies that exist at
+ * once; and where several workers run, memory that may rest a while before it is used again keeps
+ * them from waiting for each other. */
+static const double parts[] = {1.0, 0.99, 0.98, 0.95, 0.9, 0.8};
+#define FIRST_PART_OF_WORKERS 3 /* where several workers begin */
 
 /* Bytes of the device that are free for what the step makes. SIZE_MAX: no limit. */
 static size_t room_of(const struct plb_problem *problem)
@@ -49,13 +55,14 @@ static size_t room_of(const struct plb_problem *problem)
     return limit > taken ? limit - taken : 0;
 }
 
-static enum plb_status propose(const struct plb_problem *problem, size_t target, void *context,
+static enum plb_status propose(const struct plb_problem *problem, size_t target,
+                               const struct plb__online_weights *weights,
                                struct plb_plan *plan_out)
 {
     struct plb__online_result result = {.evictions = 0};
     enum plb_status status;
 
-    PLB_TRY(plb__online_walk(problem, target, context, &result));
+    PLB_TRY(plb__online_walk(problem, target, weights, &result));
     status = plb_plan_finish(problem->graph, &result.draft, plan_out);
     plb_plan_clear(&result.draft);
     plan_out->fingerprint = plb_graph_fingerprint(problem->graph);
@@ -126,40 +133,6 @@ static enum plb_status keep_faster(const struct plb_problem *problem, struct plb
     return status;
 }
 
-static enum plb_status fit(const struct plb_problem *problem, size_t room,
-                           const struct plb__online_weights *weights, struct plb_plan *plan_out)
-{
-    struct plb__online_weights own = *weights;
-    const struct plb__fit how = {.propose = propose,
-                                 .context = &own,
-                                 .most = room > SIZE_MAX / TARGET_MOST ? SIZE_MAX
-                                                                       : TARGET_MOST * room};
-
-    return plb__fit_plan(problem, &how, plan_out);
-}
-
-static enum plb_status plan_online(const struct plb_problem *problem, struct plb_plan *plan_out)
-{
-    size_t room = room_of(problem);
-    struct ranked ranked[N_WEIGHTS];
-    double seconds = INFINITY;
-    enum plb_status status = PLB_OK, last = PLB_OK;
-
-    rank(problem, room, ranked);
-    for (int k = 0; k < N_FITTED && status == PLB_OK; k++) {
-        struct plb_plan plan = {.n = 0};
-
-        last = fit(problem, room, ranked[k].weights, &plan);
-        if (last == PLB_OK)
-            status = keep_faster(problem, &plan, plan_out, &seconds);
-        else if (last != PLB_ERROR_MEMORY)
-            status = last;
-    }
-    if (status == PLB_OK && isinf(seconds))
-        return last;
-    return status;
-}
-
 static bool fits(const struct plb_problem *problem, const struct plb_plan *plan)
 {
     struct plb_layout layout;
@@ -170,15 +143,117 @@ static bool fits(const struct plb_problem *problem, const struct plb_plan *plan)
     return true;
 }
 
-/* One walk with the bytes of the limit, which nearly always fits. */
+/* Most bytes of copies at once, beside what is there all the time. */
+static enum plb_status measure(const struct plb_problem *problem, const struct plb_plan *plan,
+                               size_t *bytes_out)
+{
+    struct plb__walk walk;
+    size_t always = problem->needs.initial;
+
+    if (problem->limits.hold_gradients)
+        always += problem->needs.gradients;
+    PLB_TRY(plb__walk(plan, problem->graph, &problem->limits, &walk));
+    *bytes_out = walk.peak[PLB_DEVICE] > always ? walk.peak[PLB_DEVICE] - always : 0;
+    plb__walk_clear(&walk);
+    return PLB_OK;
+}
+
+/* One walk: tells whether its plan takes at most `goal` bytes, by how much it is off it, and keeps it
+ * if so. A walk that gets stuck is off by an eighth. */
+static enum plb_status try_target(const struct plb_problem *problem, size_t goal, size_t target,
+                                  const struct plb__online_weights *weights,
+                                  struct plb_plan *plan_out, bool *fits_out, size_t *off_out)
+{
+    struct plb_plan plan = {.n = 0};
+    size_t bytes = goal + goal / 8;
+    enum plb_status status = propose(problem, target, weights, &plan);
+
+    if (status == PLB_OK)
+        status = measure(problem, &plan, &bytes);
+    *fits_out = status == PLB_OK && bytes <= goal;
+    *off_out = bytes <= goal ? goal - bytes : bytes - goal;
+    if (*fits_out) {
+        plb_plan_clear(plan_out);
+        *plan_out = plan;
+        return PLB_OK;
+    }
+    plb_plan_clear(&plan);
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
+/* The plan whose copies come close to `goal` bytes from below. A walk counts values until they are
+ * evicted, the plan until their last use before, so that it often takes less than it was given. */
+static enum plb_status aim(const struct plb_problem *problem, size_t goal,
+                           const struct plb__online_weights *weights, struct plb_plan *plan_out)
+{
+    size_t target = goal, low = 0, high = 0, off = goal;
+    bool fits = false;
+
+    for (int k = 0; k < AIMS && (!fits || off > goal / AIM_PARTS); k++) {
+        PLB_TRY(try_target(problem, goal, target, weights, plan_out, &fits, &off));
+        if (fits)
+            low = target;
+        else
+            high = target;
+        if (low && high)
+            target = low + (high - low) / 2;
+        else
+            target = fits ? target + off : target - (off < target ? off : target / 2);
+    }
+    return low ? PLB_OK : plb_fail(PLB_ERROR_MEMORY, "no evictions found that come down to %zu bytes",
+                                   goal);
+}
+
+/* The plan of the largest part of the room, from parts[first] on, that can be laid out. */
+static enum plb_status fit(const struct plb_problem *problem, int first,
+                           const struct plb__online_weights *weights, struct plb_plan *plan_out)
+{
+    size_t room = room_of(problem);
+
+    if (room == SIZE_MAX)
+        return propose(problem, room, weights, plan_out);
+    for (size_t k = (size_t)first; k < sizeof parts / sizeof parts[0]; k++) {
+        PLB_TRY(aim(problem, (size_t)(parts[k] * (double)room), weights, plan_out));
+        if (fits(problem, plan_out))
+            return PLB_OK;
+        plb_plan_clear(plan_out);
+    }
+    return plb_fail_within(PLB_ERROR_MEMORY, "no plan found that can be laid out");
+}
+
+static enum plb_status plan_online(const struct plb_problem *problem, struct plb_plan *plan_out)
+{
+    int first = problem->platform->workers > 1 ? FIRST_PART_OF_WORKERS : 0;
+    struct ranked ranked[N_WEIGHTS];
+    double seconds = INFINITY;
+    enum plb_status status = PLB_OK;
+
+    rank(problem, room_of(problem), ranked);
+    for (int k = 0; k < 2 * N_WEIGHTS && (k < N_FITTED || isinf(seconds)); k++) {
+        struct plb_plan plan = {.n = 0};
+
+        status = fit(problem, k < N_WEIGHTS ? first : 0, ranked[k % N_WEIGHTS].weights, &plan);
+        if (status == PLB_OK)
+            status = keep_faster(problem, &plan, plan_out, &seconds);
+        if (status != PLB_OK && status != PLB_ERROR_MEMORY)
+            return status;
+    }
+    return isinf(seconds) ? status : PLB_OK;
+}
+
+/* One walk with the bytes of the limit, which nearly always fits, or with a few less. */
 static enum plb_status replan_online(const struct plb_problem *problem, enum plb_event event,
                                      const struct plb_plan *current, struct plb_plan *plan_out)
 {
-    struct plb__online_weights weights = all_weights[0];
+    size_t room = room_of(problem);
 
     (void)event;
     (void)current;
-    if (propose(problem, room_of(problem), &weights, plan_out) == PLB_OK) {
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0] && room != SIZE_MAX; k++) {
+        size_t target = (size_t)(parts[k] * (double)room);
+
+        if (propose(problem, target, &all_weights[0], plan_out) != PLB_OK)
+            break;
         if (fits(problem, plan_out))
             return PLB_OK;
         plb_plan_clear(plan_out);

@@ -16,7 +16,9 @@
 
 #include <math.h>
 
-#define DOWNWARD_MOST 16u /* tasks that a look downwards visits */
+/* Tasks that a look at a value visits at most: what lies beyond is dear enough already. */
+#define UPWARD_MOST   256u
+#define DOWNWARD_MOST 16u
 
 plb_task_id plb__online_next(const struct plb__online *o, plb_value value)
 {
@@ -65,7 +67,7 @@ static double cost_upwards(struct plb__online *o, plb_value value, plb_task_id a
     o->stamp[producer] = o->search;
     o->share[n] = 1.0;
     o->todo[n++] = producer;
-    while (n > 0) {
+    for (uint32_t seen = 0; n > 0 && seen < UPWARD_MOST; seen++) {
         const struct plb_task *task = plb_graph_task(o->graph, o->todo[--n]);
         double share = o->share[n];
 
