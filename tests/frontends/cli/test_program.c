@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "tests/frontends/cli/run.h"
 #include "tests/support/plb_test.h"
 
 #include <jansson.h>
@@ -16,65 +17,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { WORDS = 48 };
-
-/* Splits a command line at spaces; "@name" becomes a path in the folder of this test. */
-static const char **words(const char *line, char *buffer, size_t bytes, const char *argv[WORDS])
-{
-    static char paths[WORDS][512];
-    int n = 0;
-
-    snprintf(buffer, bytes, "%s", line);
-    for (char *word = strtok(buffer, " "); word && n + 1 < WORDS; word = strtok(NULL, " ")) {
-        if (word[0] == '@') {
-            snprintf(paths[n], sizeof paths[n], "%s/%s", plb_test_tmpdir(), word + 1);
-            word = paths[n];
-        }
-        argv[n++] = word;
-    }
-    argv[n] = NULL;
-    return argv;
-}
-
-static struct plb_test_output palombe(const char *line)
-{
-    const char *argv[WORDS];
-    char buffer[2048], whole[2048];
-    struct plb_test_output output;
-
-    snprintf(whole, sizeof whole, "%s %s", plb_test_build("palombe"), line);
-    output = plb_test_command(words(whole, buffer, sizeof buffer, argv), NULL);
-    return output;
-}
-
-/* Runs a command that must succeed and gives its output as JSON. */
-static json_t *palombe_json(const char *line)
-{
-    struct plb_test_output output = palombe(line);
-    json_t *root = json_loads(output.out ? output.out : "", JSON_REJECT_DUPLICATES, NULL);
-
-    PLB_CHECK_EQ(output.status, 0);
-    if (output.status != 0)
-        printf("%s\n%s\n", line, output.err);
-    PLB_CHECK(root != NULL);
-    plb_test_output_free(&output);
-    return root;
-}
-
-static void refuse(const char *line, int status, const char *expected)
-{
-    struct plb_test_output output = palombe(line);
-    size_t lines = 0;
-
-    PLB_CHECK_EQ(output.status, status);
-    PLB_CHECK_CONTAINS(output.err, expected);
-    for (const char *c = output.err; c && *c; c++)
-        lines += *c == '\n';
-    PLB_CHECK(lines <= 3); /* a sentence, not a page */
-    PLB_CHECK_EQ(output.out_bytes, 0);
-    plb_test_output_free(&output);
-}
 
 /* The first test makes what the others read: a corpus with some structure, a few words in an order
  * that repeats in parts. */
@@ -176,14 +118,6 @@ static void environment_of_starpu(void)
     setenv("XDG_CACHE_HOME", "/proc", 1); /* nobody can make a folder there */
     json_decref(palombe_json("train " TINY "--steps 1 --json --out @homeless @corpus"));
     unsetenv("XDG_CACHE_HOME");
-}
-
-static double number(json_t *object, const char *key)
-{
-    json_t *value = json_object_get(object, key);
-
-    PLB_CHECK(json_is_number(value));
-    return json_number_value(value);
 }
 
 static void text_to_text(void)
