@@ -8,6 +8,8 @@
 
 #include "codelets/common/blas.h"
 #include "codelets/common/cpu.h"
+#include "runtime/run/device.h"
+#include "runtime/run/disk.h"
 #include "runtime/run/session.h"
 
 #include <dlfcn.h>
@@ -121,6 +123,55 @@ static void check_starpu(struct report *report)
     }
 }
 
+static void describe_link(const struct plb_link *link, char *text, size_t size)
+{
+    snprintf(text, size, "%.1f GB/s from the device, %.1f GB/s to it, %.0f us a transfer",
+             link->out_bytes_per_second * 1e-9, link->in_bytes_per_second * 1e-9,
+             link->latency_seconds * 1e6);
+}
+
+/* Where values can go that leave the device. */
+static void check_disk(struct report *report)
+{
+    const char *directory = plb__disk_directory(NULL);
+    struct plb_link link;
+    char bytes[32], rates[96];
+    struct finding *f;
+
+    if (plb_device_measure_link(PLB_DISK, directory, &link) == PLB_OK) {
+        describe_link(&link, rates, sizeof rates);
+        cli_print_bytes((double)plb__disk_free(directory), bytes, sizeof bytes);
+        add(report, "offloading", GOOD, "%s free in %s, %s", bytes, directory, rates);
+        return;
+    }
+    f = add(report, "offloading", ABSENT, "%s", plb_error_message());
+    mend(f, "name a directory with room in PALOMBE_OFFLOAD_DIR to let values go to disk");
+    plb_error_clear();
+}
+
+/* A small one is started for a moment, to see that it works and how fast its link is. */
+static void check_virtual(struct report *report)
+{
+    const struct plb_runtime_options options = {.device = "virtual:64MiB"};
+    enum plb_status status = plb_runtime_start(&options);
+    struct plb_platform platform;
+    char rates[96];
+
+    if (status == PLB_OK) {
+        status = plb_runtime_platform(NULL, &platform);
+        plb_runtime_stop();
+    }
+    if (status == PLB_OK) {
+        describe_link(&platform.link[PLB_HOST], rates, sizeof rates);
+        add(report, "virtual device", GOOD, "works; %s", rates);
+        return;
+    }
+    mend(add(report, "virtual device", status == PLB_ERROR_UNAVAILABLE ? ABSENT : WRONG, "%s",
+             plb_error_message()),
+         "only experiments with the memory of cards need it: see doc/devices.md");
+    plb_error_clear();
+}
+
 static void check_workers(struct report *report)
 {
     enum plb_status status = plb_runtime_start(NULL);
@@ -129,6 +180,7 @@ static void check_workers(struct report *report)
     if (status == PLB_OK) {
         add(report, "workers", GOOD, "%d CPU workers, scheduler %s", plb_runtime_workers(),
             plb_runtime_scheduler());
+        check_disk(report);
         plb_runtime_stop();
         return;
     }
@@ -284,10 +336,11 @@ enum plb_status cli_doctor(const struct plb_settings *settings)
     int wrong = 0;
 
     check_processor(&report);
-    check_topology(&report);
     check_starpu(&report);
-    check_blas(&report);
     check_workers(&report);
+    check_virtual(&report);
+    check_topology(&report); /* hwloc may use OpenCL, of which the virtual device must be first */
+    check_blas(&report);
     check_mpi(&report);
     check_cuda(&report);
     check_graphviz(&report);

@@ -63,6 +63,17 @@ struct plb_device {
 /* The device of the running runtime; NULL when it is not started. */
 const struct plb_device *plb_runtime_device(void);
 
+/* Measures the link between the device and main memory (PLB_HOST), or between main memory and a disk
+ * (PLB_DISK, in `directory`; NULL: where offloaded values go by default), in less than a second
+ * unless the link is slow. PLB_ERROR_UNAVAILABLE where there is no such link, PLB_ERROR_MEMORY when
+ * the device has no room left, PLB_ERROR_IO. */
+enum plb_status plb_device_measure_link(enum plb_tier tier, const char *directory,
+                                        struct plb_link *link_out);
+
+/* The platform that the runtime is: the nominal rates of its workers, capacities, and its links,
+ * measured unless the device says what they are. A disk only where `directory` is not NULL. */
+enum plb_status plb_runtime_platform(const char *directory, struct plb_platform *platform_out);
+
 #ifdef __cplusplus
 }
 #endif

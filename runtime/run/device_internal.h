@@ -32,6 +32,16 @@ struct plb__device_kind {
 extern const struct plb__device_kind plb__device_cpu;
 extern const struct plb__device_kind plb__device_virtual;
 
+/* ---- opencl_layer.c ---- */
+
+/* Names this library as a layer to OpenCL's loader, and no longer. The loader looks for layers, and
+ * StarPU for devices, when it is first used in a process, which StarPU does whatever it is started
+ * for: so both are prepared around every start, in case a virtual device is wanted later. */
+void plb__opencl_layer_offer(void);
+void plb__opencl_layer_withdraw(void);
+
+/* ---- device.c ---- */
+
 /* Reads "cpu" or "virtual:BYTES[,link=RATE/s][,latency=SECONDS][,duplex=half|full]".
  * PLB_ERROR_INVALID says what is wrong with which part. */
 enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish_out);

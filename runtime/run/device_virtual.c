@@ -134,15 +134,6 @@ static uint64_t moved_by_starpu(void)
 
 /* ---- starting and stopping ---- */
 
-/* PoCL's own threads run nothing but copies, which one of them does at memory speed; they sleep
- * when there is none. The first name is PoCL's since 4.0, the second the one before. (Its driver
- * without threads blocks for ever on events that are completed from outside.) */
-static void set_pocl(void)
-{
-    setenv("POCL_CPU_MAX_CU_COUNT", "1", 0);
-    setenv("POCL_MAX_PTHREAD_COUNT", "1", 0);
-}
-
 static enum plb_status prepare(const struct plb__device_wish *wish, struct starpu_conf *conf)
 {
     char mebibytes[32];
@@ -155,11 +146,8 @@ static enum plb_status prepare(const struct plb__device_wish *wish, struct starp
                         "a virtual device of %.1f GiB does not fit into the %.1f GiB of this "
                         "machine",
                         (double)wish->bytes / 0x1p30, (double)plb__memory_bytes() / 0x1p30);
-    set_pocl();
     PLB_TRY(plb__opencl_layer_load());
     snprintf(mebibytes, sizeof mebibytes, "%zu", wish->bytes >> 20);
-    setenv("STARPU_OPENCL_ON_CPUS", "1", 1);
-    setenv("STARPU_OPENCL_ONLY_ON_CPUS", "1", 1);
     setenv("STARPU_LIMIT_OPENCL_MEM", mebibytes, 1); /* of what StarPU takes itself */
     conf->ncpus = 0;
     conf->nopencl = 1;
@@ -174,8 +162,6 @@ static void stop(void)
         clReleaseCommandQueue(card.out);
     card.in = card.out = NULL;
     plb__link_reset(plb__opencl_link(), &(struct plb_link){0});
-    unsetenv("STARPU_OPENCL_ON_CPUS");
-    unsetenv("STARPU_OPENCL_ONLY_ON_CPUS");
     unsetenv("STARPU_LIMIT_OPENCL_MEM");
 }
 

@@ -16,6 +16,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/opencl_layer.c runtime/run/opencl_layer.h \
 	runtime/run/mover.c runtime/run/mover.h \
 	runtime/run/planning.c \
+	runtime/run/platform.c \
 	runtime/run/priority.c \
 	runtime/run/program.c \
 	runtime/run/replan.c \

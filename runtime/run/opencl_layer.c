@@ -9,6 +9,8 @@
 
 #include "runtime/run/opencl_layer.h"
 
+#include "runtime/run/device_internal.h"
+
 #include <CL/cl_layer.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,12 +27,12 @@
 static const struct _cl_icd_dispatch *next;
 static struct _cl_icd_dispatch layer;
 
-static struct plb__link link = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static struct plb__link the_link = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static _Thread_local bool transfers_are_ours;
 
 struct plb__link *plb__opencl_link(void)
 {
-    return &link;
+    return &the_link;
 }
 
 void plb__opencl_ours(bool ours)
@@ -207,7 +209,7 @@ static void delay_event(cl_command_queue queue, cl_event *event, double due)
 static void pass_link(cl_command_queue queue, enum plb__direction direction, size_t bytes,
                       bool blocking, cl_event *event, double start)
 {
-    double due = plb__link_book(&link, direction, bytes, transfers_are_ours, start);
+    double due = plb__link_book(&the_link, direction, bytes, transfers_are_ours, start);
 
     if (due <= start)
         return;
@@ -431,20 +433,52 @@ CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispatch *ta
 
 /* ---- loading ---- */
 
+static char *layers_of_user; /* what OPENCL_LAYERS was, while ours is offered */
+static bool offered;
+
+/* StarPU looks once in a process which devices there are: those on the CPU are what is wanted. PoCL's
+ * own threads run nothing but copies, which one of them does at memory speed; they sleep when there
+ * is none. The first name is PoCL's since 4.0, the second the one before. (Its driver without
+ * threads blocks for ever on events that are completed from outside.) */
+static void set_environment(void)
+{
+    setenv("STARPU_OPENCL_ON_CPUS", "1", 1);
+    setenv("STARPU_OPENCL_ONLY_ON_CPUS", "1", 1);
+    setenv("POCL_CPU_MAX_CU_COUNT", "1", 0);
+    setenv("POCL_MAX_PTHREAD_COUNT", "1", 0);
+}
+
 /* Puts the file that this code is in before the layers that the user names. */
-static enum plb_status name_layer(void)
+void plb__opencl_layer_offer(void)
 {
     const char *others = getenv("OPENCL_LAYERS");
     char path[PATH_MAX], *value;
     Dl_info info;
 
-    if (!dladdr(&link, &info) || !info.dli_fname || !realpath(info.dli_fname, path))
-        return plb_fail(PLB_ERROR_UNAVAILABLE, "the file of this library was not found");
+    set_environment();
+    if (next || offered || !dladdr(&the_link, &info) || !info.dli_fname ||
+        !realpath(info.dli_fname, path))
+        return;
     if (asprintf(&value, "%s%s%s", path, others && *others ? ":" : "", others ? others : "") < 0)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for a path");
+        return;
+    layers_of_user = others ? strdup(others) : NULL;
     setenv("OPENCL_LAYERS", value, 1);
+    offered = true;
     free(value);
-    return PLB_OK;
+}
+
+/* Programs that this one starts are not to have the layer. */
+void plb__opencl_layer_withdraw(void)
+{
+    if (!offered)
+        return;
+    if (layers_of_user)
+        setenv("OPENCL_LAYERS", layers_of_user, 1);
+    else
+        unsetenv("OPENCL_LAYERS");
+    free(layers_of_user);
+    layers_of_user = NULL;
+    offered = false;
 }
 
 static bool has_cpu_device(void)
@@ -464,8 +498,6 @@ static bool has_cpu_device(void)
 
 enum plb_status plb__opencl_layer_load(void)
 {
-    if (!next)
-        PLB_TRY(name_layer());
     if (!has_cpu_device())
         return plb_fail(PLB_ERROR_UNAVAILABLE,
                         "there is no OpenCL device on the CPU: install pocl-opencl-icd");
@@ -474,6 +506,18 @@ enum plb_status plb__opencl_layer_load(void)
                         "the OpenCL loader did not take Palombe's layer: it was in use before, or "
                         "is older than ocl-icd 2.3");
     return PLB_OK;
+}
+
+#else
+
+#include "runtime/run/device_internal.h"
+
+void plb__opencl_layer_offer(void)
+{
+}
+
+void plb__opencl_layer_withdraw(void)
+{
 }
 
 #endif

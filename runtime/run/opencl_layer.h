@@ -24,8 +24,8 @@
 #endif
 #include <CL/cl.h>
 
-/* Names this library as a layer, before the loader is first used in the process, and looks for an
- * OpenCL device on the CPU. PLB_ERROR_UNAVAILABLE says what is not there. */
+/* Uses the loader for the first time, while the layer is offered (device_internal.h), and looks for
+ * an OpenCL device on the CPU. PLB_ERROR_UNAVAILABLE says what is not there. */
 enum plb_status plb__opencl_layer_load(void);
 
 /* The link that all transfers take. */

@@ -67,7 +67,11 @@ static enum plb_status start_device(const struct plb__device_wish *wish)
 {
     enum plb_status status;
 
-    PLB_TRY(start_starpu(wish));
+    plb__opencl_layer_offer();
+    status = start_starpu(wish);
+    plb__opencl_layer_withdraw();
+    if (status != PLB_OK)
+        return status;
     status = wish->kind->start(wish, &runtime.device);
     if (status != PLB_OK)
         starpu_shutdown();

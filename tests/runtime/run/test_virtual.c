@@ -91,6 +91,38 @@ static void copies_are_right(void)
     free(here);
 }
 
+/* What is measured is positive; what was asked for is taken as it is. */
+static void the_platform_is_described(void)
+{
+    struct plb_platform platform;
+    struct plb_link link;
+
+    PLB_CHECK_EQ(plb_runtime_platform(NULL, &platform), PLB_ERROR_INVALID); /* not started */
+    if (start("virtual:16MiB")) {
+        PLB_CHECK_EQ(plb_runtime_platform(plb_test_tmpdir(), &platform), PLB_OK);
+        PLB_CHECK_STRING(platform.name, "virtual");
+        PLB_CHECK_EQ(platform.workers, 1);
+        PLB_CHECK_EQ(platform.bytes[PLB_DEVICE], 16 << 20);
+        PLB_CHECK(platform.bytes[PLB_HOST] > 0 && platform.bytes[PLB_DISK] > 0);
+        PLB_CHECK(platform.link[PLB_HOST].out_bytes_per_second > 0);
+        PLB_CHECK(platform.link[PLB_DISK].in_bytes_per_second > 0);
+        PLB_CHECK_EQ(plb_runtime_device()->held(), 0);
+        plb_runtime_stop();
+    }
+    if (start("virtual:16MiB,link=150MB/s,duplex=half")) {
+        PLB_CHECK_EQ(plb_runtime_platform(NULL, &platform), PLB_OK);
+        PLB_CHECK_NEAR(platform.link[PLB_HOST].out_bytes_per_second, 150e6, 1);
+        PLB_CHECK(!platform.link[PLB_HOST].duplex);
+        PLB_CHECK_EQ(platform.bytes[PLB_DISK], 0);
+        plb_runtime_stop();
+    }
+    PLB_REQUIRE(plb_runtime_start(NULL) == PLB_OK);
+    PLB_CHECK_EQ(plb_device_measure_link(PLB_HOST, NULL, &link), PLB_ERROR_UNAVAILABLE);
+    PLB_CHECK_EQ(plb_device_measure_link(PLB_DISK, "/nowhere", &link), PLB_ERROR_IO);
+    PLB_CHECK_EQ(plb_device_measure_link(PLB_DEVICE, NULL, &link), PLB_ERROR_INVALID);
+    plb_runtime_stop();
+}
+
 static void bad_devices_are_refused(void)
 {
     const struct plb_runtime_options two = {.device = "virtual:64MiB", .workers = 2};
@@ -368,6 +400,7 @@ static void the_peer_runs_on_the_cpu(void)
 
 PLB_TEST_MAIN("runtime/run/virtual", NULL, NULL, PLB_TEST(bad_devices_are_refused),
               PLB_TEST(memory_is_limited), PLB_TEST(copies_are_right),
+              PLB_TEST(the_platform_is_described),
 #ifdef PLB_HAVE_OPENCL
               PLB_TEST(the_link_is_slow), PLB_TEST(events_are_late),
               PLB_TEST(steps_have_the_same_bits), PLB_TEST(offloaded_values_have_the_same_bits),
