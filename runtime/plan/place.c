@@ -149,6 +149,8 @@ static size_t tightest_gap(const struct plb__block *block, struct plb__block *co
             other->offset - top < best) {
             best = other->offset - top;
             offset = top;
+            if (best == block->bytes)
+                break;
         }
         if (other->offset + other->bytes > top)
             top = other->offset + other->bytes;
