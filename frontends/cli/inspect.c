@@ -9,6 +9,7 @@
 #include "frontends/nn/language.h"
 #include "frontends/nn/optimizer.h"
 #include "runtime/graph/cut.h"
+#include "schedulers/schedulers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -156,12 +157,42 @@ static enum plb_status count_parameters(const struct plb_model_config *config, i
     return PLB_OK;
 }
 
-static enum plb_status list_presets(const struct plb_settings *s)
+static void print_policies(const struct plb_policy_entry *entry, int n)
 {
-    int n;
-    const struct cli_preset *preset = cli_presets(&n);
-    json_t *list;
+    printf("\nMemory policies for --memory:\n");
+    for (int k = 0; k < n; k++) {
+        const struct plb_memory_policy *policy = entry[k].policy;
+        char name[64];
 
+        if (!policy) {
+            printf("  %s %s\n", entry[k].origin, entry[k].problem);
+            continue;
+        }
+        snprintf(name, sizeof name, "%s%s%s", policy->name, policy->takes ? ":" : "",
+                 policy->takes ? policy->takes : "");
+        printf("  %-14s %s%s%s%s\n", name, policy->help, entry[k].origin ? " (" : "",
+               entry[k].origin ? entry[k].origin : "", entry[k].origin ? ")" : "");
+    }
+}
+
+static json_t *policies_json(const struct plb_policy_entry *entry, int n)
+{
+    json_t *list = json_array();
+
+    for (int k = 0; k < n; k++)
+        if (entry[k].policy)
+            json_array_append_new(list, json_string(entry[k].policy->name));
+    return list;
+}
+
+static enum plb_status list_choices(const struct plb_settings *s)
+{
+    int n, n_policies;
+    const struct cli_preset *preset = cli_presets(&n);
+    struct plb_policy_entry *policy;
+    json_t *list, *policies;
+
+    PLB_TRY(plb_memory_policy_list(&policy, &n_policies));
     if (!plb_settings_switch(s, OPTION_JSON)) {
         printf("Models for --model, or the path of a config.json or its directory:\n");
         for (int k = 0; k < n; k++)
@@ -169,12 +200,16 @@ static enum plb_status list_presets(const struct plb_settings *s)
                    " heads\n",
                    preset[k].name, preset[k].help, preset[k].layers, preset[k].hidden,
                    preset[k].heads);
+        print_policies(policy, n_policies);
+        free(policy);
         return PLB_OK;
     }
     list = json_array();
     for (int k = 0; k < n; k++)
         json_array_append_new(list, json_string(preset[k].name));
-    return cli_print_json(json_pack("{s:o}", "presets", list));
+    policies = policies_json(policy, n_policies);
+    free(policy);
+    return cli_print_json(json_pack("{s:o, s:o}", "presets", list, "memory_policies", policies));
 }
 
 /* fp32: parameter, gradient and two moments of 4 bytes; bf16: 2 more for the copy that is read. */
@@ -207,7 +242,7 @@ enum plb_status cli_info(const struct plb_settings *settings)
     int64_t parameters;
 
     if (!plb_settings_given(settings, OPTION_MODEL))
-        return list_presets(settings);
+        return list_choices(settings);
     PLB_TRY(cli_model_config(settings, &c));
     PLB_TRY(count_parameters(&c, &parameters));
     if (!plb_settings_switch(settings, OPTION_JSON)) {

@@ -23,7 +23,7 @@ static const struct plb_command commands[] = {
      "logits model --tokens 1,2,3 --out logits.safetensors"},
     {"graph", "", 0, 0, "the graph of a training step as DOT, or as SVG by the name of --out",
      "graph --model gpt2 --layers 2 --out step.svg"},
-    {"info", "", 0, 0, "size, memory and work of a model; without --model, the presets",
+    {"info", "", 0, 0, "size, memory and work of a model; without --model, the presets and memory policies",
      "info --model gpt2"},
     {"doctor", "", 0, 0, "what this machine has, what is wrong with it, and how to mend it",
      "doctor"},

@@ -249,7 +249,8 @@ static enum plb_status replan_online(const struct plb_problem *problem, enum plb
 
     (void)event;
     (void)current;
-    for (size_t k = 0; k < sizeof parts / sizeof parts[0] && room != SIZE_MAX; k++) {
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0] && room != SIZE_MAX;
+         k += k ? 1 : FIRST_PART_OF_WORKERS) {
         size_t target = (size_t)(parts[k] * (double)room);
 
         if (propose(problem, target, &all_weights[0], plan_out) != PLB_OK)
