@@ -67,6 +67,9 @@ enum plb_status cli_write_text(const char *directory, const char *name, const ch
 /* "1.5 GiB", "12.3 MiB" ... into text; returns text. */
 char *cli_print_bytes(double bytes, char *text, size_t size);
 
+/* "3.2 GFLOP" likewise, in powers of 1000. */
+char *cli_print_flops(double flops, char *text, size_t size);
+
 /* --- interrupt.c --- */
 
 /* From now on SIGINT and SIGTERM only set a flag, a second one ends the process. */

@@ -25,7 +25,7 @@ static void print_seconds(double seconds, double overhead)
 
 static void print_pair(const struct cli_comparison *c, const struct cli_pair *pair)
 {
-    char budget[32], planned[32], peak[32], moved[32], own[32];
+    char budget[32], planned[32], peak[32], moved[32], own[32], flops[32];
 
     printf("%-12s %-9s", pair->policy, cli_print_budget(&pair->budget, budget, sizeof budget));
     if (pair->reason[0]) {
@@ -35,7 +35,8 @@ static void print_pair(const struct cli_comparison *c, const struct cli_pair *pa
     printf(" %10s", bytes_or_dash(pair->planned_bytes, planned, sizeof planned));
     if (c->runs)
         printf(" %10s", bytes_or_dash(pair->peak_bytes, peak, sizeof peak));
-    printf(" %10.4g %10s", 1e-9 * pair->again_flops,
+    printf(" %11s %10s",
+           pair->again_flops > 0.0 ? cli_print_flops(pair->again_flops, flops, sizeof flops) : "-",
            bytes_or_dash(pair->moved, moved, sizeof moved));
     print_seconds(pair->simulated, pair->simulated_overhead);
     if (c->runs) {
@@ -56,7 +57,7 @@ static void print_table(const struct cli_comparison *c)
     printf("%-12s %-9s %10s", "policy", "budget", "planned");
     if (c->runs)
         printf(" %10s", "peak");
-    printf(" %10s %10s %10s %8s", "GFLOP more", "moved", "simulated", "");
+    printf(" %11s %10s %10s %8s", "run again", "moved", "simulated", "");
     if (c->runs)
         printf(" %10s %8s %6s %10s", "measured", "", "bits", "by StarPU");
     putchar('\n');
@@ -115,14 +116,22 @@ static enum plb_status print_json(const struct cli_comparison *c)
                                     "pairs", list));
 }
 
-/* Other bits than those of "none" are a fault, and the comparison's failure. */
-static enum plb_status check_bits(const struct cli_comparison *c)
+/* Other bits than those of "none", a budget that was not kept, and transfers that nobody planned are
+ * faults, and the comparison's failure. */
+static enum plb_status check_pair(const struct cli_pair *pair)
 {
-    for (int k = 0; k < c->n_pairs && c->runs; k++)
-        if (!c->pair[k].same_bits)
-            return plb_fail(PLB_ERROR_INTERNAL,
-                            "the losses under '%s' are not those of a run that keeps everything",
-                            c->pair[k].policy);
+    char budget[32];
+
+    cli_print_budget(&pair->budget, budget, sizeof budget);
+    if (!pair->same_bits)
+        return plb_fail(PLB_ERROR_INTERNAL, "the losses under '%s' are not those of the first run",
+                        pair->policy);
+    if (pair->budget_bytes > 0 && pair->peak_bytes > pair->budget_bytes)
+        return plb_fail(PLB_ERROR_INTERNAL, "'%s' held %zu bytes under the budget %s of %zu",
+                        pair->policy, pair->peak_bytes, budget, pair->budget_bytes);
+    if (pair->own_moves > 0 && !pair->left_to_starpu)
+        return plb_fail(PLB_ERROR_INTERNAL, "StarPU moved %llu bytes by itself under '%s', %s",
+                        (unsigned long long)pair->own_moves, pair->policy, budget);
     return PLB_OK;
 }
 
@@ -132,5 +141,7 @@ enum plb_status cli_compare_report(const struct cli_comparison *comparison)
         PLB_TRY(print_json(comparison));
     else
         print_table(comparison);
-    return check_bits(comparison);
+    for (int k = 0; k < comparison->n_pairs && comparison->runs; k++)
+        PLB_TRY(check_pair(&comparison->pair[k]));
+    return PLB_OK;
 }

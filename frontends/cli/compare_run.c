@@ -126,7 +126,8 @@ static void take_info(struct run *run)
     plb_ledger_get(plb_runtime_device()->ledger, &ledger);
     pair->budget_bytes = info.budget == SIZE_MAX ? 0 : info.budget;
     pair->planned_bytes = info.planned_bytes;
-    pair->peak_bytes = ledger.peak_total > pair->peak_bytes ? ledger.peak_total : pair->peak_bytes;
+    if (run->timed && ledger.peak_total > pair->peak_bytes) /* the first pass has other plans */
+        pair->peak_bytes = ledger.peak_total;
     pair->again_tasks = info.again_tasks;
     pair->again_flops = info.again_flops;
     pair->moved = 0;

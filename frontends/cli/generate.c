@@ -140,6 +140,7 @@ static enum plb_status report(const struct plb_settings *s, const struct plb_gen
                               const char *text)
 {
     double rate = g->decode_seconds > 0.0 ? (double)g->tokens / g->decode_seconds : 0.0;
+    char device[64];
 
     if (plb_settings_switch(s, OPTION_JSON))
         return cli_print_json(json_pack("{s:s, s:I, s:I, s:s, s:f, s:f, s:f}", "text", text,
@@ -150,9 +151,9 @@ static enum plb_status report(const struct plb_settings *s, const struct plb_gen
     putchar('\n');
     cli_say(s,
             "\n%" PRId64 " tokens of prompt in %.2f s, %" PRId64 " generated in %.2f s "
-            "(%.1f tokens/s), stopped by %s\n",
+            "(%.1f tokens/s), stopped by %s; on %s\n",
             g->prompt_tokens, g->prefill_seconds, g->tokens, g->decode_seconds, rate,
-            stop_name(g->stop));
+            stop_name(g->stop), cli_print_device(device, sizeof device));
     return PLB_OK;
 }
 
@@ -190,9 +191,6 @@ static enum plb_status generate(const struct plb_settings *s, const struct promp
         status = plb_fail(PLB_ERROR_MEMORY, "no memory for the text");
     if (status == PLB_OK)
         status = report(s, &generation, text);
-    if (status == PLB_OK && generation.stop == PLB_STOP_CALLER && cli_interrupted())
-        status = plb_fail(PLB_ERROR_INTERRUPTED, "interrupted after %" PRId64 " tokens",
-                          generation.tokens);
     if (status == PLB_OK && generation.stop == PLB_STOP_CALLER && cli_interrupted())
         status = plb_fail(PLB_ERROR_INTERRUPTED, "interrupted after %" PRId64 " tokens",
                           generation.tokens);

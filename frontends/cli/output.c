@@ -51,6 +51,19 @@ enum plb_status cli_write_text(const char *directory, const char *name, const ch
     return status;
 }
 
+char *cli_print_flops(double flops, char *text, size_t size)
+{
+    static const char *const units[] = {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"};
+    size_t k = 0;
+
+    while (flops >= 1000.0 && k + 1 < sizeof units / sizeof units[0]) {
+        flops /= 1000.0;
+        k++;
+    }
+    snprintf(text, size, "%.3g %s", flops, units[k]);
+    return text;
+}
+
 char *cli_print_bytes(double bytes, char *text, size_t size)
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};

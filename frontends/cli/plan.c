@@ -55,13 +55,13 @@ static void print_memory(const struct cli_decision *d)
 static void print_time(const struct cli_planner *p, const struct cli_decision *d)
 {
     const struct plb_simulation *s = &d->simulation;
-    char out[32], in[32];
+    char out[32], in[32], flops[32];
 
     print_row("step", "%.4g s simulated, %+.1f %% against keeping everything "
                       "(%+.1f %% of forward and backward pass)",
               s->seconds, 100.0 * d->overhead, 100.0 * d->pass_overhead);
-    print_row("run again", "%u of %u tasks, %.4g GFLOP, %.4g s", s->again_tasks,
-              plb_graph_tasks(p->graph), 1e-9 * s->again_flops, s->again_seconds);
+    print_row("run again", "%u of %u tasks, %s, %.4g s", s->again_tasks, plb_graph_tasks(p->graph),
+              cli_print_flops(s->again_flops, flops, sizeof flops), s->again_seconds);
     for (int t = PLB_HOST; t < PLB_TIERS; t++)
         if (s->moved_out[t] + s->moved_in[t] > 0)
             print_row("moved", "%s to %s, %s back",

@@ -402,6 +402,7 @@ static void draw_title(struct picture *p)
 {
     const struct cli_decision *d = p->decision;
     char budget[64], longer[64] = "as long as one that keeps everything", out[32], in[32];
+    char flops[32];
     double moved_out = 0.0, moved_in = 0.0;
 
     for (int t = PLB_HOST; t < PLB_TIERS; t++) {
@@ -417,8 +418,9 @@ static void draw_title(struct picture *p)
     cli_svg_text(&p->svg, LEFT, 58, 14, CLI_INK, "start", "%s. A step takes %.4g s, %s.", budget,
                  d->simulation.seconds, longer);
     cli_svg_text(&p->svg, LEFT, 78, 13, CLI_FAINT, "start",
-                 "%u tasks run again (%.3g GFLOP), %s moved out, %s back; simulated on %s",
-                 d->simulation.again_tasks, 1e-9 * d->simulation.again_flops,
+                 "%u tasks run again (%s), %s moved out, %s back; simulated on %s",
+                 d->simulation.again_tasks,
+                 cli_print_flops(d->simulation.again_flops, flops, sizeof flops),
                  cli_print_bytes(moved_out, out, sizeof out),
                  cli_print_bytes(moved_in, in, sizeof in), d->problem.platform->name);
 }
