@@ -253,9 +253,9 @@ static void find_births(struct plb__chain *chain)
         }
 }
 
-/* The blocks that a backward task may belong to, by what it reads: not below `low` (it reads what
- * was made there), not above `high` (nobody above reads that, going forward). */
-static void find_range(const struct plb__chain *chain, plb_task_id t, uint32_t *low, uint32_t *high)
+/* What a backward task reads of the forward pass: made in block `low` or below, and read, going
+ * forward, up to block `high`. False: nothing. */
+static bool find_range(const struct plb__chain *chain, plb_task_id t, uint32_t *low, uint32_t *high)
 {
     const struct plb_task *task = plb_graph_task(chain->problem->graph, t);
     bool any = false;
@@ -273,41 +273,111 @@ static void find_range(const struct plb__chain *chain, plb_task_id t, uint32_t *
         if (chain->crosses[v] > *high)
             *high = chain->crosses[v];
     }
-    if (!any)
-        *high = chain->n - 1;
+    return any;
 }
 
+struct backward_splitter {
+    uint32_t n;
+    uint32_t *block; /* per backward task: its block, PLB_NONE: it reads nothing of the pass */
+    size_t *width;   /* ... bytes of gradients that are alive where it begins */
+    uint32_t *last;  /* per value: the last backward task that reads it */
+};
+
 /* Backward tasks keep their order, so the blocks that they belong to may only go down. A task goes
- * as low as what it reads allows, unless it or a later one reads what a higher block made. */
-static enum plb_status split_backward(struct plb__chain *chain)
+ * as low as what it reads allows, unless a later one reads what a higher block made. */
+static void find_blocks(const struct plb__chain *chain, struct backward_splitter *s)
 {
-    plb_task_id middle = chain->middle;
-    uint32_t n = chain->end - middle, at = chain->n - 1;
-    uint32_t *floor = malloc(((size_t)n + 1) * sizeof *floor);
+    uint32_t floor = 0, at = chain->n - 1, low, high;
 
-    if (!floor)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to split %u backward tasks", n);
-    floor[n] = 0;
-    for (uint32_t i = n; i-- > 0;) {
-        uint32_t high;
-
-        find_range(chain, middle + i, &floor[i], &high);
-        if (floor[i + 1] > floor[i])
-            floor[i] = floor[i + 1];
+    for (uint32_t i = s->n; i-- > 0;) { /* block[i]: the floor at first */
+        find_range(chain, chain->middle + i, &low, &high);
+        floor = low > floor ? low : floor;
+        s->block[i] = floor;
     }
-    chain->block[at].backward = middle;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t low, high, to;
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (!find_range(chain, chain->middle + i, &low, &high)) {
+            s->block[i] = PLB_NONE;
+            continue;
+        }
+        high = high > s->block[i] ? high : s->block[i];
+        at = high < at ? high : at;
+        s->block[i] = at;
+    }
+}
 
-        find_range(chain, middle + i, &low, &high);
-        to = high > floor[i] ? high : floor[i];
-        for (; at > 0 && to < at; at--)
-            chain->block[at].backward_end = chain->block[at - 1].backward = middle + i;
+static void measure_gradients(const struct plb__chain *chain, struct backward_splitter *s)
+{
+    const plb_graph_t *graph = chain->problem->graph;
+    size_t alive = 0;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct plb_task *task = plb_graph_task(graph, chain->middle + i);
+
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+            s->last[task->in[j]] = i;
+    }
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct plb_task *task = plb_graph_task(graph, chain->middle + i);
+
+        s->width[i] = alive;
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
+            plb_task_id producer = plb_graph_value(graph, task->in[j])->producer;
+
+            if (s->last[task->in[j]] == i && producer != PLB_NONE && producer >= chain->middle) {
+                alive -= bytes_of(graph, task->in[j]);
+                s->last[task->in[j]] = PLB_NONE;
+            }
+        }
+        for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
+            if (s->last[task->out[j]] != PLB_NONE)
+                alive += bytes_of(graph, task->out[j]);
+    }
+}
+
+/* A border lies between the last task that must be above it and the first that must be below, where
+ * the fewest gradients are alive. */
+static void set_borders(struct plb__chain *chain, const struct backward_splitter *s)
+{
+    uint32_t at = chain->n - 1, above = 0;
+
+    chain->block[at].backward = chain->middle;
+    for (uint32_t i = 0; i < s->n; i++) {
+        uint32_t best = i;
+
+        if (s->block[i] == PLB_NONE)
+            continue;
+        for (uint32_t k = i; s->block[i] < at && k-- > above;)
+            if (s->width[k] < s->width[best])
+                best = k;
+        for (; at > s->block[i]; at--)
+            chain->block[at].backward_end = chain->block[at - 1].backward = chain->middle + best;
+        above = i + 1;
     }
     for (chain->block[at].backward_end = chain->end; at-- > 0;)
         chain->block[at].backward = chain->block[at].backward_end = chain->end;
-    free(floor);
-    return PLB_OK;
+}
+
+static enum plb_status split_backward(struct plb__chain *chain)
+{
+    size_t values = (size_t)plb_graph_values(chain->problem->graph) + 1;
+    struct backward_splitter s = {.n = chain->end - chain->middle};
+    enum plb_status status = PLB_OK;
+
+    s.block = malloc(s.n * sizeof *s.block);
+    s.width = malloc(s.n * sizeof *s.width);
+    s.last = malloc(values * sizeof *s.last);
+    if (s.block && s.width && s.last) {
+        memset(s.last, 0xff, values * sizeof *s.last);
+        find_blocks(chain, &s);
+        measure_gradients(chain, &s);
+        set_borders(chain, &s);
+    } else {
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory to split %u backward tasks", s.n);
+    }
+    free(s.block);
+    free(s.width);
+    free(s.last);
+    return status;
 }
 
 /* ---- lives ---- */

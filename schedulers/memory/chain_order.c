@@ -4,7 +4,9 @@
  *
  * A graph has all parts of one operator before those of the next. Where that lets gradients pile up
  * (all cells of an embedding's gradient before the first is added to what the last layer left), a
- * task that only reads gradients and frees as much as it makes runs as soon as it can.
+ * task that only reads gradients and frees as much as it makes runs as soon as it can. And where a
+ * gradient is read by a task that makes much of it (the next gradient) and by one that makes little
+ * and needs a value of the forward pass (the gradient of the weights), the latter runs first.
  */
 #include "config.h"
 
@@ -53,10 +55,25 @@ static enum plb_status note_readers(struct ordering *o)
         const struct plb_task *task = plb_graph_task(o->chain->problem->graph, t);
 
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-            if (o->chain->stage[task->in[j]] == o->e)
+            if (o->chain->stage[task->in[j]] != PLB_NONE)
                 PLB_TRY(note_reader(o, task->in[j], t));
     }
     return PLB_OK;
+}
+
+/* The next block may read the same gradients. */
+static void forget_readers(struct ordering *o)
+{
+    const struct plb__chain_block *block = &o->chain->block[o->e];
+
+    for (plb_task_id t = block->backward; t < block->backward_end; t++) {
+        const struct plb_task *task = plb_graph_task(o->chain->problem->graph, t);
+
+        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
+            o->first[task->in[j]] = PLB_NONE;
+            o->unread[task->in[j]] = 0;
+        }
+    }
 }
 
 static size_t counted(const struct plb__chain *chain, plb_value v)
@@ -65,29 +82,56 @@ static size_t counted(const struct plb__chain *chain, plb_value v)
                           : plb_type_bytes(&plb_graph_value(chain->problem->graph, v)->type);
 }
 
+static size_t made_by(const struct ordering *o, plb_task_id t)
+{
+    const struct plb_task *task = plb_graph_task(o->chain->problem->graph, t);
+    size_t made = 0;
+
+    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
+        made += counted(o->chain, task->out[j]);
+    return made;
+}
+
+/* Are the gradients there that it reads? */
+static bool is_ready(const struct ordering *o, plb_task_id t)
+{
+    const plb_graph_t *graph = o->chain->problem->graph;
+    const struct plb_task *task = plb_graph_task(graph, t);
+
+    for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+        if (o->chain->stage[task->in[j]] == o->e &&
+            !o->done[plb_graph_value(graph, task->in[j])->producer])
+            return false;
+    return true;
+}
+
+static bool reads_forward(const struct ordering *o, plb_task_id t)
+{
+    const struct plb_task *task = plb_graph_task(o->chain->problem->graph, t);
+
+    for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+        if (o->chain->born[task->in[j]] != PLB_NONE)
+            return true;
+    return false;
+}
+
 /* May the task run now, reading gradients alone, and is there no more memory in use after it? */
 static bool frees(const struct ordering *o, plb_task_id t)
 {
     const struct plb__chain *chain = o->chain;
-    const plb_graph_t *graph = chain->problem->graph;
-    const struct plb_task *task = plb_graph_task(graph, t);
-    size_t freed = 0, made = 0;
+    const struct plb_task *task = plb_graph_task(chain->problem->graph, t);
+    size_t freed = 0;
 
+    if (reads_forward(o, t) || !is_ready(o, t))
+        return false;
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
         plb_value v = task->in[j];
-        plb_task_id producer = plb_graph_value(graph, v)->producer;
 
-        if (chain->born[v] != PLB_NONE)
-            return false;
-        if (chain->stage[v] == o->e && !o->done[producer])
-            return false;
-        if (chain->stage[v] == o->e && o->unread[v] == 1 && chain->lowest[v] == o->e &&
+        if (chain->stage[v] != PLB_NONE && o->unread[v] == 1 && chain->lowest[v] == o->e &&
             !chain->after[v])
             freed += counted(chain, v);
     }
-    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-        made += counted(chain, task->out[j]);
-    return made <= freed;
+    return made_by(o, t) <= freed;
 }
 
 static void put(struct ordering *o, plb_task_id t)
@@ -97,7 +141,7 @@ static void put(struct ordering *o, plb_task_id t)
     *o->order++ = t;
     o->done[t] = true;
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-        if (o->chain->stage[task->in[j]] == o->e)
+        if (o->chain->stage[task->in[j]] != PLB_NONE)
             o->unread[task->in[j]]--;
 }
 
@@ -116,6 +160,23 @@ static void put_with_followers(struct ordering *o, plb_task_id t)
     }
 }
 
+/* Before t, which makes much of the gradients that it reads, those that make less of them. */
+static void put_after_lesser(struct ordering *o, plb_task_id t)
+{
+    const struct plb_task *task = plb_graph_task(o->chain->problem->graph, t);
+
+    for (uint32_t j = 0; !reads_forward(o, t) && j < task->in_start[task->n_in]; j++)
+        for (uint32_t i = o->first[task->in[j]]; i != PLB_NONE; i = o->entry[i].next) {
+            plb_task_id other = o->entry[i].reader;
+
+            if (other != t && !o->done[other] && reads_forward(o, other) && is_ready(o, other) &&
+                made_by(o, other) < made_by(o, t))
+                put_with_followers(o, other);
+        }
+    if (!o->done[t])
+        put_with_followers(o, t);
+}
+
 static enum plb_status order_blocks(struct ordering *o)
 {
     for (o->e = o->chain->n; o->e-- > 0;) {
@@ -124,7 +185,8 @@ static enum plb_status order_blocks(struct ordering *o)
         PLB_TRY(note_readers(o));
         for (plb_task_id t = block->backward; t < block->backward_end; t++)
             if (!o->done[t])
-                put_with_followers(o, t);
+                put_after_lesser(o, t);
+        forget_readers(o);
     }
     return PLB_OK;
 }
