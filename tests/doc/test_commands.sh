@@ -9,7 +9,9 @@
 # A block that cannot run here (it installs, or it takes minutes) is preceded by
 #   <!-- not run by the test: REASON -->
 #   <!-- not run by the test of all pages, but by TEST: REASON -->
-# and is then only checked for its syntax.
+# and is then only checked for its syntax. So is one that is preceded by
+#   <!-- needs a virtual device -->
+# where there is none.
 #
 # usage: test_commands.sh [PAGE...]   (default: README.md and doc/*.md)
 set -u
@@ -20,9 +22,14 @@ seconds=${PLB_TEST_TIMEOUT:-300}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+has_virtual=0
+if "$build_dir/palombe" doctor --json 2>/dev/null | tr -d ' \n' |
+    grep -q '"subject":"virtualdevice","state":"ok"'; then has_virtual=1; fi
+
 # Writes the page's script to $2 and the blocks that are not run to $3.
 extract() {
-    awk -v run="$2" -v skip="$3" '
+    awk -v run="$2" -v skip="$3" -v has_virtual="$has_virtual" '
+        /^<!-- needs a virtual device -->$/ { skipping = !has_virtual; next }
         /^<!-- not run by the test[^>]*: .+ -->$/ { skipping = 1; next }
         !inside && /^```sh[ \t]*$/ { inside = 1; file = skipping ? skip : run; next }
         inside && /^```[ \t]*$/ { inside = 0; skipping = 0; next }
