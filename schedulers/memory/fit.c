@@ -6,13 +6,20 @@
 
 #include "schedulers/memory/fit.h"
 
+#include "runtime/plan/simulate.h"
 #include "schedulers/memory/prefetch.h"
+
+#include <float.h>
+#include <math.h>
 
 /* The target is found to one part in 2^STEPS of the largest. */
 #define STEPS 8
 /* FETCHes are moved ahead within this much of the limit, or less where gaps between slots would then
  * take more than there is: tries, in hundredths. */
 static const unsigned rooms[] = {100, 98, 95, 90, 80};
+/* Parts of the largest target that fits which are simulated, in hundredths: where memory is used
+ * again at once tasks wait for each other, so that a smaller target can be faster. */
+static const unsigned parts[] = {100, 92, 84, 74, 62};
 
 enum verdict {
     FITS,
@@ -80,16 +87,19 @@ static enum plb_status fetch_ahead(const struct plb_problem *problem, struct plb
     return PLB_OK;
 }
 
+/* The largest target that fits, and its plan. */
 static enum plb_status bisect(const struct plb_problem *problem, const struct plb__fit *fit,
-                              struct plb_plan *plan_out, bool *found_out)
+                              struct plb_plan *plan_out, size_t *target_out, bool *found_out)
 {
     size_t low = 0, high = fit->most;
     enum verdict verdict;
 
+    *target_out = high;
     PLB_TRY(try_target(problem, fit, high, plan_out, &verdict));
     *found_out = verdict == FITS;
     if (*found_out || high == 0)
         return PLB_OK;
+    *target_out = low;
     PLB_TRY(try_target(problem, fit, low, plan_out, &verdict));
     if (verdict == TOO_LARGE)
         return PLB_OK;
@@ -99,6 +109,8 @@ static enum plb_status bisect(const struct plb_problem *problem, const struct pl
 
         PLB_TRY(try_target(problem, fit, middle, plan_out, &verdict));
         *found_out |= verdict == FITS;
+        if (verdict == FITS)
+            *target_out = middle;
         if (verdict == TOO_LARGE)
             high = middle;
         else
@@ -107,15 +119,66 @@ static enum plb_status bisect(const struct plb_problem *problem, const struct pl
     return PLB_OK;
 }
 
+/* A plan that cannot be timed (the platform does not know its links) counts as a slow one. */
+static enum plb_status simulate(const struct plb_problem *problem, const struct plb_plan *plan,
+                                double *seconds_out)
+{
+    struct plb_simulation simulation;
+    struct plb_layout layout;
+    enum plb_status status;
+
+    PLB_TRY(plb_layout_assign(plan, problem->graph, &problem->limits, &layout));
+    status = plb_simulate(plan, &layout, problem, &simulation);
+    plb_layout_clear(&layout);
+    *seconds_out = status == PLB_OK ? simulation.seconds : DBL_MAX;
+    if (status == PLB_OK)
+        plb_simulation_clear(&simulation);
+    return status == PLB_ERROR_INVALID ? PLB_OK : status;
+}
+
+/* The fastest of the plans of `target` and of parts of it; `plan` is that of the target itself. */
+static enum plb_status choose_part(const struct plb_problem *problem, const struct plb__fit *fit,
+                                   size_t target, struct plb_plan *plan)
+{
+    double best = INFINITY;
+
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+        struct plb_plan tried = {.n = 0};
+        enum verdict verdict;
+        enum plb_status status;
+        double seconds;
+
+        PLB_TRY(try_target(problem, fit, target / 100 * parts[k], &tried, &verdict));
+        if (verdict != FITS)
+            continue;
+        status = fit->fetches_ahead ? fetch_ahead(problem, &tried) : PLB_OK;
+        if (status == PLB_OK)
+            status = simulate(problem, &tried, &seconds);
+        if (status == PLB_OK && seconds < best) {
+            struct plb_plan slower = *plan;
+
+            best = seconds;
+            *plan = tried;
+            tried = slower;
+        }
+        plb_plan_clear(&tried);
+        if (status != PLB_OK)
+            return status;
+    }
+    return PLB_OK;
+}
+
 enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct plb__fit *fit,
                               struct plb_plan *plan_out)
 {
     const size_t *bytes = problem->limits.bytes;
+    size_t target;
     bool found;
 
-    PLB_TRY(bisect(problem, fit, plan_out, &found));
+    PLB_TRY(bisect(problem, fit, plan_out, &target, &found));
     if (found)
-        return fit->fetches_ahead ? fetch_ahead(problem, plan_out) : PLB_OK;
+        return target > 0 && target < fit->most ? choose_part(problem, fit, target, plan_out)
+                                                : PLB_OK;
     if (fit->offloads && bytes[PLB_HOST] == 0 && bytes[PLB_DISK] == 0)
         return plb_fail_within(PLB_ERROR_MEMORY,
                                "there is neither host memory nor a directory to offload to");

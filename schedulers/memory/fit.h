@@ -30,8 +30,9 @@ struct plb__fit {
     bool fetches_ahead; /* move FETCHes ahead of their need where there is room */
 };
 
-/* The plan of the largest target that keeps the problem's limits. PLB_ERROR_MEMORY when none does:
- * the message says how many bytes the smallest plan seen takes, or why there is none. */
+/* The plan of the largest target that keeps the problem's limits, or of a somewhat smaller one when
+ * that is faster. PLB_ERROR_MEMORY when none does: the message says how many bytes the smallest plan
+ * seen takes, or why there is none. */
 enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct plb__fit *fit,
                               struct plb_plan *plan_out);
 

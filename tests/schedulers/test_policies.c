@@ -385,7 +385,7 @@ static void fetching_ahead_takes_less_time(void)
     double none, lru, swap;
 
     s.platform.workers = 1;
-    s.platform.link[PLB_HOST] = (struct plb_link){5e8, 5e8, 1e-7, true};
+    s.platform.link[PLB_HOST] = (struct plb_link){2e8, 2e8, 1e-7, true};
     s.problem.platform = &s.platform;
     none = simulate(&s, "none", 0, true).seconds;
     lru = simulate(&s, "lru", 0.7, true).seconds;
