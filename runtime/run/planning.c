@@ -60,7 +60,9 @@ static enum plb_status prepare_costs(struct plb_session *s, plb_costs_t *given)
         return plb_costs_set_platform(given, &platform);
     snprintf(platform.name, sizeof platform.name, "%s", s->device->name);
     p->owns_costs = true;
-    return plb_costs_create(&platform, &p->costs);
+    PLB_TRY(plb_costs_create(&platform, &p->costs));
+    plb__calibrated_record(s->device, s->cut, p->costs);
+    return PLB_OK;
 }
 
 enum plb_status plb__planning_prepare(struct plb_session *s,

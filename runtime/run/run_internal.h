@@ -231,6 +231,9 @@ struct plb__planning {
     bool disk_lost;           /* a write has failed; atomic */
 };
 
+/* calibrated.c: samples from StarPU's performance models for the kinds of task without one. */
+void plb__calibrated_record(const struct plb_device *device, const plb_graph_t *graph,
+                            plb_costs_t *costs);
 /* Finds policy, costs, directory. */
 enum plb_status plb__planning_prepare(struct plb_session *session,
                                       const struct plb_session_options *options);

@@ -29,3 +29,8 @@ TESTS += %D%/test_device %D%/test_virtual
 tests_runtime_run_test_device_SOURCES = %D%/test_device.c
 tests_runtime_run_test_virtual_SOURCES = %D%/test_virtual.c %D%/steps.c %D%/steps.h
 tests_runtime_run_test_virtual_LDADD = $(LDADD) $(STARPU_LIBS) $(OPENCL_LIBS)
+
+# Times from StarPU's performance models.
+check_PROGRAMS += %D%/test_calibrated
+TESTS += %D%/test_calibrated
+tests_runtime_run_test_calibrated_SOURCES = %D%/test_calibrated.c %D%/steps.c %D%/steps.h
