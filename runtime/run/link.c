@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* A transfer that is booked so soon after the one before it ended counts as having waited for it:
- * it was late only because a thread wakes up late, and the link would lose that time each time. */
+/* A transfer that is booked so soon after whoever waited for the one before it woke up counts as
+ * having waited, too, and begins when that one ended. The link would lose the time each time. */
 #define SOON 200e-6
 
 void plb__link_reset(struct plb__link *link, const struct plb_link *rates)
@@ -15,6 +15,7 @@ void plb__link_reset(struct plb__link *link, const struct plb_link *rates)
     pthread_mutex_lock(&link->lock);
     link->rates = *rates;
     memset(link->free, 0, sizeof link->free);
+    memset(link->late, 0, sizeof link->late);
     memset(link->ours, 0, sizeof link->ours);
     memset(link->starpus, 0, sizeof link->starpus);
     pthread_mutex_unlock(&link->lock);
@@ -24,11 +25,22 @@ void plb__link_reset(struct plb__link *link, const struct plb_link *rates)
 static double occupy(struct plb__link *link, enum plb__direction direction, double rate,
                      size_t bytes, double now)
 {
-    double *free = &link->free[link->rates.duplex ? direction : PLB__FROM_DEVICE];
-    double start = now - *free > SOON ? now : *free;
+    int lane = link->rates.duplex ? direction : PLB__FROM_DEVICE;
+    double *free = &link->free[lane];
+    double start = now - *free > SOON + link->late[lane] ? now : *free;
 
+    link->late[lane] = 0;
     *free = start + link->rates.latency_seconds + (double)bytes / rate;
     return *free;
+}
+
+void plb__link_late(struct plb__link *link, enum plb__direction direction, double seconds)
+{
+    int lane = link->rates.duplex ? direction : PLB__FROM_DEVICE;
+
+    pthread_mutex_lock(&link->lock);
+    link->late[lane] = seconds;
+    pthread_mutex_unlock(&link->lock);
 }
 
 double plb__link_book(struct plb__link *link, enum plb__direction direction, size_t bytes,

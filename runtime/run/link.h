@@ -30,6 +30,7 @@ struct plb__link {
     struct plb_link rates; /* a rate of 0: as fast as it goes */
     pthread_mutex_t lock;  /* of the fields below */
     double free[2];        /* by direction: when the latest transfer ends */
+    double late[2];        /* how late the last to wait for one woke up */
     struct plb__traffic ours[2], starpus[2];
 };
 
@@ -40,6 +41,10 @@ void plb__link_reset(struct plb__link *link, const struct plb_link *rates);
  * on a link without a rate. */
 double plb__link_book(struct plb__link *link, enum plb__direction direction, size_t bytes,
                       bool ours, double now);
+
+/* Whoever waited for the end of a transfer woke up that many seconds late. Had it not, it could have
+ * booked the next one sooner: that is made good. */
+void plb__link_late(struct plb__link *link, enum plb__direction direction, double seconds);
 
 /* What went over the link in a direction. */
 struct plb__traffic plb__link_traffic(struct plb__link *link, enum plb__direction direction,

@@ -71,6 +71,7 @@ static void sleep_until(double deadline)
 struct pending {
     struct pending *next;
     cl_event event;
+    enum plb__direction direction;
     double due;
 };
 
@@ -110,6 +111,7 @@ static void complete(struct pending *list)
         struct pending *p = list;
 
         list = p->next;
+        plb__link_late(&the_link, p->direction, now() - p->due);
         next->clSetUserEventStatus(p->event, CL_COMPLETE);
         next->clReleaseEvent(p->event);
         free(p);
@@ -159,14 +161,14 @@ static bool start_pacer(void)
     return true;
 }
 
-static bool complete_later(cl_event event, double due)
+static bool complete_later(cl_event event, enum plb__direction direction, double due)
 {
     struct pending *p = malloc(sizeof *p);
     bool ok;
 
     if (!p)
         return false;
-    *p = (struct pending){.event = event, .due = due};
+    *p = (struct pending){.event = event, .direction = direction, .due = due};
     pthread_mutex_lock(&pacer.lock);
     ok = start_pacer();
     if (ok) {
@@ -182,7 +184,8 @@ static bool complete_later(cl_event event, double due)
 
 /* Replaces *event, that of a transfer which does not block, by one that is completed when both the
  * transfer and the link are through. Where that cannot be had the transfer is waited for. */
-static void delay_event(cl_command_queue queue, cl_event *event, double due)
+static void delay_event(cl_command_queue queue, enum plb__direction direction, cl_event *event,
+                        double due)
 {
     cl_event transfer = *event, list[2] = {transfer, NULL}, both;
     cl_context context;
@@ -198,7 +201,7 @@ static void delay_event(cl_command_queue queue, cl_event *event, double due)
     }
     next->clReleaseEvent(transfer);
     *event = both;
-    if (!complete_later(list[1], due)) {
+    if (!complete_later(list[1], direction, due)) {
         sleep_until(due);
         next->clSetUserEventStatus(list[1], CL_COMPLETE);
         next->clReleaseEvent(list[1]);
@@ -211,12 +214,14 @@ static void pass_link(cl_command_queue queue, enum plb__direction direction, siz
 {
     double due = plb__link_book(&the_link, direction, bytes, transfers_are_ours, start);
 
-    if (due <= start)
+    if (due <= now())
         return;
-    if (!blocking && event)
-        delay_event(queue, event, due);
-    else
-        sleep_until(due);
+    if (!blocking && event) {
+        delay_event(queue, direction, event, due);
+        return;
+    }
+    sleep_until(due);
+    plb__link_late(&the_link, direction, now() - due);
 }
 
 /* ---- the calls that move data ---- */

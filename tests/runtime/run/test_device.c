@@ -83,6 +83,10 @@ static void transfers_take_their_time(void)
     PLB_CHECK_NEAR(plb__link_book(&link, PLB__FROM_DEVICE, 1000000, true, 5.0), 5.02, 1e-9);
     /* As late as a thread wakes up: no time is lost. */
     PLB_CHECK_NEAR(plb__link_book(&link, PLB__FROM_DEVICE, 1000000, true, 5.0201), 5.03, 1e-9);
+    /* Later, when it is said to be so late. */
+    plb__link_late(&link, PLB__FROM_DEVICE, 0.004);
+    PLB_CHECK_NEAR(plb__link_book(&link, PLB__FROM_DEVICE, 1000000, true, 5.0341), 5.04, 1e-9);
+    PLB_CHECK_NEAR(plb__link_book(&link, PLB__FROM_DEVICE, 1000000, true, 5.0441), 5.0541, 1e-9);
     /* After a pause. */
     PLB_CHECK_NEAR(plb__link_book(&link, PLB__FROM_DEVICE, 1000000, true, 6.0), 6.01, 1e-9);
 }
