@@ -176,9 +176,10 @@ enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct pl
     bool found;
 
     PLB_TRY(bisect(problem, fit, plan_out, &target, &found));
+    if (found && target > 0 && bytes[PLB_DEVICE] != SIZE_MAX)
+        return choose_part(problem, fit, target, plan_out);
     if (found)
-        return target > 0 && target < fit->most ? choose_part(problem, fit, target, plan_out)
-                                                : PLB_OK;
+        return PLB_OK;
     if (fit->offloads && bytes[PLB_HOST] == 0 && bytes[PLB_DISK] == 0)
         return plb_fail_within(PLB_ERROR_MEMORY,
                                "there is neither host memory nor a directory to offload to");
