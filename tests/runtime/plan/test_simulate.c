@@ -76,6 +76,23 @@ static void run(struct bench *b, plb_value value)
     append(b, PLB_RUN, maker(b, value), PLB_DEVICE);
 }
 
+/* Gives every slot bytes of its own, so that no one waits for another's. */
+static void spread(struct plb_layout *layout, uint32_t n)
+{
+    size_t offset[PLB_TIERS] = {0};
+
+    for (uint32_t k = 0; k < layout->n_slots; k++) {
+        struct plb_slot *slot = &layout->slot[k];
+
+        if (slot->initial != PLB_NONE)
+            continue;
+        slot->offset = offset[slot->tier];
+        offset[slot->tier] += BYTES;
+    }
+    memcpy(layout->arena, offset, sizeof offset);
+    memset(layout->in_wait, 0, ((size_t)n + 1) * sizeof *layout->in_wait);
+}
+
 /* Finishes what was appended and plays it with `device` bytes beside the initial value. */
 static void play(struct bench *b, size_t device)
 {
@@ -92,6 +109,8 @@ static void play(struct bench *b, size_t device)
     plb_plan_clear(&draft);
     PLB_REQUIRE(plb_plan_check(&b->plan, b->graph, &b->problem.limits) == PLB_OK);
     PLB_REQUIRE(plb_layout_assign(&b->plan, b->graph, &b->problem.limits, &b->layout) == PLB_OK);
+    if (device == ROOMY)
+        spread(&b->layout, b->plan.n);
     PLB_REQUIRE(plb_simulate(&b->plan, &b->layout, &b->problem, &b->result) == PLB_OK);
 }
 
@@ -309,6 +328,7 @@ static void tiers_have_links_of_their_own(void)
     play(&b, ROOMY);
     check_copy(&b, PLB_OFFLOAD, y, 1, 4, PLB_LANE_OUT + PLB_DISK);
     check_copy(&b, PLB_OFFLOAD, z, 2, 3, PLB_LANE_OUT + PLB_HOST);
+    check_copy(&b, PLB_FETCH, z, 3, 4, PLB_LANE_IN + PLB_HOST);
     check_copy(&b, PLB_FETCH, y, 4, 8, PLB_LANE_IN + PLB_DISK);
     check_run(&b, u, 0, 8, 9, 0);
     PLB_CHECK_EQ(b.result.moved_out[PLB_DISK], BYTES);
