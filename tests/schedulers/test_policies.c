@@ -396,11 +396,12 @@ static void fetching_ahead_takes_less_time(void)
     subject_clear(&s);
 }
 
+/* Seconds of the processor: other programs do not count. */
 static double now(void)
 {
     struct timespec time;
 
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
@@ -427,7 +428,44 @@ static void planning_a_large_graph(void)
     subject_clear(&s);
 }
 
+/* An allocation that fails anywhere is a failure, or the loss of a try among several, and no more. */
+static void memory_may_be_short(void)
+{
+    static const char *const names[] = {"none", "block", "sqrt", "cheap", "knapsack", "lru", "swap"};
+    struct random_options options = {
+        .seed = 1, .shape = RANDOM_CHAIN, .blocks = 3, .width = 16, .batch = 2, .uncut = true};
+    struct subject s = subject_make(&options);
+    struct plb_problem problem = s.problem;
+
+    problem.limits.bytes[PLB_DEVICE] = plb_budget_of_share(&problem.needs, 0.75, 0);
+    problem.limits.bytes[PLB_HOST] = SIZE_MAX;
+    problem.limits.hold_gradients = true;
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        const struct plb_memory_policy *policy;
+        long failures = 0;
+
+        PLB_REQUIRE(plb_memory_policy_find(names[k], &policy) == PLB_OK);
+        for (long n = 1; plb_test_alloc_available(); n += 1 + n / 8) {
+            struct plb_plan plan = {0};
+            enum plb_status status;
+            bool failed;
+
+            plb_test_alloc_fail_at(n);
+            status = plb_memory_policy_ask(policy, &problem, PLB_EVENT_DRIFT, NULL, &plan);
+            failed = plb_test_alloc_stop();
+            PLB_CHECK(status == PLB_OK || status == PLB_ERROR_MEMORY);
+            PLB_CHECK(status != PLB_OK || plan.n > 0);
+            plb_plan_clear(&plan);
+            if (!failed)
+                break;
+            failures += status == PLB_ERROR_MEMORY;
+        }
+        PLB_CHECK(failures > 0 || !plb_test_alloc_available());
+    }
+    subject_clear(&s);
+}
+
 PLB_TEST_MAIN("schedulers/policies", NULL, NULL, PLB_TEST(every_plan_is_right),
               PLB_TEST(the_least_budget_is_the_least), PLB_TEST(offloading_needs_a_place),
               PLB_TEST(a_deep_chain), PLB_TEST(a_u_net), PLB_TEST(fetching_ahead_takes_less_time),
-              PLB_TEST(planning_a_large_graph))
+              PLB_TEST(memory_may_be_short), PLB_TEST(planning_a_large_graph))
