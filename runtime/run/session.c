@@ -164,10 +164,9 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
     PLB_TRY(make_inputs(s));
     PLB_TRY(reserve_scratch(s));
     PLB_TRY(plb__planning_limit(s, options));
-    if (s->managed)
-        PLB_TRY(plb__managed_limit(s));
     choose_priorities(s);
-    return plb__plan_first(s);
+    PLB_TRY(plb__plan_first(s));
+    return s->managed ? plb__managed_limit(s) : PLB_OK;
 }
 
 enum plb_status plb_session_create(const plb_graph_t *whole,

@@ -133,27 +133,35 @@ void plb__managed_release(starpu_data_handle_t token)
 
 /* ---- limits ---- */
 
-static size_t task_bytes(const plb_graph_t *graph, const struct plb_task *task)
+/* Of the distinct variables that an instruction reads and writes. */
+static size_t launch_bytes(const struct plb__launch *launch)
 {
+    const struct plb_layout *layout = &launch->program->layout;
+    uint32_t i = (uint32_t)(launch->instruction - launch->program->plan.instruction);
     size_t bytes = 0;
 
-    for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-        bytes += plb_type_bytes(&plb_graph_value(graph, task->in[j])->type);
-    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-        bytes += plb_type_bytes(&plb_graph_value(graph, task->out[j])->type);
+    for (uint32_t j = layout->in_operand[i]; j < layout->in_operand[i + 1]; j++) {
+        uint32_t before = layout->in_operand[i];
+
+        while (layout->operand[before] != layout->operand[j])
+            before++;
+        if (before == j)
+            bytes += layout->slot[layout->operand[j]].bytes;
+    }
     return bytes;
 }
 
-static enum plb_status check_tasks(const struct plb_session *s, size_t most)
+static enum plb_status check_launches(const struct plb__program *program, size_t most)
 {
-    for (plb_task_id id = 0; id < plb_graph_tasks(s->cut); id++) {
-        const struct plb_task *task = plb_graph_task(s->cut, id);
-        size_t bytes = task_bytes(s->cut, task);
+    for (uint32_t k = 0; k < program->n_launches; k++) {
+        const struct plb__launch *launch = &program->launch[k];
+        size_t bytes = launch_bytes(launch);
 
         if (bytes > most)
             return plb_fail(PLB_ERROR_MEMORY,
                             "task %s needs %.1f MiB at once, and %.1f MiB are left for values",
-                            task->name, (double)bytes / 0x1p20, (double)most / 0x1p20);
+                            launch->job->invocation.name, (double)bytes / 0x1p20,
+                            (double)most / 0x1p20);
     }
     return PLB_OK;
 }
@@ -168,7 +176,7 @@ enum plb_status plb__managed_limit(struct plb_session *s)
         return PLB_OK;
     if (left > (size_t)total)
         left = (size_t)total;
-    PLB_TRY(check_tasks(s, left));
+    PLB_TRY(check_launches(s->program, left));
     s->managed_reserved = (size_t)total - left;
     starpu_memory_allocate(s->device->node, s->managed_reserved, STARPU_MEMORY_OVERFLOW);
     return PLB_OK;
