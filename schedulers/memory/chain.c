@@ -133,7 +133,7 @@ static void split_at_narrow_places(struct splitter *s, uint32_t from, uint32_t t
     }
 }
 
-enum { BLOCK_WHOLE_TASKS_MAX = 24, NARROW_LEAST = 2, NARROW_MOST = 6 };
+enum { BLOCK_WHOLE_TASKS_MAX = 24, NARROW_LEAST = 2, NARROW_MOST = 6, WIDE = 3 };
 
 /* A model's block that is too long for its options to be enumerated is split again. */
 static void split_long_blocks(struct splitter *s)
@@ -185,7 +185,10 @@ static void split(struct splitter *s, enum plb__grain grain)
     } else {
         memset(s->starts, 0, n * sizeof *s->starts);
         s->starts[0] = true;
-        split_at_narrow_places(s, 0, n, NARROW_LEAST * unit, NARROW_MOST * unit);
+        if (grain == PLB__GRAIN_WIDE)
+            unit *= WIDE;
+        if (grain != PLB__GRAIN_WHOLE)
+            split_at_narrow_places(s, 0, n, NARROW_LEAST * unit, NARROW_MOST * unit);
     }
     thin_out(s);
 }

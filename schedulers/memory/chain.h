@@ -54,6 +54,8 @@ enum plb__grain {
     PLB__GRAIN_BLOCKS, /* blocks of the model, or else narrow places */
     PLB__GRAIN_NARROW, /* narrow places every few tasks, whatever the model says */
     PLB__GRAIN_FINE,   /* every task, as far as PLB__CHAIN_BLOCKS_MAX goes */
+    PLB__GRAIN_WIDE,   /* narrow places far apart */
+    PLB__GRAIN_WHOLE,  /* one block */
     PLB__GRAINS
 };
 

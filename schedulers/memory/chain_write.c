@@ -270,7 +270,7 @@ static enum plb_status solve(const struct plb_problem *problem, enum plb__grain 
 
 /* ---- keeping what was solved ---- */
 
-enum { KEPT = 2 };
+enum { KEPT = 6 };
 
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct plb__chains *kept[KEPT]; /* the latest first */

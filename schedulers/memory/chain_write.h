@@ -4,7 +4,7 @@
  *
  * Solving takes a while and depends on the graph, the seconds of its tasks and whether gradients are
  * held, but not on the limits; so what was solved is kept for the next call (a budget that changes
- * while a plan runs), two graphs at most.
+ * while a plan runs), for a few graphs.
  *
  * Not public. Thread-safety: plb__chains_take() and plb__chains_give() may be called by many; what
  * was taken belongs to one thread.
