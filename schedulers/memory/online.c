@@ -20,20 +20,22 @@
 #include <stdlib.h>
 
 /* DTR as it is has a distance of 1 and nothing near. With a weight of 0.5 neither the far and dear
- * nor the near and cheap leave first. */
+ * nor the near and cheap leave first. The later ones differ in what only matters with a link. */
 static const struct plb__online_weights all_weights[] = {
-    {.distance = 0.5, .near = 0.01, .link = 0.1, .lead = 0.03},
-    {.distance = 0.5, .near = 1e-9, .link = 0.1, .lead = 0.06},
-    {.distance = 1.0, .near = 1e-9, .link = 0.02, .lead = 0.03},
-    {.distance = 0.1, .near = 0.01, .link = 0.02, .lead = 0.06},
-    {.distance = 1.0, .near = 0.02, .link = 0.1, .lead = 0.06},
+    {.distance = 0.5, .near = 0.01, .link = 0.02, .lead = 0.03},
+    {.distance = 1.0, .near = 1e-9, .link = 0.3, .lead = 0.03},
+    {.distance = 0.5, .near = 1e-9, .link = 0.1, .lead = 0.03},
+    {.distance = 0.1, .near = 0.01, .link = 0.1, .lead = 0.03},
+    {.distance = 0.5, .near = 0.01, .link = 0.3, .lead = 0.03},
+    {.distance = 0.5, .near = 1e-9, .link = 0.02, .lead = 0.01},
+    {.distance = 1.0, .near = 0.01, .link = 0.02, .lead = 0.1},
 };
 
 enum {
     N_WEIGHTS = sizeof all_weights / sizeof all_weights[0],
-    N_FITTED = 3, /* of these, the best are fitted */
-    AIMS = 8,     /* walks at most to come close to a number of bytes, */
-    AIM_PARTS = 400, /* to one part of it in so many */
+    N_WEIGHTS_ALONE = 4, /* without a link */
+    AIMS = 8,            /* walks at most to come close to a number of bytes, */
+    AIM_PARTS = 400,     /* to one part of it in so many */
 };
 
 /* Parts of the room that copies may take. A layout needs a little more than the copies that exist at
@@ -67,36 +69,6 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
     plb_plan_clear(&result.draft);
     plan_out->fingerprint = plb_graph_fingerprint(problem->graph);
     return status;
-}
-
-/* The seconds of tasks that run again when a walk has just the bytes of the limit; infinite when it
- * gets stuck. */
-static double again_seconds(const struct plb_problem *problem, size_t room,
-                            const struct plb__online_weights *weights)
-{
-    struct plb__online_result result = {.evictions = 0};
-
-    if (plb__online_walk(problem, room, weights, &result) != PLB_OK)
-        return INFINITY;
-    plb_plan_clear(&result.draft);
-    return result.again_seconds;
-}
-
-struct ranked {
-    const struct plb__online_weights *weights;
-    double again_seconds;
-};
-
-static void rank(const struct plb_problem *problem, size_t room, struct ranked ranked[N_WEIGHTS])
-{
-    for (int n = 0; n < N_WEIGHTS; n++) {
-        struct ranked one = {&all_weights[n], again_seconds(problem, room, &all_weights[n])};
-        int k = n;
-
-        for (; k > 0 && one.again_seconds < ranked[k - 1].again_seconds; k--)
-            ranked[k] = ranked[k - 1];
-        ranked[k] = one;
-    }
 }
 
 static enum plb_status simulated_seconds(const struct plb_problem *problem,
@@ -221,22 +193,33 @@ static enum plb_status fit(const struct plb_problem *problem, int first,
     return plb_fail_within(PLB_ERROR_MEMORY, "no plan found that can be laid out");
 }
 
+/* Fits a plan with these weights and keeps it if it is faster than the best so far. */
+static enum plb_status try_weights(const struct plb_problem *problem, int first,
+                                   const struct plb__online_weights *weights,
+                                   struct plb_plan *best, double *best_seconds)
+{
+    struct plb_plan plan = {.n = 0};
+
+    PLB_TRY(fit(problem, first, weights, &plan));
+    return keep_faster(problem, &plan, best, best_seconds);
+}
+
 static enum plb_status plan_online(const struct plb_problem *problem, struct plb_plan *plan_out)
 {
+    const size_t *bytes = problem->limits.bytes;
+    int n = bytes[PLB_HOST] > 0 || bytes[PLB_DISK] > 0 ? N_WEIGHTS : N_WEIGHTS_ALONE;
     int first = problem->platform->workers > 1 ? FIRST_PART_OF_WORKERS : 0;
-    struct ranked ranked[N_WEIGHTS];
     double seconds = INFINITY;
     enum plb_status status = PLB_OK;
 
-    rank(problem, room_of(problem), ranked);
-    for (int k = 0; k < 2 * N_WEIGHTS && (k < N_FITTED || isinf(seconds)); k++) {
-        struct plb_plan plan = {.n = 0};
-
-        status = fit(problem, k < N_WEIGHTS ? first : 0, ranked[k % N_WEIGHTS].weights, &plan);
-        if (status == PLB_OK)
-            status = keep_faster(problem, &plan, plan_out, &seconds);
+    for (int k = 0; k < (first > 0 ? 2 * n : n); k++) {
+        if (k >= n && !isinf(seconds))
+            break;
+        status = try_weights(problem, k < n ? first : 0, &all_weights[k % n], plan_out, &seconds);
         if (status != PLB_OK && status != PLB_ERROR_MEMORY)
             return status;
+        if (bytes[PLB_DEVICE] == SIZE_MAX)
+            break;
     }
     return isinf(seconds) ? status : PLB_OK;
 }

@@ -44,9 +44,14 @@ static double due_until(const struct plb__online *o, plb_task_id at)
 static double transfer_seconds(const struct plb__online *o, enum plb_tier tier, bool out,
                                plb_value value)
 {
-    double seconds = plb_transfer_seconds(o->problem->platform, tier, out, o->bytes[value]);
+    return plb_transfer_seconds(o->problem->platform, tier, out, o->bytes[value]);
+}
 
-    return o->problem->platform->link[tier].duplex ? seconds : 2.0 * seconds;
+/* A link that is not duplex is taken by what goes the other way. */
+static void share_link(struct plb__online *o, enum plb_tier tier)
+{
+    if (!o->problem->platform->link[tier].duplex)
+        o->back_free = o->link_free[tier] = fmax(o->back_free, o->link_free[tier]);
 }
 
 /* The nearest tier that has room for the value; PLB_DEVICE when none has. */
@@ -101,6 +106,7 @@ enum plb_status plb__online_send(struct plb__online *o, plb_value value, enum pl
         return PLB_OK;
     o->link_free[tier] = fmax(o->made_at[value], o->link_free[tier]) +
                          transfer_seconds(o, tier, true, value);
+    share_link(o, tier);
     o->copy[value] = tier;
     o->away[tier] += o->bytes[value];
     return plb_plan_append(&o->result.draft,
@@ -116,6 +122,7 @@ enum plb_status plb__online_fetch(struct plb__online *o, plb_value value)
     if (at != PLB_NONE)
         add_due(o, at, -seconds);
     o->back_free = fmax(o->back_free, clock_of(o, o->now)) + seconds;
+    share_link(o, o->copy[value]);
     return plb_plan_append(&o->result.draft,
                            (struct plb_instruction){PLB_FETCH, value, 0, o->copy[value]});
 }
