@@ -44,3 +44,6 @@ check_PROGRAMS += %D%/test_policies_run
 TESTS += %D%/test_policies_run
 tests_schedulers_test_policies_run_SOURCES = %D%/test_policies_run.c \
 	tests/runtime/run/steps.c tests/runtime/run/steps.h
+check_PROGRAMS += %D%/test_fates
+TESTS += %D%/test_fates
+tests_schedulers_test_fates_SOURCES = %D%/test_fates.c
