@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* What may be spent on rest: this part of the least that the copies need. */
-#define SPARE_PART     8
+#define SPARE_PART 8
 /* Placing so many blocks by size takes some ten milliseconds; more is not worth it unless a limit
  * asks for it. */
 #define BY_SIZE_BLOCKS 6000u

@@ -6,6 +6,8 @@
  */
 #include "config.h"
 
+#include "runtime/plan/layout.h"
+
 #include "runtime/plan/arena.h"
 #include "runtime/plan/waits.h"
 #include "runtime/plan/walk.h"

@@ -3,8 +3,8 @@
  * Two ways of placing blocks.
  *
  * By time: a list of gaps; a block that begins takes the tightest one, a block that ends gives its
- * bytes back. A gap of exactly the right size, the lowest of several, comes first, so that blocks of
- * one size follow each other in one place.
+ * bytes back. A gap of exactly the right size, the lowest of several, comes first, so that blocks
+ * of one size follow each other in one place.
  *
  * By size: the largest first, each in the tightest gap that those which were placed before and
  * exist at the same time leave.

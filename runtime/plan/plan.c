@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Programs of instructions, and the verdict on one: that it is right for its graph and keeps limits.
+ * Programs of instructions, and the verdict on one: that it is right for its graph and keeps
+ * limits.
  */
 #include "config.h"
 

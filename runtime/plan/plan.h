@@ -32,17 +32,12 @@
 extern "C" {
 #endif
 
-enum plb_opcode {
-    PLB_RUN,
-    PLB_DROP,
-    PLB_OFFLOAD,
-    PLB_FETCH,
-    PLB_OPCODES
-};
+enum plb_opcode { PLB_RUN, PLB_DROP, PLB_OFFLOAD, PLB_FETCH, PLB_OPCODES };
 
 /* Where copies of values lie, from near to far. */
 enum plb_tier {
-    PLB_DEVICE, /* the memory that the workers compute in; on a machine without a card, main memory */
+    PLB_DEVICE, /* the memory that the workers compute in; on a machine without a card, main memory
+                 */
     PLB_HOST,   /* main memory beside a card */
     PLB_DISK,
     PLB_TIERS
@@ -50,9 +45,9 @@ enum plb_tier {
 
 struct plb_instruction {
     enum plb_opcode code;
-    uint32_t subject; /* a task for RUN, a value for the others */
-    uint32_t takes;   /* RUN: bit k set: output operand k takes over the storage of the input that
-                         its specification names in `shares`; that input ends here */
+    uint32_t subject;   /* a task for RUN, a value for the others */
+    uint32_t takes;     /* RUN: bit k set: output operand k takes over the storage of the input that
+                           its specification names in `shares`; that input ends here */
     enum plb_tier tier; /* OFFLOAD: where to; FETCH: where from; DROP: whose copy */
 };
 
@@ -74,12 +69,13 @@ enum plb_status plb_plan_append(struct plb_plan *plan, struct plb_instruction in
 
 /* What a plan may use. */
 struct plb_limits {
-    size_t bytes[PLB_TIERS]; /* most bytes of copies in a tier at any point, the initial values and
-                                `reserved` counted in; 0: the tier is not there; SIZE_MAX: no limit */
-    size_t reserved;         /* bytes of the device that are not for values: work space */
-    bool hold_gradients;     /* what the update reads counts from the first instruction to the last,
-                                as if it had storage of its own. Then a share of the activations'
-                                memory is a number of bytes (see plb_budget_of_share) */
+    size_t
+        bytes[PLB_TIERS]; /* most bytes of copies in a tier at any point, the initial values and
+                             `reserved` counted in; 0: the tier is not there; SIZE_MAX: no limit */
+    size_t reserved;      /* bytes of the device that are not for values: work space */
+    bool hold_gradients;  /* what the update reads counts from the first instruction to the last,
+                             as if it had storage of its own. Then a share of the activations'
+                             memory is a number of bytes (see plb_budget_of_share) */
 };
 
 /* No limit on the device, no other tier. */

@@ -31,10 +31,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLAN_FORMAT "palombe plan 1"
-#define PLAN_BYTES_MAX ((size_t)256 << 20)
+#define PLAN_FORMAT           "palombe plan 1"
+#define PLAN_BYTES_MAX        ((size_t)256 << 20)
 #define PLAN_INSTRUCTIONS_MAX (1u << 24)
-#define FINGERPRINT_DIGITS 16
+#define FINGERPRINT_DIGITS    16
 
 /* ---- writing ---- */
 
@@ -52,8 +52,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
     va_list arguments;
 
     va_start(arguments, format);
-    text->used += (size_t)vsnprintf(text->text + text->used, text->bytes - text->used, format,
-                                    arguments);
+    text->used +=
+        (size_t)vsnprintf(text->text + text->used, text->bytes - text->used, format, arguments);
     va_end(arguments);
 }
 

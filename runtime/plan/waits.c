@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Waits. The bytes of a tier are a list of ranges, each with its latest occupant; a slot that begins
- * waits for the occupants of its bytes and takes their place. Those before them need no mention:
- * the occupants waited for them. The program is gone through twice, so that the first slots find
- * the last ones of the step before; that a slot waits for its own users of the step before goes
- * without saying.
+ * Waits. The bytes of a tier are a list of ranges, each with its latest occupant; a slot that
+ * begins waits for the occupants of its bytes and takes their place. Those before them need no
+ * mention: the occupants waited for them. The program is gone through twice, so that the first
+ * slots find the last ones of the step before; that a slot waits for its own users of the step
+ * before goes without saying.
  */
 #include "config.h"
 

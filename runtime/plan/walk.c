@@ -320,10 +320,16 @@ static enum plb_status walk_program(struct walker *w)
 
         w->walk->in_operand[w->position] = w->walk->n_operands;
         switch (instruction->code) {
-        case PLB_RUN: PLB_TRY(walk_run(w, instruction)); break;
-        case PLB_DROP: PLB_TRY(walk_drop(w, instruction)); break;
+        case PLB_RUN:
+            PLB_TRY(walk_run(w, instruction));
+            break;
+        case PLB_DROP:
+            PLB_TRY(walk_drop(w, instruction));
+            break;
         case PLB_OFFLOAD:
-        case PLB_FETCH: PLB_TRY(walk_move(w, instruction)); break;
+        case PLB_FETCH:
+            PLB_TRY(walk_move(w, instruction));
+            break;
         default:
             return plb_fail(PLB_ERROR_INVALID, "instruction %u has the unknown code %d",
                             w->position, (int)instruction->code);

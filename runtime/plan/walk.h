@@ -27,9 +27,9 @@ struct plb__walk {
     size_t peak[PLB_TIERS];
     size_t peak_by_role[PLB_ROLES];
     uint32_t peak_at;
-    uint32_t over_at[PLB_TIERS];   /* the first instruction that passes the limit; plan.n: it is
-                                      passed before all; PLB_NONE: it is kept */
-    size_t over_bytes[PLB_TIERS];  /* bytes there, `reserved` counted in */
+    uint32_t over_at[PLB_TIERS];  /* the first instruction that passes the limit; plan.n: it is
+                                     passed before all; PLB_NONE: it is kept */
+    size_t over_bytes[PLB_TIERS]; /* bytes there, `reserved` counted in */
 };
 
 /* Walks the program. PLB_ERROR_INVALID names the first violation of what plb_plan_check() lists;

@@ -35,8 +35,7 @@ static enum plb_status disturb(const plb_graph_t *graph, plb_task_id t, uint64_t
     case 3:
         if (!plb_writer_has(writer, value) || phase == PLB_PHASE_UPDATE)
             return PLB_OK;
-        PLB_TRY(plb_writer_offload(writer, value,
-                                   random_below(state, 2) ? PLB_HOST : PLB_DISK));
+        PLB_TRY(plb_writer_offload(writer, value, random_below(state, 2) ? PLB_HOST : PLB_DISK));
         plb_writer_forget(writer, value);
         return PLB_OK;
     default:

@@ -148,7 +148,7 @@ static void check_operands(const struct example *e, const struct plb_layout *lay
 /* ---- time: any order that obeys waits and dependencies ---- */
 
 #define STEPS 3
-#define UNIT PLB_SLOT_ALIGNMENT
+#define UNIT  PLB_SLOT_ALIGNMENT
 
 /* An instruction of a step. */
 struct node {
@@ -163,7 +163,7 @@ struct replay {
     struct node *node;
     struct edge {
         uint32_t to, next;
-    } *edge;
+    } * edge;
     uint32_t n_edges, capacity;
     uint32_t *owner[PLB_TIERS]; /* per unit of bytes: 1 + slot + step * slots; 0: nobody */
     uint32_t *writer;           /* per slot: 1 + the last node that wrote it */
@@ -289,8 +289,8 @@ static void run_nodes(struct replay *r, uint64_t seed, uint32_t at_once)
             ready[n_ready++] = node;
     }
     while (n_ready > 0 || n_running > 0) {
-        bool start = n_ready > 0 && n_running < at_once &&
-                     (n_running == 0 || random_below(&seed, 2) == 0);
+        bool start =
+            n_ready > 0 && n_running < at_once && (n_running == 0 || random_below(&seed, 2) == 0);
         uint32_t *list = start ? ready : running, *n = start ? &n_ready : &n_running;
         uint32_t k = random_below(&seed, *n), node = list[k];
         bool is_drop = r->e->plan.instruction[node % r->e->plan.n].code == PLB_DROP;
@@ -372,9 +372,9 @@ static void check_waits_needed(const struct example *e, const struct plb_layout 
             bool shares = false;
 
             for (uint32_t o = layout->in_operand[i]; o < layout->in_operand[i + 1]; o++)
-                shares |= layout->slot[layout->operand[o]].begin == i &&
-                          overlap(&layout->slot[layout->operand[o]],
-                                  &layout->slot[layout->wait[w]]);
+                shares |=
+                    layout->slot[layout->operand[o]].begin == i &&
+                    overlap(&layout->slot[layout->operand[o]], &layout->slot[layout->wait[w]]);
             bad += !shares || layout->slot[layout->wait[w]].initial != PLB_NONE;
             for (uint32_t v = layout->in_wait[i]; v < w; v++)
                 bad += layout->wait[v] == layout->wait[w];
@@ -515,8 +515,7 @@ static void held_gradients_have_their_own_bytes(void)
         PLB_CHECK_EQ(bad, 0);
         plb_layout_clear(&layout);
         limits.bytes[PLB_DEVICE] = plb_budget_of_share(&needs, 1.0, 0);
-        if (seed % 2 == 0 &&
-            plb_layout_assign(&e.plan, e.graph, &limits, &layout) == PLB_OK) {
+        if (seed % 2 == 0 && plb_layout_assign(&e.plan, e.graph, &limits, &layout) == PLB_OK) {
             PLB_CHECK_EQ(plb_layout_device_bytes(&layout), limits.bytes[PLB_DEVICE]);
             plb_layout_clear(&layout);
             limits.bytes[PLB_DEVICE]--;

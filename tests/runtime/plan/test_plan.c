@@ -336,7 +336,8 @@ static const struct violation {
     {reserved_beyond_all, "before the first instruction"},
     {initial_values_count, "before the first instruction 128 bytes of the device are taken, the "
                            "limit is 64"},
-    {host_too_small, "instruction 1 (offload a): copies on the host take 64 bytes, the limit is 63"},
+    {host_too_small,
+     "instruction 1 (offload a): copies on the host take 64 bytes, the limit is 63"},
 };
 
 static void checker_names_the_violation(void)

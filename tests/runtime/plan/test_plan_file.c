@@ -27,8 +27,8 @@ static struct plb_plan make_plan(uint32_t n)
     struct plb_plan plan = {.policy = "replay:\"a\\b\"", .fingerprint = 0xfedcba9876543210u};
 
     for (uint32_t i = 0; i < n; i++)
-        PLB_CHECK_EQ(
-            plb_plan_append(&plan, samples[i % (sizeof samples / sizeof samples[0])]), PLB_OK);
+        PLB_CHECK_EQ(plb_plan_append(&plan, samples[i % (sizeof samples / sizeof samples[0])]),
+                     PLB_OK);
     return plan;
 }
 
@@ -69,8 +69,8 @@ static void the_longest_instructions_have_room(void)
 
     memset(plan.policy, '"', sizeof plan.policy - 1);
     for (int i = 0; i < 50; i++)
-        PLB_CHECK_EQ(plb_plan_append(&plan, (struct plb_instruction){PLB_OFFLOAD, UINT32_MAX, 0,
-                                                                     PLB_DEVICE}),
+        PLB_CHECK_EQ(plb_plan_append(
+                         &plan, (struct plb_instruction){PLB_OFFLOAD, UINT32_MAX, 0, PLB_DEVICE}),
                      PLB_OK);
     PLB_REQUIRE(plb_plan_to_json(&plan, &text) == PLB_OK);
     PLB_REQUIRE(plb_plan_from_json(text, strlen(text), &back) == PLB_OK);
@@ -108,7 +108,8 @@ static void files_read_back(void)
 
 /* ---- documents that are none ---- */
 
-#define HEAD "{\"format\": \"palombe plan 1\", \"policy\": \"none\", \"graph\": \"0123456789abcdef\", "
+#define HEAD                                                                                       \
+    "{\"format\": \"palombe plan 1\", \"policy\": \"none\", \"graph\": \"0123456789abcdef\", "
 #define WITH(list) HEAD "\"instructions\": [" list "]}"
 
 static const struct lie {

@@ -107,7 +107,8 @@ static const struct plb_memory_policy too_much = {.name = "too-much", .plan = pl
 static const struct plb_memory_policy moves = {.name = "moves", .plan = plan_moves};
 static const struct plb_memory_policy lost = {.name = "lost", .plan = plan_breaks_off};
 static const struct plb_memory_policy forgets = {.name = "forgets", .plan = plan_forgets};
-static const struct plb_memory_policy left = {.name = "left", .plan = plan_forgets, .left_to_starpu = true};
+static const struct plb_memory_policy left = {
+    .name = "left", .plan = plan_forgets, .left_to_starpu = true};
 
 /* ---- tests ---- */
 
@@ -134,10 +135,13 @@ static void wrong_plans_are_refused(void)
     struct plb_plan plan = {.n = 0};
     struct plb_layout layout;
 
-    expect_refusal(&nothing, &e, PLB_ERROR_INVALID, "policy 'nothing' wrote a wrong plan: at the end");
-    expect_refusal(&too_much, &e, PLB_ERROR_INVALID, "policy 'too-much' wrote a wrong plan: "
-                                                     "instruction ");
-    expect_refusal(&moves, &e, PLB_ERROR_INVALID, "policy 'moves' wrote a wrong plan: instruction ");
+    expect_refusal(&nothing, &e, PLB_ERROR_INVALID,
+                   "policy 'nothing' wrote a wrong plan: at the end");
+    expect_refusal(&too_much, &e, PLB_ERROR_INVALID,
+                   "policy 'too-much' wrote a wrong plan: "
+                   "instruction ");
+    expect_refusal(&moves, &e, PLB_ERROR_INVALID,
+                   "policy 'moves' wrote a wrong plan: instruction ");
     expect_refusal(&lost, &e, PLB_ERROR_INTERNAL, "the policy has lost its way");
     e.problem.limits.bytes[PLB_HOST] = e.problem.limits.bytes[PLB_DISK] = SIZE_MAX;
     PLB_REQUIRE(make(&moves, &e, &plan, &layout) == PLB_OK); /* now there is where to move to */
