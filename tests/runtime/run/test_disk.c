@@ -171,7 +171,7 @@ static void a_write_fails(void)
     uint64_t wanted = expected();
     struct steps s;
 
-    PLB_REQUIRE(make("online", plb_test_tmpdir(), 0.6, &s) == PLB_OK);
+    PLB_REQUIRE(make("online", plb_test_tmpdir(), 0.75, &s) == PLB_OK);
     PLB_REQUIRE(info_of(&s).moved_out[PLB_DISK] > 0);
     PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
     PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);

@@ -202,7 +202,8 @@ static struct plb__traffic traffic(bool ours)
     return (struct plb__traffic){out.calls + in.calls, out.bytes + in.bytes};
 }
 
-/* A transfer lasts at least as long as the link says (and how much longer is the machine's load). */
+/* A transfer lasts at least as long as the link says (and how much longer is the machine's load).
+ */
 static void the_link_is_slow(void)
 {
     enum { BYTES = 2 << 20 };
@@ -245,8 +246,9 @@ static void events_are_late(void)
     PLB_REQUIRE(device->take(BYTES, "a block", &block) == PLB_OK);
     starpu_opencl_get_queue(0, &queue);
     start_time = seconds();
-    PLB_CHECK_EQ(clEnqueueWriteBuffer(queue, block.handle, CL_FALSE, 0, BYTES, data, 0, NULL,
-                                      &event), CL_SUCCESS);
+    PLB_CHECK_EQ(
+        clEnqueueWriteBuffer(queue, block.handle, CL_FALSE, 0, BYTES, data, 0, NULL, &event),
+        CL_SUCCESS);
     PLB_CHECK_EQ(clWaitForEvents(1, &event), CL_SUCCESS);
     PLB_CHECK(seconds() - start_time >= BYTES / 40e6 - 1e-6);
     clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
