@@ -65,9 +65,10 @@ static void mend(struct finding *finding, const char *how)
 static void check_processor(struct report *report)
 {
     const struct plb_cpu_features *cpu = plb_cpu_features();
-    struct finding *f = add(report, "processor", cpu->avx2 ? GOOD : WRONG, "%s:%s%s%s%s", cpu->model,
-                            cpu->avx2 ? " AVX2" : " no AVX2", cpu->avx512 ? " AVX-512" : "",
-                            cpu->avx512_bf16 ? " AVX512-BF16" : "", cpu->amx_bf16 ? " AMX-BF16" : "");
+    struct finding *f =
+        add(report, "processor", cpu->avx2 ? GOOD : WRONG, "%s:%s%s%s%s", cpu->model,
+            cpu->avx2 ? " AVX2" : " no AVX2", cpu->avx512 ? " AVX-512" : "",
+            cpu->avx512_bf16 ? " AVX512-BF16" : "", cpu->amx_bf16 ? " AMX-BF16" : "");
 
     if (!cpu->avx2)
         mend(f, "everything works, but slowly: use a processor of 2013 or later");
@@ -204,7 +205,8 @@ static void check_openblas(struct report *report, const struct plb_blas_info *bl
         f = add(report, "OpenBLAS", WRONG, "%s takes this processor for a %s (%s wanted): %s",
                 blas->openblas_version, blas->openblas_core, blas->openblas_core_wanted,
                 blas->openblas_reason);
-        snprintf(f->mend, sizeof f->mend, "export OPENBLAS_CORETYPE=%s", blas->openblas_core_wanted);
+        snprintf(f->mend, sizeof f->mend, "export OPENBLAS_CORETYPE=%s",
+                 blas->openblas_core_wanted);
         return;
     }
     if (blas->openblas_mended)
@@ -313,9 +315,8 @@ static enum plb_status print_json(const struct report *report, bool healthy)
                               json_pack("{s:s, s:s, s:s, s:s}", "subject", f->subject, "state",
                                         state_names[f->state], "text", f->text, "mend", f->mend));
     }
-    return cli_print_json(
-        json_pack("{s:b, s:s, s:o}", "healthy", healthy, "version", PACKAGE_VERSION, "findings",
-                  findings));
+    return cli_print_json(json_pack("{s:b, s:s, s:o}", "healthy", healthy, "version",
+                                    PACKAGE_VERSION, "findings", findings));
 }
 
 static void print_text(const struct report *report)

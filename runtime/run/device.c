@@ -51,8 +51,10 @@ static enum plb_status read_rate(struct part part, struct plb__device_wish *wish
     size_t rate;
 
     if (part.n < 3 || memcmp(part.text + part.n - 2, "/s", 2) != 0)
-        return plb_fail(PLB_ERROR_INVALID, "link wants bytes per second, as in 'link=150MB/s', not "
-                        "'%.*s'", (int)part.n, part.text);
+        return plb_fail(PLB_ERROR_INVALID,
+                        "link wants bytes per second, as in 'link=150MB/s', not "
+                        "'%.*s'",
+                        (int)part.n, part.text);
     PLB_TRY(plb_bytes_read(part.text, part.n - 2, &rate));
     wish->link.out_bytes_per_second = wish->link.in_bytes_per_second = (double)rate;
     return PLB_OK;
@@ -77,8 +79,10 @@ static enum plb_status read_latency(struct part part, struct plb__device_wish *w
         wish->link.latency_seconds = number * units[k].seconds;
         return PLB_OK;
     }
-    return plb_fail(PLB_ERROR_INVALID, "latency wants a time of at most a second, as in "
-                    "'latency=20us', not '%.*s'", (int)part.n, part.text);
+    return plb_fail(PLB_ERROR_INVALID,
+                    "latency wants a time of at most a second, as in "
+                    "'latency=20us', not '%.*s'",
+                    (int)part.n, part.text);
 }
 
 static enum plb_status read_duplex(struct part part, struct plb__device_wish *wish)
@@ -100,8 +104,10 @@ static enum plb_status read_option(struct part part, struct plb__device_wish *wi
         return read_latency(rest, wish);
     if (begins(part, "duplex=", &rest))
         return read_duplex(rest, wish);
-    return plb_fail(PLB_ERROR_INVALID, "a virtual device has no option '%.*s' (known: link=RATE/s, "
-                    "latency=TIME, duplex=full|half)", (int)part.n, part.text);
+    return plb_fail(PLB_ERROR_INVALID,
+                    "a virtual device has no option '%.*s' (known: link=RATE/s, "
+                    "latency=TIME, duplex=full|half)",
+                    (int)part.n, part.text);
 }
 
 static enum plb_status read_virtual(const char *text, struct plb__device_wish *wish)

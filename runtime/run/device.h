@@ -35,14 +35,14 @@ struct plb_block {
 };
 
 struct plb_device {
-    const char *name;      /* "cpu", "virtual" */
-    uint32_t where;        /* STARPU_CPU or STARPU_OPENCL: the workers that compute */
-    unsigned node;         /* StarPU's memory node */
-    int workers;           /* that compute */
-    int ledger;            /* its number in the ledger (see ledger.h) */
-    size_t bytes;          /* capacity: no more is ever taken */
-    bool has_host;         /* main memory is a tier of its own */
-    struct plb_link host;  /* modelled rates of the link to it; zero: to be measured */
+    const char *name;     /* "cpu", "virtual" */
+    uint32_t where;       /* STARPU_CPU or STARPU_OPENCL: the workers that compute */
+    unsigned node;        /* StarPU's memory node */
+    int workers;          /* that compute */
+    int ledger;           /* its number in the ledger (see ledger.h) */
+    size_t bytes;         /* capacity: no more is ever taken */
+    bool has_host;        /* main memory is a tier of its own */
+    struct plb_link host; /* modelled rates of the link to it; zero: to be measured */
 
     /* A zeroed block. PLB_ERROR_MEMORY when `bytes` more than are free are asked for; the message
      * says what the block is for, how much it needs and how much there is. */
@@ -51,22 +51,23 @@ struct plb_device {
     size_t (*held)(void);                  /* bytes taken now */
 
     /* Between a block, from `offset` on, and main memory; return when the copy is complete. */
-    enum plb_status (*copy_out)(const struct plb_block *from, size_t offset, void *to, size_t bytes);
+    enum plb_status (*copy_out)(const struct plb_block *from, size_t offset, void *to,
+                                size_t bytes);
     enum plb_status (*copy_in)(const void *from, const struct plb_block *to, size_t offset,
                                size_t bytes);
 
-    /* Bytes that StarPU moved by itself, both ways, since the runtime was started: none unless values
-     * are left to it. NULL: it has nowhere to move them. */
+    /* Bytes that StarPU moved by itself, both ways, since the runtime was started: none unless
+     * values are left to it. NULL: it has nowhere to move them. */
     uint64_t (*moved_by_starpu)(void);
 };
 
 /* The device of the running runtime; NULL when it is not started. */
 const struct plb_device *plb_runtime_device(void);
 
-/* Measures the link between the device and main memory (PLB_HOST), or between main memory and a disk
- * (PLB_DISK, in `directory`; NULL: where offloaded values go by default), in less than a second
- * unless the link is slow. PLB_ERROR_UNAVAILABLE where there is no such link, PLB_ERROR_MEMORY when
- * the device has no room left, PLB_ERROR_IO. */
+/* Measures the link between the device and main memory (PLB_HOST), or between main memory and a
+ * disk (PLB_DISK, in `directory`; NULL: where offloaded values go by default), in less than a
+ * second unless the link is slow. PLB_ERROR_UNAVAILABLE where there is no such link,
+ * PLB_ERROR_MEMORY when the device has no room left, PLB_ERROR_IO. */
 enum plb_status plb_device_measure_link(enum plb_tier tier, const char *directory,
                                         struct plb_link *link_out);
 

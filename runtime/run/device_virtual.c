@@ -6,8 +6,8 @@
  * worker, which runs our CPU kernels. Its memory is main memory that we map, hand to OpenCL as
  * buffers and count against the size that the user gave, to the byte; kernels get its addresses,
  * copies to and from main memory are OpenCL's, so they pass the layer that counts and paces them
- * (opencl_layer.h). There are no CPU workers, whose polling would take the core that transfers need:
- * the worker has one core, and everything else the others.
+ * (opencl_layer.h). There are no CPU workers, whose polling would take the core that transfers
+ * need: the worker has one core, and everything else the others.
  *
  * StarPU orders tasks by handles without data (starpu_void_data_register). It was seen that it then
  * allocates nothing on the device (starpu_memory_get_used() stays 0) and makes no OpenCL call that
@@ -52,8 +52,8 @@ static enum plb_status make_buffer(struct plb_block *block)
     if (!buffer)
         return opencl_failed("clCreateBuffer", error);
     block->handle = buffer;
-    if (clEnqueueMapBuffer(card.in, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, block->bytes,
-                           0, NULL, NULL, &error) != block->address)
+    if (clEnqueueMapBuffer(card.in, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, block->bytes, 0,
+                           NULL, NULL, &error) != block->address)
         return opencl_failed("clEnqueueMapBuffer", error);
     return PLB_OK;
 }

@@ -53,7 +53,7 @@ double plb__link_book(struct plb__link *link, enum plb__direction direction, siz
     traffic->calls++;
     traffic->bytes += bytes;
     rate = direction == PLB__FROM_DEVICE ? link->rates.out_bytes_per_second
-                                 : link->rates.in_bytes_per_second;
+                                         : link->rates.in_bytes_per_second;
     if (rate > 0)
         end = occupy(link, direction, rate, bytes, now);
     pthread_mutex_unlock(&link->lock);

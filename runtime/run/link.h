@@ -42,8 +42,8 @@ void plb__link_reset(struct plb__link *link, const struct plb_link *rates);
 double plb__link_book(struct plb__link *link, enum plb__direction direction, size_t bytes,
                       bool ours, double now);
 
-/* Whoever waited for the end of a transfer woke up that many seconds late. Had it not, it could have
- * booked the next one sooner: that is made good. */
+/* Whoever waited for the end of a transfer woke up that many seconds late. Had it not, it could
+ * have booked the next one sooner: that is made good. */
 void plb__link_late(struct plb__link *link, enum plb__direction direction, double seconds);
 
 /* What went over the link in a direction. */

@@ -14,6 +14,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/ledger.c \
 	runtime/run/link.c runtime/run/link.h \
 	runtime/run/memory.c \
+	runtime/run/opencl_buffers.c \
 	runtime/run/opencl_layer.c runtime/run/opencl_layer.h \
 	runtime/run/mover.c runtime/run/mover.h \
 	runtime/run/planning.c \

@@ -231,8 +231,8 @@ static cl_int CL_API_CALL read_buffer(cl_command_queue queue, cl_mem buffer, cl_
                                       const cl_event *wait, cl_event *event)
 {
     double start = now();
-    cl_int error = next->clEnqueueReadBuffer(queue, buffer, blocking, offset, bytes, to, n_wait,
-                                             wait, event);
+    cl_int error =
+        next->clEnqueueReadBuffer(queue, buffer, blocking, offset, bytes, to, n_wait, wait, event);
 
     if (error == CL_SUCCESS)
         pass_link(queue, PLB__FROM_DEVICE, bytes, blocking, event, start);
@@ -264,7 +264,8 @@ static cl_int CL_API_CALL read_rect(cl_command_queue queue, cl_mem buffer, cl_bo
                                                  host_slice_pitch, to, n_wait, wait, event);
 
     if (error == CL_SUCCESS)
-        pass_link(queue, PLB__FROM_DEVICE, region[0] * region[1] * region[2], blocking, event, start);
+        pass_link(queue, PLB__FROM_DEVICE, region[0] * region[1] * region[2], blocking, event,
+                  start);
     return error;
 }
 
@@ -285,118 +286,10 @@ static cl_int CL_API_CALL write_rect(cl_command_queue queue, cl_mem buffer, cl_b
     return error;
 }
 
-/* ---- where buffers lie ---- */
-
-/* An open hash table, buffer to address; a power of two, at most half full. */
-static struct {
-    pthread_mutex_t lock;
-    size_t n, capacity;
-    struct {
-        cl_mem buffer;
-        void *address;
-    } *entry;
-} known = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static size_t place_of(cl_mem buffer)
-{
-    size_t k = ((uintptr_t)buffer >> 4) * 0x9e3779b97f4a7c15u >> 20 & (known.capacity - 1);
-
-    while (known.entry[k].buffer && known.entry[k].buffer != buffer)
-        k = (k + 1) & (known.capacity - 1);
-    return k;
-}
-
-static bool grow_known(void)
-{
-    size_t old = known.capacity;
-    void *before = known.entry;
-    __typeof__(known.entry) from = before;
-
-    known.entry = calloc(old ? 2 * old : 1024, sizeof *known.entry);
-    if (!known.entry) {
-        known.entry = before;
-        return false;
-    }
-    known.capacity = old ? 2 * old : 1024;
-    for (size_t k = 0; k < old; k++)
-        if (from[k].buffer)
-            known.entry[place_of(from[k].buffer)] = from[k];
-    free(before);
-    return true;
-}
-
-static void *find_known(cl_mem buffer)
-{
-    void *address;
-
-    pthread_mutex_lock(&known.lock);
-    address = known.capacity ? known.entry[place_of(buffer)].address : NULL;
-    pthread_mutex_unlock(&known.lock);
-    return address;
-}
-
-static void add_known(cl_mem buffer, void *address)
-{
-    pthread_mutex_lock(&known.lock);
-    if (2 * known.n < known.capacity || grow_known()) {
-        size_t k = place_of(buffer);
-
-        known.n += !known.entry[k].buffer;
-        known.entry[k].buffer = buffer;
-        known.entry[k].address = address;
-    }
-    pthread_mutex_unlock(&known.lock);
-}
-
-/* Removes an entry and moves those behind it up, so that they are found without it. */
-static void forget_known(cl_mem buffer)
-{
-    size_t k;
-
-    pthread_mutex_lock(&known.lock);
-    k = known.capacity ? place_of(buffer) : 0;
-    if (known.capacity && known.entry[k].buffer) {
-        known.entry[k].buffer = NULL;
-        known.entry[k].address = NULL;
-        known.n--;
-        for (k = (k + 1) & (known.capacity - 1); known.entry[k].buffer;
-             k = (k + 1) & (known.capacity - 1)) {
-            __typeof__(*known.entry) moved = known.entry[k];
-
-            known.entry[k].buffer = NULL;
-            known.entry[k].address = NULL;
-            known.entry[place_of(moved.buffer)] = moved;
-        }
-    }
-    pthread_mutex_unlock(&known.lock);
-}
-
 static cl_int CL_API_CALL release_buffer(cl_mem buffer)
 {
-    forget_known(buffer);
+    plb__opencl_forget(buffer);
     return next->clReleaseMemObject(buffer);
-}
-
-/* On the CPU a buffer's storage is what a mapping shows, so its address holds after the unmapping,
- * which StarPU's own transfers want. */
-void *plb__opencl_address(cl_command_queue queue, cl_mem buffer)
-{
-    void *address = find_known(buffer);
-    size_t bytes;
-    cl_int error;
-
-    if (address)
-        return address;
-    if (clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof bytes, &bytes, NULL) != CL_SUCCESS)
-        return NULL;
-    address = clEnqueueMapBuffer(queue, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0,
-                                 NULL, NULL, &error);
-    if (!address)
-        return NULL;
-    clEnqueueUnmapMemObject(queue, buffer, address, 0, NULL, NULL);
-    clFinish(queue);
-    add_known(buffer, address);
-    return address;
 }
 
 /* ---- what the loader calls ---- */
@@ -441,10 +334,10 @@ CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispatch *ta
 static char *layers_of_user; /* what OPENCL_LAYERS was, while ours is offered */
 static bool offered;
 
-/* StarPU looks once in a process which devices there are: those on the CPU are what is wanted. PoCL's
- * own threads run nothing but copies, which one of them does at memory speed; they sleep when there
- * is none. The first name is PoCL's since 4.0, the second the one before. (Its driver without
- * threads blocks for ever on events that are completed from outside.) */
+/* StarPU looks once in a process which devices there are: those on the CPU are what is wanted.
+ * PoCL's own threads run nothing but copies, which one of them does at memory speed; they sleep
+ * when there is none. The first name is PoCL's since 4.0, the second the one before. (Its driver
+ * without threads blocks for ever on events that are completed from outside.) */
 static void set_environment(void)
 {
     setenv("STARPU_OPENCL_ON_CPUS", "1", 1);

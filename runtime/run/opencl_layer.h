@@ -36,5 +36,7 @@ void plb__opencl_ours(bool ours);
 
 /* The address of a buffer, through a queue of its context; NULL when it cannot be mapped. */
 void *plb__opencl_address(cl_command_queue queue, cl_mem buffer);
+/* For the layer: the buffer is released. */
+void plb__opencl_forget(cl_mem buffer);
 
 #endif

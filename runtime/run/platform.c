@@ -21,7 +21,7 @@ enum { SAMPLES = 5 };
 
 #define LARGE_BYTES ((size_t)8 << 20)
 #define LEAST_BYTES ((size_t)64 << 10)
-#define TINY_BYTES ((size_t)64)
+#define TINY_BYTES  ((size_t)64)
 
 /* What is copied between: a block of the device or a file, and main memory. */
 struct probe {

@@ -23,8 +23,8 @@ static struct {
     size_t scratch_bytes;            /* of each worker that computes */
     struct plb_block scratch;        /* one part for each of them */
     int first_worker;                /* StarPU's number of the first of them */
-    struct starpu_codelet *codelet; /* per operator, in the order of the table; then once more, for
-                                       values that are left to StarPU */
+    struct starpu_codelet *codelet;  /* per operator, in the order of the table; then once more, for
+                                        values that are left to StarPU */
     struct starpu_perfmodel *model;
     char (*symbol)[64];
     int n_operators;
@@ -58,8 +58,9 @@ static enum plb_status start_starpu(const struct plb__device_wish *wish)
     PLB_TRY(wish->kind->prepare(wish, &conf));
     error = starpu_init(&conf);
     if (error == -ENODEV)
-        return plb_fail(PLB_ERROR_DEVICE, "StarPU has no worker for device '%s' here%s",
-                        wish->kind->name, conf.ncpus == 0 ? ": STARPU_NCPU is 0" : "");
+        return plb_fail(
+            PLB_ERROR_DEVICE, "StarPU has no worker for device '%s' here%s", wish->kind->name,
+            wish->kind == &plb__device_cpu && conf.ncpus == 0 ? ": STARPU_NCPU is 0" : "");
     return error ? plb__starpu_failed("starpu_init", error) : PLB_OK;
 }
 

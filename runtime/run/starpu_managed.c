@@ -2,8 +2,8 @@
 /*
  * Values that are left to StarPU.
  *
- * StarPU gives an OpenCL kernel its buffers as cl_mem; on the CPU they have an address, at which the
- * CPU kernels work (opencl_layer.h).
+ * StarPU gives an OpenCL kernel its buffers as cl_mem; on the CPU they have an address, at which
+ * the CPU kernels work (opencl_layer.h).
  */
 #define _GNU_SOURCE
 #include "config.h"

@@ -22,7 +22,8 @@ void plb__managed_register(starpu_data_handle_t *token_out, void *data, size_t b
 /* The contents of a variable with a home go back there; those of another are lost. */
 void plb__managed_unregister(starpu_data_handle_t token, bool has_home);
 
-/* Limits what StarPU takes for a session that has its program, and ends that. PLB_ERROR_MEMORY: a task alone needs more. */
+/* Limits what StarPU takes for a session that has its program, and ends that. PLB_ERROR_MEMORY: a
+ * task alone needs more. */
 enum plb_status plb__managed_limit(struct plb_session *session);
 void plb__managed_unlimit(struct plb_session *session);
 
