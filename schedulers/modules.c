@@ -25,16 +25,17 @@
 static struct plb__module *modules;
 static char *searched; /* what PALOMBE_POLICY_PATH was when `modules` was found */
 
-static char *format(const char *text, ...) __attribute__((format(printf, 1, 2)));
-static char *format(const char *text, ...)
+/* Notes what speaks against a library; false, so that a check can end with it. */
+static bool refuse(struct plb__module *m, const char *text, ...)
+    __attribute__((format(printf, 2, 3)));
+static bool refuse(struct plb__module *m, const char *text, ...)
 {
-    char line[1024];
     va_list arguments;
 
     va_start(arguments, text);
-    vsnprintf(line, sizeof line, text, arguments);
+    vsnprintf(m->problem, sizeof m->problem, text, arguments);
     va_end(arguments);
-    return strdup(line);
+    return false;
 }
 
 /* ---- one library ---- */
@@ -50,68 +51,65 @@ static const char *name_problem(const char *name)
     return NULL;
 }
 
-static char *policy_problem(const struct plb_memory_policy *policy)
+static bool check_policy(struct plb__module *m, const struct plb_memory_policy *policy)
 {
     const char *problem = policy ? name_problem(policy->name) : "has an empty record";
 
     if (problem)
-        return format("%s", problem);
+        return refuse(m, "%s", problem);
     if (!policy->plan)
-        return format("its policy '%s' has no function 'plan'", policy->name);
+        return refuse(m, "has no function 'plan' in its policy '%s'", policy->name);
     if (!policy->help)
-        return format("its policy '%s' has no line of help", policy->name);
+        return refuse(m, "has no line of help in its policy '%s'", policy->name);
     if (policy->argument)
-        return format("its policy '%s' sets 'argument', which is not its to set", policy->name);
-    return NULL;
+        return refuse(m, "sets 'argument' in its policy '%s'", policy->name);
+    return true;
 }
 
-static char *module_problem(const struct plb_policy_module *module)
+static bool check_module(struct plb__module *m, const struct plb_policy_module *module)
 {
     if (module->abi != PLB_POLICY_ABI)
-        return format("was built for policy ABI %u, this Palombe has %u", module->abi,
+        return refuse(m, "was built for policy ABI %u, this Palombe has %u", module->abi,
                       PLB_POLICY_ABI);
     if (module->record != sizeof(struct plb_memory_policy))
-        return format("was built with records of %u bytes, this Palombe has %zu", module->record,
-                      sizeof(struct plb_memory_policy));
+        return refuse(m, "was built with records of %u bytes, this Palombe has %zu",
+                      module->record, sizeof(struct plb_memory_policy));
     if (module->n == 0 || module->n > POLICIES_MAX || !module->memory)
-        return format("lists %u policies, not 1 to %u", module->memory ? module->n : 0,
+        return refuse(m, "lists %u policies, not 1 to %u", module->memory ? module->n : 0,
                       POLICIES_MAX);
-    for (uint32_t k = 0; k < module->n; k++) {
-        char *problem = policy_problem(module->memory[k]);
-
-        if (problem)
-            return problem;
-    }
-    return NULL;
+    for (uint32_t k = 0; k < module->n; k++)
+        if (!check_policy(m, module->memory[k]))
+            return false;
+    return true;
 }
 
 /* dlerror() begins with the path, which is told anyway. */
-static char *loader_problem(const char *path)
+static void refuse_as_loader(struct plb__module *m)
 {
     const char *said = dlerror();
-    size_t length = strlen(path);
+    size_t length = strlen(m->path);
 
-    if (!said)
-        return format("does not load");
-    if (strncmp(said, path, length) == 0 && strncmp(said + length, ": ", 2) == 0)
+    if (said && strncmp(said, m->path, length) == 0 && strncmp(said + length, ": ", 2) == 0)
         said += length + 2;
-    return format("does not load: %s", said);
+    refuse(m, "does not load: %s", said ? said : "no reason is given");
 }
 
 static void load(struct plb__module *m)
 {
     void *library = dlopen(m->path, RTLD_NOW | RTLD_LOCAL);
+    const struct plb_policy_module *module;
 
     if (!library) {
-        m->problem = loader_problem(m->path);
+        refuse_as_loader(m);
         return;
     }
-    m->module = dlsym(library, MODULE_SYMBOL);
-    m->problem = m->module ? module_problem(m->module)
-                           : format("has no symbol '" MODULE_SYMBOL "'");
-    if (!m->problem)
+    module = dlsym(library, MODULE_SYMBOL);
+    if (module && check_module(m, module)) {
+        m->module = module;
         return;
-    m->module = NULL;
+    }
+    if (!module)
+        refuse(m, "has no symbol '" MODULE_SYMBOL "'");
     dlclose(library);
 }
 
@@ -120,24 +118,17 @@ static void load(struct plb__module *m)
 static void destroy(struct plb__module *m)
 {
     free(m->path);
-    free(m->stem);
-    free(m->problem);
     free(m);
 }
 
 static struct plb__module *create(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
-    size_t length = strlen(file);
     struct plb__module *m = calloc(1, sizeof *m);
 
-    if (length > strlen(SUFFIX) && strcmp(file + length - strlen(SUFFIX), SUFFIX) == 0)
-        length -= strlen(SUFFIX);
     if (!m)
         return NULL;
     m->path = strdup(path);
-    m->stem = strndup(file, length);
-    if (m->path && m->stem)
+    if (m->path)
         return m;
     destroy(m);
     return NULL;
@@ -194,8 +185,6 @@ static enum plb_status add_library(struct search *search, const char *path)
     if (!m)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to load '%s'", path);
     load(put(search, m));
-    if (!m->module && !m->problem)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to load '%s'", path);
     return PLB_OK;
 }
 
@@ -210,12 +199,12 @@ static int is_library(const struct dirent *entry)
 static enum plb_status add_unreadable(struct search *search, const char *directory)
 {
     int cause = errno;
-    struct plb__module *m = create(directory);
+    struct plb__module *m = cause == ENOMEM ? NULL : create(directory);
 
     if (!m)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to search '%s'", directory);
-    put(search, m)->problem = format("is no directory that can be read: %s", strerror(cause));
-    return m->problem ? PLB_OK : plb_fail(PLB_ERROR_MEMORY, "no memory to search '%s'", directory);
+    refuse(put(search, m), "is no directory that can be read: %s", strerror(cause));
+    return PLB_OK;
 }
 
 static enum plb_status add_directory(struct search *search, const char *directory)

@@ -14,8 +14,7 @@
 struct plb__module {
     struct plb__module *next;
     char *path;
-    char *stem; /* the file's name without ".so": what its policy is expected to be called */
-    char *problem; /* why nothing of it is used; NULL: nothing speaks against it */
+    char problem[512]; /* why nothing of it is used; empty: nothing speaks against it */
     const struct plb_policy_module *module; /* NULL with a problem */
     bool listed; /* in a directory that the variable names now */
     bool warned; /* that a name of it is taken */

@@ -71,7 +71,7 @@ static const struct plb_policy_entry *find_entry(const struct list *list, const 
 
 static void add_module(struct list *list, struct plb__module *m)
 {
-    if (m->problem) {
+    if (!m->module) {
         list->entry[list->n++] = (struct plb_policy_entry){NULL, m->path, m->problem};
         return;
     }

@@ -132,7 +132,7 @@ static void a_library_that_cannot_be_used_says_why(void)
     } cases[] = {
         {"abi", "was built for policy ABI 99, this Palombe has 1"},
         {"record", "was built with records of 8 bytes"},
-        {"empty", "its policy 'outside' has no function 'plan'"},
+        {"empty", "has no function 'plan' in its policy 'outside'"},
         {"symbol", "has no symbol 'plb_policy_module'"},
         {"text", "does not load: "},
     };
@@ -209,6 +209,42 @@ static void arguments_are_checked(void)
     PLB_CHECK_STRING(policy->argument, "log:none");
     PLB_CHECK_EQ(plb_memory_policy_find("log:log:none", &again), PLB_OK);
     PLB_CHECK(again == policy);
+}
+
+/* Looks for policies anew. */
+static void forget_and_search(const char *where)
+{
+    const struct plb_memory_policy *policy;
+
+    setenv("PALOMBE_POLICY_PATH", "", 1);
+    PLB_CHECK_EQ(plb_memory_policy_find("none", &policy), PLB_OK);
+    setenv("PALOMBE_POLICY_PATH", where, 1);
+}
+
+/* Whatever fails for want of memory, a new search finds everything as it should be. */
+static void memory_may_fail_anywhere(void)
+{
+    const char *where = directory("short", false);
+
+    put(where, "outside", "outside.so");
+    put(where, "abi", "abi.so");
+    for (long n = 1; plb_test_alloc_available(); n++) {
+        const struct plb_memory_policy *policy = NULL;
+        char name[32];
+        enum plb_status status;
+
+        snprintf(name, sizeof name, "outside-with:%ld", n);
+        forget_and_search(where);
+        plb_test_alloc_fail_at(n);
+        status = plb_memory_policy_find(name, &policy);
+        if (!plb_test_alloc_stop())
+            break;
+        PLB_CHECK((status == PLB_OK) == (policy != NULL));
+        forget_and_search(where);
+        PLB_CHECK_EQ(plb_memory_policy_find(name, &policy), PLB_OK);
+    }
+    forget_and_search(where);
+    check_refused("abi", "was built for policy ABI 99");
 }
 
 static void *find_many(void *unused)
@@ -332,6 +368,6 @@ PLB_TEST_MAIN("schedulers/modules", setup, teardown, PLB_TEST(a_policy_from_outs
               PLB_TEST(a_wrong_plan_is_refused), PLB_TEST(a_library_that_cannot_be_used_says_why),
               PLB_TEST(the_list_has_all), PLB_TEST(a_directory_that_is_none_is_told),
               PLB_TEST(a_name_that_is_taken_stays_with_its_owner), PLB_TEST(arguments_are_checked),
-              PLB_TEST(threads_may_ask), PLB_TEST(a_logged_plan_is_replayed),
+              PLB_TEST(memory_may_fail_anywhere), PLB_TEST(threads_may_ask), PLB_TEST(a_logged_plan_is_replayed),
               PLB_TEST(a_failure_is_logged), PLB_TEST(a_log_that_cannot_be_written_is_an_error),
               PLB_TEST(a_replay_must_be_of_this_graph))

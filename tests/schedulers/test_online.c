@@ -216,6 +216,26 @@ static void decisions_are_few_and_cheap(void)
     plb_plan_clear(&result.draft);
 }
 
+static void memory_may_fail_anywhere(void)
+{
+    const struct plb__online_weights weights = {.distance = 0.5, .near = 0.01, .link = 0.1};
+    struct plb_problem p = under(0.33, SIZE_MAX);
+    size_t bytes = (size_t)(0.33 * (double)p.needs.activations);
+
+    for (long n = 1; plb_test_alloc_available(); n++) {
+        struct plb__online_result result = {.evictions = 0};
+        enum plb_status status;
+
+        plb_test_alloc_fail_at(n);
+        status = plb__online_walk(&p, bytes, &weights, &result);
+        plb_plan_clear(&result.draft);
+        if (!plb_test_alloc_stop())
+            break;
+        PLB_CHECK_EQ(status, PLB_ERROR_MEMORY);
+        PLB_CHECK(result.evictions == 0);
+    }
+}
+
 static void too_little_is_said(void)
 {
     struct plb_problem p = under(0.002, 0);
@@ -227,4 +247,5 @@ static void too_little_is_said(void)
 PLB_TEST_MAIN("schedulers/online", setup, teardown, PLB_TEST(little_is_made_again),
               PLB_TEST(a_link_saves_half), PLB_TEST(a_slow_link_is_not_waited_for),
               PLB_TEST(host_memory_is_a_limit), PLB_TEST(pressure_is_answered),
-              PLB_TEST(decisions_are_few_and_cheap), PLB_TEST(too_little_is_said))
+              PLB_TEST(decisions_are_few_and_cheap), PLB_TEST(memory_may_fail_anywhere),
+              PLB_TEST(too_little_is_said))
