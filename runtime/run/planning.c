@@ -15,8 +15,6 @@
 #include <string.h>
 
 #define DEFAULT_DRIFT 0.2
-/* Rate of a link of which nothing is known yet. */
-#define LINK_BYTES_PER_SECOND 4e9
 
 void plb__session_note(struct plb_session *s, const char *format, ...)
 {
@@ -31,7 +29,7 @@ void plb__session_note(struct plb_session *s, const char *format, ...)
 /* ---- costs ---- */
 
 /* What is true of the device here, whatever the table was recorded on. */
-static void describe_device(const struct plb_session *s, struct plb_platform *platform)
+static enum plb_status describe_device(const struct plb_session *s, struct plb_platform *platform)
 {
     const struct plb_device *device = s->device;
 
@@ -40,12 +38,11 @@ static void describe_device(const struct plb_session *s, struct plb_platform *pl
     platform->bytes[PLB_HOST] = device->has_host ? plb__memory_bytes() : 0;
     platform->bytes[PLB_DISK] = SIZE_MAX;
     if (!device->has_host)
-        return;
+        return PLB_OK;
     platform->link[PLB_HOST] = device->host;
-    if (!(device->host.out_bytes_per_second > 0.0))
-        platform->link[PLB_HOST].out_bytes_per_second = LINK_BYTES_PER_SECOND;
-    if (!(device->host.in_bytes_per_second > 0.0))
-        platform->link[PLB_HOST].in_bytes_per_second = LINK_BYTES_PER_SECOND;
+    if (device->host.out_bytes_per_second > 0.0 && device->host.in_bytes_per_second > 0.0)
+        return PLB_OK;
+    return plb_device_measure_link(PLB_HOST, NULL, &platform->link[PLB_HOST]);
 }
 
 static enum plb_status prepare_costs(struct plb_session *s, plb_costs_t *given)
@@ -54,7 +51,7 @@ static enum plb_status prepare_costs(struct plb_session *s, plb_costs_t *given)
     struct plb_platform platform =
         given ? *plb_costs_platform(given) : plb_platform_nominal(s->device->workers);
 
-    describe_device(s, &platform);
+    PLB_TRY(describe_device(s, &platform));
     p->costs = given;
     if (given)
         return plb_costs_set_platform(given, &platform);

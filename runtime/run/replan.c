@@ -245,6 +245,9 @@ enum plb_status plb_session_set_budget(plb_session_t *s, size_t bytes)
     size_t before = p->asked;
     enum plb_status status;
 
+    if (s->managed)
+        return plb_fail(PLB_ERROR_UNAVAILABLE, "policy '%s' leaves memory to StarPU, whose limit "
+                        "stands", s->info.memory_policy);
     p->asked = bytes;
     status = make_pending(s, bytes < plb__planning_budget(s) || bytes < before ? PLB_EVENT_PRESSURE
                                                                                : PLB_EVENT_RELIEF);
@@ -364,6 +367,8 @@ enum plb_status plb__plan_again(struct plb_session *s)
 
     plb__steps_collect(s);
     plb__session_reap(s);
+    if (s->managed)
+        return PLB_OK;
     PLB_TRY(leave_disk(s));
     if (!p->pending)
         PLB_TRY(look_for_drift(s));
