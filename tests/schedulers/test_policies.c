@@ -188,6 +188,7 @@ static struct random_options random_shape(uint64_t seed)
 {
     return (struct random_options){.seed = seed,
                                    .shape = (enum random_shape)(seed % 3),
+                                   .passes = seed % 4 == 3 ? 2 : 1,
                                    .unnumbered = seed % 5 == 4,
                                    .uncut = seed % 7 == 6};
 }

@@ -32,8 +32,8 @@ struct builder {
     struct random_options options;
     uint64_t draws, dropouts;
     int64_t rows;
-    plb_value parameter[PARAMETERS];
-    int n_parameters;
+    plb_value parameter[PARAMETERS], gradient[PARAMETERS];
+    int n_parameters, next; /* made, and used by this pass */
     struct pooled pool[POOL];
     int n_pool;
 };
@@ -48,16 +48,20 @@ static uint32_t draw(struct builder *b, uint32_t below)
 
 /* --- layers --------------------------------------------------------------------------------- */
 
+/* The next parameter; all passes use the same in the same order. */
 static plb_value parameter(struct builder *b, const char *kind, struct plb_shape shape)
 {
     char name[32];
-    plb_value value;
 
-    snprintf(name, sizeof name, "p.%d.%s", b->n_parameters, kind);
-    value = plb_graph_add_value(b->graph, name, PLB_ROLE_PARAMETER, PLB_F32, shape);
-    if (b->n_parameters < PARAMETERS)
-        b->parameter[b->n_parameters++] = value;
-    return value;
+    if (b->next == PARAMETERS)
+        return PLB_NONE;
+    if (b->next == b->n_parameters) {
+        snprintf(name, sizeof name, "p.%d.%s", b->next, kind);
+        b->gradient[b->next] = PLB_NONE;
+        b->parameter[b->n_parameters++] =
+            plb_graph_add_value(b->graph, name, PLB_ROLE_PARAMETER, PLB_F32, shape);
+    }
+    return b->parameter[b->next++];
 }
 
 static plb_value linear(struct builder *b, plb_value x, int64_t in, int64_t out)
@@ -240,25 +244,39 @@ static void update(struct builder *b, int k, plb_value gradient, plb_value hyper
     plb_graph_carry(b->graph, m, next.moment1);
 }
 
-static enum plb_status train(struct builder *b, plb_value loss)
+/* The gradients of a pass, added to those of the passes before. */
+static enum plb_status backward(struct builder *b, plb_value loss)
 {
-    plb_value gradient[PARAMETERS], square[PARAMETERS], scale = PLB_NONE, hyper;
-    bool adam = draw(b, 2), clip = draw(b, 2);
-    int n = 0;
+    plb_value gradient[PARAMETERS];
 
     plb_graph_set_phase(b->graph, PLB_PHASE_BACKWARD);
     PLB_TRY(plb_graph_differentiate(b->graph, loss, b->parameter, b->n_parameters, gradient));
+    for (int k = 0; k < b->n_parameters; k++) {
+        if (b->gradient[k] == PLB_NONE)
+            b->gradient[k] = gradient[k];
+        else if (gradient[k] != PLB_NONE)
+            b->gradient[k] = plb_add(b->graph, b->gradient[k], gradient[k]);
+    }
+    return plb_graph_status(b->graph);
+}
+
+static void update_all(struct builder *b)
+{
+    plb_value square[PARAMETERS], scale = PLB_NONE, hyper;
+    bool adam = draw(b, 2), clip = draw(b, 2);
+    int n = 0;
+
     plb_graph_set_phase(b->graph, PLB_PHASE_UPDATE);
+    plb_graph_set_block(b->graph, -1);
     hyper = plb_graph_add_value(b->graph, "hyper", PLB_ROLE_INPUT, PLB_F32, plb_shape1(4));
     for (int k = 0; clip && k < b->n_parameters; k++)
-        if (gradient[k] != PLB_NONE)
-            square[n++] = plb_sum_squares(b->graph, gradient[k]);
+        if (b->gradient[k] != PLB_NONE)
+            square[n++] = plb_sum_squares(b->graph, b->gradient[k]);
     if (clip)
         scale = plb_clip_scale(b->graph, square, n, 1.0, NULL);
     for (int k = 0; k < b->n_parameters; k++)
-        if (gradient[k] != PLB_NONE)
-            update(b, k, gradient[k], hyper, scale, adam);
-    return plb_graph_status(b->graph);
+        if (b->gradient[k] != PLB_NONE)
+            update(b, k, b->gradient[k], hyper, scale, adam);
 }
 
 static plb_value forward(struct builder *b, plb_value tokens)
@@ -276,18 +294,38 @@ static plb_value forward(struct builder *b, plb_value tokens)
     return linear(b, norm(b, x, width), width, VOCABULARY);
 }
 
+static plb_value input(struct builder *b, const char *name, int pass)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, pass > 0 ? "%s.%d" : "%s", name, pass);
+    return plb_graph_add_value(b->graph, text, PLB_ROLE_INPUT, PLB_I32, plb_shape1(b->rows));
+}
+
+/* Every pass draws the same numbers, so they are the same model. */
 static enum plb_status build(struct builder *b, plb_value *loss_out)
 {
-    plb_value tokens, targets, rows;
+    uint64_t draws = b->draws;
+    plb_value sum = PLB_NONE;
 
-    tokens = plb_graph_add_value(b->graph, "tokens", PLB_ROLE_INPUT, PLB_I32, plb_shape1(b->rows));
-    targets =
-        plb_graph_add_value(b->graph, "targets", PLB_ROLE_INPUT, PLB_I32, plb_shape1(b->rows));
-    rows = plb_cross_entropy(b->graph, forward(b, tokens), targets);
-    *loss_out = plb_mean_loss(b->graph, rows, targets);
-    plb_graph_output(b->graph, *loss_out);
-    PLB_TRY(plb_graph_status(b->graph));
-    return train(b, *loss_out);
+    for (int pass = 0; pass == 0 || pass < b->options.passes; pass++) {
+        plb_value tokens = input(b, "tokens", pass), targets = input(b, "targets", pass), rows;
+        plb_value loss;
+
+        b->draws = draws;
+        b->next = b->n_pool = 0;
+        plb_graph_set_phase(b->graph, PLB_PHASE_FORWARD);
+        plb_graph_set_block(b->graph, -1);
+        rows = plb_cross_entropy(b->graph, forward(b, tokens), targets);
+        loss = plb_mean_loss(b->graph, rows, targets);
+        sum = pass > 0 ? plb_add(b->graph, sum, loss) : loss;
+        PLB_TRY(plb_graph_status(b->graph));
+        PLB_TRY(backward(b, loss));
+    }
+    plb_graph_output(b->graph, sum);
+    update_all(b);
+    *loss_out = sum;
+    return plb_graph_status(b->graph);
 }
 
 static void choose_sizes(struct builder *b)
@@ -372,7 +410,7 @@ void random_graph_fill(const struct random_graph *graph, plb_value value, void *
 
     for (int64_t i = 0; i < plb_shape_elements(&info->type.shape); i++) {
         if (info->type.dtype == PLB_I32)
-            ((int32_t *)data)[i] = token(value, i, strcmp(info->name, "targets") == 0);
+            ((int32_t *)data)[i] = token(value, i, strncmp(info->name, "targets", 7) == 0);
         else
             ((float *)data)[i] = element(dot != NULL ? dot : info->name, value, i);
     }

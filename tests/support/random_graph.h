@@ -28,13 +28,14 @@ struct random_options {
     int blocks;       /* of the model; 0: three to six by chance */
     int64_t width;    /* features of the widest value, a multiple of 8; 0: by chance */
     int64_t batch;    /* sequences; 0: two to four by chance */
+    int passes;       /* forward and backward passes before the update, each on data of its own; 0: 1 */
     bool unnumbered;  /* tasks belong to no block */
     bool uncut;       /* one cell per value */
 };
 
 struct random_graph {
     plb_graph_t *whole, *graph; /* `graph` is the cut one, or `whole` itself where it is not cut */
-    plb_value loss;             /* of `whole`: f32[1], an output */
+    plb_value loss;             /* of `whole`: f32[1], an output; of all passes together */
 };
 
 /* The caller clears what it gets. A failure of a builder is returned. */
