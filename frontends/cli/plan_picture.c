@@ -514,7 +514,7 @@ static void draw_budget(struct picture *p)
 
     if (p->budget > 0.0 && fabs(planned - limit) < 34.0)
         shift = 34.0 - fabs(planned - limit); /* so that the words do not overlap */
-    if (p->budget <= 0.0 || fabs(planned - limit) > 1.0) {
+    if (p->budget <= 0.0 || fabs(planned - limit) > 4.0) {
         fprintf(p->svg.out,
                 "<path d=\"M%d %.1fH%d\" stroke=\"%s\" stroke-width=\"1\" "
                 "stroke-dasharray=\"2 3\"/>\n",
