@@ -18,7 +18,7 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/log.c \
 	schedulers/memory/block.c \
 	schedulers/memory/cheap.c \
-	schedulers/memory/fates.c schedulers/memory/fates.h \
+	schedulers/memory/fates.c schedulers/memory/fates.h schedulers/memory/fates_setup.c \
 	schedulers/memory/fit.c schedulers/memory/fit.h \
 	schedulers/memory/knapsack.c \
 	schedulers/memory/lru.c \

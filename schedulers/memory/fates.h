@@ -65,6 +65,9 @@ void plb__fates_destroy(struct plb__fates *fates); /* NULL is allowed */
  * rises with s by at most one. */
 void plb__fates_join(struct plb__fates *fates, const uint32_t *into);
 
+/* Keeps what passes from segment to segment, and what the closing ones make; all else is made again. */
+void plb__fates_checkpoint(struct plb__fates *fates);
+
 /* Seconds to make group g again when all groups but REMAKEs are there. PLB_ERROR_MEMORY. */
 enum plb_status plb__fates_remake_seconds(const struct plb__fates *fates, uint32_t g,
                                           double *seconds_out);

@@ -42,8 +42,8 @@ static size_t bytes_of(const struct pager *p, plb_value v)
 
 /* ---- uses ---- */
 
-/* Entries of `use` by value; a value that a task lists twice has two. */
-static void find_uses(struct pager *p)
+/* Room in `use` by value; a value that a task lists twice has two entries. */
+static void count_uses(struct pager *p)
 {
     const plb_graph_t *graph = p->problem->graph;
 
@@ -57,6 +57,12 @@ static void find_uses(struct pager *p)
         p->in_use[v + 1] += p->in_use[v];
         p->next[v] = p->in_use[v];
     }
+}
+
+static void find_uses(struct pager *p)
+{
+    const plb_graph_t *graph = p->problem->graph;
+
     for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++) {
         const struct plb_task *task = plb_graph_task(graph, t);
 
@@ -258,15 +264,6 @@ static void pager_clear(struct pager *p)
     free(p->resident);
 }
 
-static size_t count_inputs(const plb_graph_t *graph)
-{
-    size_t n = 0;
-
-    for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++)
-        n += plb_graph_task(graph, t)->in_start[plb_graph_task(graph, t)->n_in];
-    return n;
-}
-
 static enum plb_status pager_make(struct pager *p)
 {
     const plb_graph_t *graph = p->problem->graph;
@@ -275,16 +272,19 @@ static enum plb_status pager_make(struct pager *p)
     p->fixed = calloc(values, sizeof *p->fixed);
     p->output = calloc(values, sizeof *p->output);
     p->in_use = calloc(values + 1, sizeof *p->in_use);
-    p->use = malloc((count_inputs(graph) + 1) * sizeof *p->use);
     p->next = calloc(values, sizeof *p->next);
     p->last = calloc(values, sizeof *p->last);
     p->copy = calloc(values, sizeof *p->copy);
     p->place = malloc(values * sizeof *p->place);
     p->resident = malloc(values * sizeof *p->resident);
-    if (!p->fixed || !p->output || !p->in_use || !p->use || !p->next || !p->last || !p->copy ||
-        !p->place || !p->resident)
+    if (!p->fixed || !p->output || !p->in_use || !p->next || !p->last || !p->copy || !p->place ||
+        !p->resident)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to page %zu values", values - 1);
     memset(p->place, 0xff, values * sizeof *p->place);
+    count_uses(p);
+    p->use = malloc(((size_t)p->in_use[values - 1] + 1) * sizeof *p->use);
+    if (!p->use)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %u uses", p->in_use[values - 1]);
     find_uses(p);
     find_fixed(p);
     return plb_writer_create(graph, &p->writer);

@@ -54,11 +54,7 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
     PLB_TRY(plb__fates_create(problem, &fates));
     if (fates->has_blocks)
         status = join(fates);
-    for (uint32_t g = 0; g < fates->n_groups; g++) {
-        struct plb__group *group = &fates->group[g];
-
-        group->fate = group->crosses || fates->closes[group->segment] ? PLB__KEEP : PLB__REMAKE;
-    }
+    plb__fates_checkpoint(fates);
     if (status == PLB_OK)
         status = plb__fates_plan(fates, plan_out);
     plb__fates_destroy(fates);
