@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODULE_SYMBOL "plb_policy_module"
-#define SUFFIX ".so"
-#define POLICIES_MAX 64u /* of one library; more is taken for a record that is none */
+#define MODULE_SYMBOL  "plb_policy_module"
+#define SUFFIX         ".so"
+#define POLICIES_MAX   64u /* of one library; more is taken for a record that is none */
 #define NAME_MAX_BYTES 48u
 
 static struct plb__module *modules;
@@ -72,8 +72,8 @@ static bool check_module(struct plb__module *m, const struct plb_policy_module *
         return refuse(m, "was built for policy ABI %u, this Palombe has %u", module->abi,
                       PLB_POLICY_ABI);
     if (module->record != sizeof(struct plb_memory_policy))
-        return refuse(m, "was built with records of %u bytes, this Palombe has %zu",
-                      module->record, sizeof(struct plb_memory_policy));
+        return refuse(m, "was built with records of %u bytes, this Palombe has %zu", module->record,
+                      sizeof(struct plb_memory_policy));
     if (module->n == 0 || module->n > POLICIES_MAX || !module->memory)
         return refuse(m, "lists %u policies, not 1 to %u", module->memory ? module->n : 0,
                       POLICIES_MAX);

@@ -2,8 +2,8 @@
 /*
  * The list of policies and the look-up by name.
  *
- * Names are unique: a policy of the tree wins over one from outside, an earlier library over a later
- * one. Whoever loses is told of once, on standard error, and in the list.
+ * Names are unique: a policy of the tree wins over one from outside, an earlier library over a
+ * later one. Whoever loses is told of once, on standard error, and in the list.
  */
 #include "config.h"
 
@@ -16,23 +16,14 @@
 #include <string.h>
 
 static const struct plb_memory_policy *const memory_policies[] = {
-    &plb_memory_none,
-    &plb_memory_block,
-    &plb_memory_sqrt,
-    &plb_memory_cheap,
-    &plb_memory_knapsack,
-    &plb_memory_lru,
-    &plb_memory_swap,
-    &plb_memory_chain_dp,
-    &plb_memory_offload_dp,
-    &plb_memory_online,
-    &plb_memory_starpu,
-    &plb_memory_log,
+    &plb_memory_none,       &plb_memory_block,  &plb_memory_sqrt,   &plb_memory_cheap,
+    &plb_memory_knapsack,   &plb_memory_lru,    &plb_memory_swap,   &plb_memory_chain_dp,
+    &plb_memory_offload_dp, &plb_memory_online, &plb_memory_starpu, &plb_memory_log,
     &plb_memory_replay,
 };
 
 #define N_MEMORY_POLICIES (int)(sizeof memory_policies / sizeof memory_policies[0])
-#define NAME_BYTES_MAX 4096u /* of a name with its argument: a path can be long */
+#define NAME_BYTES_MAX    4096u /* of a name with its argument: a path can be long */
 
 /* A record that was made for a name with an argument. */
 struct bound {
@@ -82,8 +73,10 @@ static void add_module(struct list *list, struct plb__module *m)
         if (!same) {
             list->entry[list->n++] = (struct plb_policy_entry){policy, m->path, NULL};
         } else if (!m->warned) {
-            fprintf(stderr, "palombe: warning: %s: its policy '%s' is not used, %s has one of "
-                    "that name\n", m->path, policy->name, same->origin ? same->origin : "palombe");
+            fprintf(stderr,
+                    "palombe: warning: %s: its policy '%s' is not used, %s has one of "
+                    "that name\n",
+                    m->path, policy->name, same->origin ? same->origin : "palombe");
             m->warned = true;
         }
     }
@@ -173,7 +166,7 @@ static enum plb_status fail_unknown(const struct list *list, const char *name)
 static enum plb_status find_locked(const char *name, const struct plb_memory_policy **policy_out);
 
 static enum plb_status bind_argument(const struct plb_memory_policy *base, const char *name,
-                            const struct plb_memory_policy **policy_out)
+                                     const struct plb_memory_policy **policy_out)
 {
     const struct plb_memory_policy *inner = NULL;
     struct bound *bound;
@@ -217,8 +210,8 @@ static enum plb_status find_in(const struct list *list, const char *name,
         status = plb_fail(PLB_ERROR_INVALID, "the memory policy '%s' takes no argument: '%s'", base,
                           name);
     else if (entry->policy->takes && (!name[length] || !name[length + 1]))
-        status = plb_fail(PLB_ERROR_INVALID, "the memory policy '%s' needs an argument: %s:%s", base,
-                          base, entry->policy->takes);
+        status = plb_fail(PLB_ERROR_INVALID, "the memory policy '%s' needs an argument: %s:%s",
+                          base, base, entry->policy->takes);
     else if (entry->policy->takes)
         status = bind_argument(entry->policy, name, policy_out);
     else

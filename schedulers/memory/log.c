@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define LOG_DEFAULT "palombe-log"
-#define LOG_MOST 999999u
+#define LOG_MOST    999999u
 
 /* What is written of one decision. */
 struct decision {
@@ -54,8 +54,8 @@ static enum plb_status take_number(const char *directory, char *stem, size_t byt
         PLB_TRY(plb_file_join(directory, name, &path));
         file = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
         if (file < 0 && errno != EEXIST) {
-            enum plb_status status = plb_fail(PLB_ERROR_IO, "cannot write '%s': %s", path,
-                                              strerror(errno));
+            enum plb_status status =
+                plb_fail(PLB_ERROR_IO, "cannot write '%s': %s", path, strerror(errno));
 
             free(path);
             return status;
@@ -181,9 +181,8 @@ static enum plb_status ask_and_log(const struct plb_problem *problem, enum plb_e
 {
     const struct plb_memory_policy *policy;
     struct plb_plan plan = {0};
-    struct decision decision = {.problem = problem,
-                                .event = current ? plb_event_name(event) : "first",
-                                .plan = &plan};
+    struct decision decision = {
+        .problem = problem, .event = current ? plb_event_name(event) : "first", .plan = &plan};
     enum plb_status status;
 
     if (!problem->argument)

@@ -5,8 +5,8 @@
  * Rematerialization (online_costs.c), made on a graph whose future is known (online_walk.c).
  *
  * A walk takes about a microsecond a decision, so several are made, which weigh candidates
- * differently; the best of them are fitted to the exact layout, and the fastest plan in virtual time
- * is the answer. An event while a plan runs is answered by one walk.
+ * differently; the best of them are fitted to the exact layout, and the fastest plan in virtual
+ * time is the answer. An event while a plan runs is answered by one walk.
  */
 #include "config.h"
 
@@ -38,10 +38,10 @@ enum {
     AIM_PARTS = 400,     /* to one part of it in so many */
 };
 
-/* Parts of the room that copies may take. A layout needs a little more than the copies that exist at
- * once; and where several workers run, memory that may rest a while before it is used again keeps
- * them from waiting for each other. */
-static const double parts[] = {1.0, 0.99, 0.98, 0.95, 0.9, 0.8};
+/* Parts of the room that copies may take. A layout needs a little more than the copies that exist
+ * at once; and where several workers run, memory that may rest a while before it is used again
+ * keeps them from waiting for each other. */
+static const double parts[] = {1.0, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6};
 #define FIRST_PART_OF_WORKERS 3 /* where several workers begin */
 
 /* Bytes of the device that are free for what the step makes. SIZE_MAX: no limit. */
@@ -58,8 +58,7 @@ static size_t room_of(const struct plb_problem *problem)
 }
 
 static enum plb_status propose(const struct plb_problem *problem, size_t target,
-                               const struct plb__online_weights *weights,
-                               struct plb_plan *plan_out)
+                               const struct plb__online_weights *weights, struct plb_plan *plan_out)
 {
     struct plb__online_result result = {.evictions = 0};
     enum plb_status status;
@@ -130,21 +129,32 @@ static enum plb_status measure(const struct plb_problem *problem, const struct p
     return PLB_OK;
 }
 
-/* One walk: tells whether its plan takes at most `goal` bytes, by how much it is off it, and keeps it
- * if so. A walk that gets stuck is off by an eighth. */
+enum verdict {
+    FITS,
+    TOO_LARGE, /* the target: its plan takes more than is wanted */
+    TOO_SMALL, /* the walk gets stuck */
+};
+
+/* One walk: how its plan compares with `goal` bytes, and by how much it is off them. A plan that
+ * fits is kept. */
 static enum plb_status try_target(const struct plb_problem *problem, size_t goal, size_t target,
                                   const struct plb__online_weights *weights,
-                                  struct plb_plan *plan_out, bool *fits_out, size_t *off_out)
+                                  struct plb_plan *plan_out, enum verdict *verdict_out,
+                                  size_t *off_out)
 {
     struct plb_plan plan = {.n = 0};
-    size_t bytes = goal + goal / 8;
+    size_t bytes = 0;
     enum plb_status status = propose(problem, target, weights, &plan);
 
+    *verdict_out = TOO_SMALL;
+    *off_out = goal / 8;
     if (status == PLB_OK)
         status = measure(problem, &plan, &bytes);
-    *fits_out = status == PLB_OK && bytes <= goal;
-    *off_out = bytes <= goal ? goal - bytes : bytes - goal;
-    if (*fits_out) {
+    if (status == PLB_OK) {
+        *verdict_out = bytes <= goal ? FITS : TOO_LARGE;
+        *off_out = bytes <= goal ? goal - bytes : bytes - goal;
+    }
+    if (*verdict_out == FITS) {
         plb_plan_clear(plan_out);
         *plan_out = plan;
         return PLB_OK;
@@ -158,22 +168,28 @@ static enum plb_status try_target(const struct plb_problem *problem, size_t goal
 static enum plb_status aim(const struct plb_problem *problem, size_t goal,
                            const struct plb__online_weights *weights, struct plb_plan *plan_out)
 {
-    size_t target = goal, low = 0, high = 0, off = goal;
-    bool fits = false;
+    size_t target = goal, low = 0, high = SIZE_MAX, off = goal;
+    bool found = false;
 
-    for (int k = 0; k < AIMS && (!fits || off > goal / AIM_PARTS); k++) {
-        PLB_TRY(try_target(problem, goal, target, weights, plan_out, &fits, &off));
-        if (fits)
-            low = target;
-        else
+    for (int k = 0; k < AIMS && (!found || off > goal / AIM_PARTS); k++) {
+        enum verdict verdict;
+
+        PLB_TRY(try_target(problem, goal, target, weights, plan_out, &verdict, &off));
+        found |= verdict == FITS;
+        if (verdict == TOO_LARGE)
             high = target;
-        if (low && high)
-            target = low + (high - low) / 2;
         else
-            target = fits ? target + off : target - (off < target ? off : target / 2);
+            low = target;
+        if (high == SIZE_MAX)
+            target += off;
+        else if (low == 0)
+            target -= off < target ? off : target / 2;
+        else
+            target = low + (high - low) / 2;
     }
-    return low ? PLB_OK : plb_fail(PLB_ERROR_MEMORY, "no evictions found that come down to %zu bytes",
-                                   goal);
+    return found
+               ? PLB_OK
+               : plb_fail(PLB_ERROR_MEMORY, "no evictions found that come down to %zu bytes", goal);
 }
 
 /* The plan of the largest part of the room, from parts[first] on, that can be laid out. */
@@ -195,8 +211,8 @@ static enum plb_status fit(const struct plb_problem *problem, int first,
 
 /* Fits a plan with these weights and keeps it if it is faster than the best so far. */
 static enum plb_status try_weights(const struct plb_problem *problem, int first,
-                                   const struct plb__online_weights *weights,
-                                   struct plb_plan *best, double *best_seconds)
+                                   const struct plb__online_weights *weights, struct plb_plan *best,
+                                   double *best_seconds)
 {
     struct plb_plan plan = {.n = 0};
 

@@ -3,8 +3,8 @@
  * What the policy "online" pays for an eviction, and the heap of its candidates.
  *
  * The heuristic is that of DTR (Kirisame et al., Dynamic Tensor Rematerialization, ICLR 2021,
- * section 4.1), h = (c + sum of c over the evicted neighbourhood e*) / (bytes * staleness), with what
- * a known graph tells better:
+ * section 4.1), h = (c + sum of c over the evicted neighbourhood e*) / (bytes * staleness), with
+ * what a known graph tells better:
  *   - the time to the next use stands where DTR has the time since the last one;
  *   - of what is missing, only that counts which would not be made again at about that time anyway,
  *     for a use of its own: values of one block come back together, so their costs add up once;
@@ -96,8 +96,8 @@ static double cost_upwards(struct plb__online *o, plb_value value, plb_task_id a
     return total;
 }
 
-/* How much of a value's cost comes on top because something that is missing, made from it, is wanted
- * earlier than the value itself. */
+/* How much of a value's cost comes on top because something that is missing, made from it, is
+ * wanted earlier than the value itself. */
 static double share_downwards(struct plb__online *o, plb_value value, plb_task_id at)
 {
     double most = 0.0;

@@ -23,13 +23,14 @@ struct plb__online {
     size_t limit, live; /* bytes on the device */
 
     /* Per task. */
-    double *time;      /* when it starts; one entry more: the end of the step */
-    uint32_t *stamp;   /* the last search that came by */
+    double *time;    /* when it starts; one entry more: the end of the step */
+    uint32_t *stamp; /* the last search that came by */
     bool *has_run;
 
     /* Per value. */
-    size_t *bytes;       /* that it takes of the device; 0 where the limits hold them anyway */
-    plb_task_id *use;    /* the tasks that read it, in order: use[in_use[v]] to use[in_use[v + 1] - 1] */
+    size_t *bytes; /* that it takes of the device; 0 where the limits hold them anyway */
+    plb_task_id
+        *use; /* the tasks that read it, in order: use[in_use[v]] to use[in_use[v + 1] - 1] */
     uint32_t *in_use;
     uint32_t *next_use;  /* the first of them that has not run yet: an index of `use` */
     plb_task_id *until;  /* initial values: the task that replaces it, or PLB_NONE */
@@ -39,11 +40,11 @@ struct plb__online {
     uint16_t *locks;     /* of tasks that are being brought about */
 
     /* Links (online_moves.c). */
-    double *due;                  /* seconds of transfers back, summed over the tasks that wait */
-    double link_free[PLB_TIERS];  /* when the transfers out so far have ended */
-    double back_free;             /* ... and those back */
-    plb_task_id ahead;            /* what tasks before this one read has been fetched */
-    size_t away[PLB_TIERS];       /* bytes of copies */
+    double *due;                 /* seconds of transfers back, summed over the tasks that wait */
+    double link_free[PLB_TIERS]; /* when the transfers out so far have ended */
+    double back_free;            /* ... and those back */
+    plb_task_id ahead;           /* what tasks before this one read has been fetched */
+    size_t away[PLB_TIERS];      /* bytes of copies */
 
     /* Candidates for eviction, a heap by price; `place` is per value, PLB_NONE outside. */
     plb_value *heap;
@@ -51,10 +52,10 @@ struct plb__online {
     double *price;
     uint32_t *place;
 
-    plb_task_id now;  /* the task of the step that is being brought about */
+    plb_task_id now; /* the task of the step that is being brought about */
     uint32_t search;
-    uint32_t *todo, n_todo; /* stack of a search, and its room */
-    double *share;    /* beside it */
+    uint32_t *todo, n_todo;          /* stack of a search, and its room */
+    double *share;                   /* beside it */
     struct plb__online_frame *frame; /* tasks that wait for their inputs, outermost first */
     uint32_t depth;
     struct plb__online_result result;
@@ -64,8 +65,8 @@ struct plb__online {
  * last: see plb__online_lasts(). */
 plb_task_id plb__online_next(const struct plb__online *o, plb_value value);
 
-/* What evicting a value costs: seconds to make it again, with what is missing for that and would not
- * be made at about that time anyway. Infinite when it cannot be made again. */
+/* What evicting a value costs: seconds to make it again, with what is missing for that and would
+ * not be made at about that time anyway. Infinite when it cannot be made again. */
 double plb__online_again_cost(struct plb__online *o, plb_value value);
 
 /* The lesser of that and of moving it, over bytes * distance^weight: the least is evicted first.
@@ -74,8 +75,7 @@ double plb__online_price(struct plb__online *o, plb_value value, enum plb_tier *
 
 /* What sending a value away and fetching it back costs; `tier_out` gets where it would go. Infinite
  * when it can go nowhere. */
-double plb__online_move_cost(const struct plb__online *o, plb_value value,
-                             enum plb_tier *tier_out);
+double plb__online_move_cost(const struct plb__online *o, plb_value value, enum plb_tier *tier_out);
 /* What fetching a missing value that has a copy costs besides. */
 double plb__online_fetch_cost(const struct plb__online *o, plb_value value);
 /* Appends the OFFLOAD, unless the copy is there, or the FETCH, and keeps account of the links. */

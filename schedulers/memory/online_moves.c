@@ -5,8 +5,8 @@
  * A transfer costs what of it is seen: out, the seconds by which it ends later than now, when its
  * bytes are wanted (the link goes on in the order of the plan and may begin as soon as the value is
  * made, before the decision); in, those by which the link cannot bring back in time all that is due
- * until then. A small part of the transfer's own time is added, so that an idle link is not spent on
- * what is made again for next to nothing.
+ * until then. A small part of the transfer's own time is added, so that an idle link is not spent
+ * on what is made again for next to nothing.
  */
 #include "config.h"
 
@@ -104,13 +104,12 @@ enum plb_status plb__online_send(struct plb__online *o, plb_value value, enum pl
     add_due(o, plb__online_next(o, value), transfer_seconds(o, tier, false, value));
     if (o->copy[value] != PLB_DEVICE)
         return PLB_OK;
-    o->link_free[tier] = fmax(o->made_at[value], o->link_free[tier]) +
-                         transfer_seconds(o, tier, true, value);
+    o->link_free[tier] =
+        fmax(o->made_at[value], o->link_free[tier]) + transfer_seconds(o, tier, true, value);
     share_link(o, tier);
     o->copy[value] = tier;
     o->away[tier] += o->bytes[value];
-    return plb_plan_append(&o->result.draft,
-                           (struct plb_instruction){PLB_OFFLOAD, value, 0, tier});
+    return plb_plan_append(&o->result.draft, (struct plb_instruction){PLB_OFFLOAD, value, 0, tier});
 }
 
 enum plb_status plb__online_fetch(struct plb__online *o, plb_value value)
@@ -141,9 +140,9 @@ void plb__online_made(struct plb__online *o, plb_value value)
 
     if (o->copy[value] != PLB_DEVICE && at != PLB_NONE)
         add_due(o, at, -transfer_seconds(o, o->copy[value], false, value));
-    o->made_at[value] = clock_of(o, o->now) +
-                        o->problem->seconds[plb_graph_value(o->graph, value)->producer] /
-                            o->problem->platform->workers;
+    o->made_at[value] =
+        clock_of(o, o->now) + o->problem->seconds[plb_graph_value(o->graph, value)->producer] /
+                                  o->problem->platform->workers;
 }
 
 void plb__online_end_copy(struct plb__online *o, plb_value value)

@@ -41,8 +41,8 @@ static void leave(struct plb__online *o, plb_value value)
     o->live -= o->bytes[value];
 }
 
-/* Ends a value that nobody reads any more. Outputs of the graph and initial values take no bytes, so
- * that they may stay. */
+/* Ends a value that nobody reads any more. Outputs of the graph and initial values take no bytes,
+ * so that they may stay. */
 static void settle(struct plb__online *o, plb_value value)
 {
     if (!o->here[value] || o->locks[value] > 0)
@@ -141,7 +141,8 @@ static enum plb_status run(struct plb__online *o, plb_task_id id)
         need += o->here[task->out[j]] ? 0 : o->bytes[task->out[j]];
     taken = taken_bytes(o, task);
     PLB_TRY(make_room(o, need > taken ? need - taken : 0));
-    PLB_TRY(plb_plan_append(&o->result.draft, (struct plb_instruction){PLB_RUN, id, 0, PLB_DEVICE}));
+    PLB_TRY(
+        plb_plan_append(&o->result.draft, (struct plb_instruction){PLB_RUN, id, 0, PLB_DEVICE}));
     if (o->has_run[id])
         o->result.again_seconds += o->problem->seconds[id];
     o->has_run[id] = true;
@@ -239,8 +240,10 @@ static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
             continue;
         PLB_TRY(run(o, o->frame[--o->depth].task));
         if (o->result.draft.n > most)
-            return plb_fail(PLB_ERROR_MEMORY, "%zu bytes are so few that tasks run again without "
-                            "end", o->limit);
+            return plb_fail(PLB_ERROR_MEMORY,
+                            "%zu bytes are so few that tasks run again without "
+                            "end",
+                            o->limit);
     }
     return PLB_OK;
 }
@@ -278,9 +281,8 @@ static enum plb_status allocate(struct plb__online *o)
     o->share = calloc(o->n_todo, sizeof *o->share);
     o->frame = calloc(tasks, sizeof *o->frame);
     if (!o->time || !o->stamp || !o->has_run || !o->bytes || !o->use || !o->in_use ||
-        !o->next_use || !o->until || !o->here || !o->locks || !o->copy ||
-        !o->made_at || !o->due || !o->heap || !o->price || !o->place ||
-        !o->todo || !o->share || !o->frame)
+        !o->next_use || !o->until || !o->here || !o->locks || !o->copy || !o->made_at || !o->due ||
+        !o->heap || !o->price || !o->place || !o->todo || !o->share || !o->frame)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %zu values", values);
     memset(o->until, 0xff, values * sizeof *o->until);
     memset(o->place, 0xff, values * sizeof *o->place);
@@ -336,14 +338,15 @@ static void find_uses(struct plb__online *o)
     memcpy(o->next_use, o->in_use, plb_graph_values(o->graph) * sizeof *o->next_use);
 }
 
-/* Nothing is to be counted, or decided, of initial values and what replaces them, of outputs, and of
- * gradients that the limits hold anyway. */
+/* Nothing is to be counted, or decided, of initial values and what replaces them, of outputs, and
+ * of gradients that the limits hold anyway. */
 static enum plb_status find_bytes(struct plb__online *o)
 {
     bool *held = calloc((size_t)plb_graph_values(o->graph) + 1, sizeof *held);
 
     if (!held)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %u values", plb_graph_values(o->graph));
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %u values",
+                        plb_graph_values(o->graph));
     if (o->problem->limits.hold_gradients)
         plb__held_values(o->graph, held);
     for (plb_value v = 0; v < plb_graph_values(o->graph); v++) {

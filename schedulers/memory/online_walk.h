@@ -17,14 +17,14 @@ struct plb__online_weights {
 
 /* What a walk came to. */
 struct plb__online_result {
-    struct plb_plan draft;    /* RUN, OFFLOAD, FETCH; owned by the caller */
-    double again_seconds;     /* of tasks that ran again */
+    struct plb_plan draft;     /* RUN, OFFLOAD, FETCH; owned by the caller */
+    double again_seconds;      /* of tasks that ran again */
     uint32_t evictions, looks; /* values evicted, and looked at for that */
 };
 
-/* Walks once. `bytes`: what may lie on the device at any point beside what the limits hold there all
- * the time (initial values, held gradients, reserved bytes). PLB_ERROR_MEMORY when the walk gets
- * stuck: nothing can be evicted any more, or hardly anything but tasks run again is done. */
+/* Walks once. `bytes`: what may lie on the device at any point beside what the limits hold there
+ * all the time (initial values, held gradients, reserved bytes). PLB_ERROR_MEMORY when the walk
+ * gets stuck: nothing can be evicted any more, or hardly anything but tasks run again is done. */
 enum plb_status plb__online_walk(const struct plb_problem *problem, size_t bytes,
                                  const struct plb__online_weights *weights,
                                  struct plb__online_result *result_out);

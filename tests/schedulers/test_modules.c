@@ -368,6 +368,7 @@ PLB_TEST_MAIN("schedulers/modules", setup, teardown, PLB_TEST(a_policy_from_outs
               PLB_TEST(a_wrong_plan_is_refused), PLB_TEST(a_library_that_cannot_be_used_says_why),
               PLB_TEST(the_list_has_all), PLB_TEST(a_directory_that_is_none_is_told),
               PLB_TEST(a_name_that_is_taken_stays_with_its_owner), PLB_TEST(arguments_are_checked),
-              PLB_TEST(memory_may_fail_anywhere), PLB_TEST(threads_may_ask), PLB_TEST(a_logged_plan_is_replayed),
-              PLB_TEST(a_failure_is_logged), PLB_TEST(a_log_that_cannot_be_written_is_an_error),
+              PLB_TEST(memory_may_fail_anywhere), PLB_TEST(threads_may_ask),
+              PLB_TEST(a_logged_plan_is_replayed), PLB_TEST(a_failure_is_logged),
+              PLB_TEST(a_log_that_cannot_be_written_is_an_error),
               PLB_TEST(a_replay_must_be_of_this_graph))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The policy "online" on a large GPT (gpt_large(), on the card of data/costs/h200.json), in
- * simulated time: what it adds to a forward and backward pass at a share of the activations' memory,
- * with and without a link; that a change is answered by a plan that keeps the new limit; how long a
- * decision takes is printed.
+ * simulated time: what it adds to a forward and backward pass at a share of the activations'
+ * memory, with and without a link; that a change is answered by a plan that keeps the new limit;
+ * how long a decision takes is printed.
  */
 #include "config.h"
 
