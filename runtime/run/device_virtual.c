@@ -149,6 +149,7 @@ static enum plb_status prepare(const struct plb__device_wish *wish, struct starp
     PLB_TRY(plb__opencl_layer_load());
     snprintf(mebibytes, sizeof mebibytes, "%zu", wish->bytes >> 20);
     setenv("STARPU_LIMIT_OPENCL_MEM", mebibytes, 1); /* of what StarPU takes itself */
+    unsetenv("STARPU_WORKERS_OPENCLID");             /* meant for others: here there is one */
     conf->ncpus = 0;
     conf->nopencl = 1;
     return PLB_OK;
