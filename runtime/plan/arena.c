@@ -17,6 +17,9 @@
 /* Placing so many blocks by size takes some ten milliseconds; more is not worth it unless a limit
  * asks for it. */
 #define BY_SIZE_BLOCKS 6000u
+/* Instructions that memory rests: in steps of four times as long. */
+#define SHORTEST_REST 8u
+#define LONGEST_REST  128u
 
 static size_t aligned(size_t bytes)
 {
@@ -32,6 +35,8 @@ struct placing {
     enum plb_tier tier;
     struct plb__blocks blocks;
     uint32_t *slot;  /* of each block */
+    uint32_t *end;   /* of each block: when it ends if it does not rest */
+    size_t *live;    /* per instruction: bytes of all blocks, at rest or not */
     uint32_t *count; /* room to sort by end */
 };
 
@@ -42,10 +47,10 @@ static void add_block(struct placing *p, uint32_t k)
     bool held = p->walk->keeper[k] == k;
 
     p->slot[p->blocks.n] = k;
-    p->blocks.block[p->blocks.n++] =
-        (struct plb__block){.bytes = aligned(slot->bytes),
-                            .begin = held ? 0 : slot->begin,
-                            .end = held || slot->end == p->n_instructions ? last : slot->end};
+    p->end[p->blocks.n] = held || slot->end == p->n_instructions ? last : slot->end;
+    p->blocks.block[p->blocks.n] = (struct plb__block){
+        .bytes = aligned(slot->bytes), .begin = held ? 0 : slot->begin, .end = p->end[p->blocks.n]};
+    p->blocks.n++;
 }
 
 static void sort_by_end(struct placing *p)
@@ -77,15 +82,63 @@ static void choose_slots(struct placing *p)
         if (p->walk->slot[k].tier == p->tier && p->walk->keeper[k] == PLB_NONE &&
             p->walk->slot[k].initial == PLB_NONE)
             add_block(p, k);
-    sort_by_end(p);
 }
 
 /* ---- how long memory rests ---- */
 
+static void count_live(struct placing *p)
+{
+    size_t live = 0;
+
+    memset(p->live, 0, ((size_t)p->n_instructions + 2) * sizeof *p->live);
+    for (uint32_t j = 0; j < p->blocks.n; j++) {
+        p->live[p->blocks.block[j].begin] += p->blocks.block[j].bytes;
+        p->live[p->end[j]] -= p->blocks.block[j].bytes; /* modulo, until they are summed up */
+    }
+    for (uint32_t i = 0; i < p->n_instructions + 2; i++)
+        p->live[i] = live += p->live[i];
+}
+
+/* Lets block j rest until `until`, as long as no more than `most` bytes are taken. */
+static void rest_block(struct placing *p, uint32_t j, uint32_t until, size_t most)
+{
+    struct plb__block *block = &p->blocks.block[j];
+
+    for (; block->end < until && p->live[block->end] + block->bytes <= most; block->end++)
+        p->live[block->end] += block->bytes;
+}
+
+/* Lets blocks rest where that takes no more than `most` bytes in all: each a little, then those
+ * that could, more, up to `longest` instructions. */
+static void rest(struct placing *p, uint32_t longest, size_t most)
+{
+    uint32_t last = p->n_instructions + 1;
+
+    for (uint32_t j = 0; j < p->blocks.n; j++)
+        p->blocks.block[j].end = p->end[j];
+    sort_by_end(p);
+    if (longest == 0)
+        return;
+    count_live(p);
+    for (uint32_t longer = SHORTEST_REST; longer <= longest; longer *= 4)
+        for (uint32_t b = 0; b < p->blocks.n; b++) {
+            uint32_t j = p->blocks.by_end[b], until = p->end[j] + longer;
+
+            if (longer == SHORTEST_REST || p->blocks.block[j].end == p->end[j] + longer / 4)
+                rest_block(p, j, until < last ? until : last, most);
+        }
+    sort_by_end(p);
+}
+
 /* Bytes of the tier that are not the arena's. */
 static size_t other_bytes(const struct placing *p)
 {
-    return p->tier == PLB_DEVICE ? p->walk->initial_bytes + p->limits->reserved : 0;
+    size_t reserved = p->limits->reserved;
+
+    if (p->tier != PLB_DEVICE)
+        return 0;
+    return reserved > SIZE_MAX - p->walk->initial_bytes ? SIZE_MAX
+                                                        : p->walk->initial_bytes + reserved;
 }
 
 /* The arena takes no less than the copies at the peak. */
@@ -94,13 +147,20 @@ static size_t least_bytes(const struct placing *p)
     return p->walk->peak[p->tier] - (p->tier == PLB_DEVICE ? p->walk->initial_bytes : 0);
 }
 
-/* The longest rest that the bytes allow; SIZE_MAX when even none is too much. */
+/* With as much rest as there is room for. Placed in the order of time, some percent are lost
+ * between the blocks, more when they rest long. SIZE_MAX when the capacity does not do for any
+ * rest. */
 static enum plb_status place_resting(struct placing *p, size_t capacity, size_t *bytes_out)
 {
-    static const uint32_t rest[] = {512, 128, 32, 8, 0};
+    static const struct {
+        uint32_t longest;
+        uint32_t part; /* of the capacity that is left for what is lost */
+    } tries[] = {{LONGEST_REST, 32},     {LONGEST_REST, 16},  {LONGEST_REST / 4, 32},
+                 {LONGEST_REST / 4, 16}, {SHORTEST_REST, 64}, {SHORTEST_REST, 16}};
 
-    for (size_t k = 0; k < sizeof rest / sizeof rest[0]; k++) {
-        PLB_TRY(plb__place_by_time(&p->blocks, rest[k], capacity, bytes_out));
+    for (size_t k = 0; k < sizeof tries / sizeof tries[0]; k++) {
+        rest(p, tries[k].longest, capacity - capacity / tries[k].part);
+        PLB_TRY(plb__place_by_time(&p->blocks, capacity, bytes_out));
         if (*bytes_out != SIZE_MAX)
             return PLB_OK;
     }
@@ -118,13 +178,14 @@ static enum plb_status place_tightly(struct placing *p, size_t *bytes_out)
 {
     size_t bytes;
 
-    PLB_TRY(plb__place_by_time(&p->blocks, 0, SIZE_MAX, &bytes));
+    rest(p, 0, 0);
+    PLB_TRY(plb__place_by_time(&p->blocks, SIZE_MAX, &bytes));
     if (p->blocks.n <= BY_SIZE_BLOCKS || p->limits->bytes[p->tier] != SIZE_MAX) {
         PLB_TRY(plb__place_by_size(&p->blocks, bytes_out));
         if (*bytes_out <= bytes)
             return PLB_OK;
     }
-    return plb__place_by_time(&p->blocks, 0, SIZE_MAX, bytes_out);
+    return plb__place_by_time(&p->blocks, SIZE_MAX, bytes_out);
 }
 
 static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
@@ -132,10 +193,21 @@ static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
     size_t limit = p->limits->bytes[p->tier], least = least_bytes(p);
     size_t room = limit == SIZE_MAX ? SIZE_MAX : limit - other_bytes(p);
     size_t spare = least / SPARE_PART;
+    size_t capacity = spare < room - least ? least + spare : room;
 
     if (other_bytes(p) > limit || least > room)
         return refuse(p, least);
-    PLB_TRY(place_resting(p, spare < room - least ? least + spare : room, arena_out));
+    PLB_TRY(place_resting(p, capacity, arena_out));
+    if (*arena_out != SIZE_MAX)
+        return PLB_OK;
+    if (p->blocks.n <= BY_SIZE_BLOCKS) {
+        rest(p, LONGEST_REST, least - least / 32);
+        PLB_TRY(plb__place_by_size(&p->blocks, arena_out));
+        if (*arena_out <= capacity)
+            return PLB_OK;
+    }
+    rest(p, 0, 0);
+    PLB_TRY(plb__place_by_time(&p->blocks, capacity, arena_out));
     if (*arena_out != SIZE_MAX)
         return PLB_OK;
     PLB_TRY(place_tightly(p, arena_out));
@@ -147,6 +219,8 @@ static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
 static void clear(struct placing *p)
 {
     free(p->slot);
+    free(p->end);
+    free(p->live);
     free(p->blocks.block);
     free(p->blocks.by_end);
     free(p->count);
@@ -159,10 +233,12 @@ static enum plb_status prepare(struct placing *p, const struct plb__walk *walk,
 
     *p = (struct placing){.walk = walk, .limits = limits, .n_instructions = n_instructions};
     p->slot = malloc(room * sizeof *p->slot);
+    p->end = malloc(room * sizeof *p->end);
+    p->live = malloc(((size_t)n_instructions + 2) * sizeof *p->live);
     p->blocks.block = malloc(room * sizeof *p->blocks.block);
     p->blocks.by_end = malloc(room * sizeof *p->blocks.by_end);
     p->count = malloc(((size_t)n_instructions + 2) * sizeof *p->count);
-    if (p->slot && p->blocks.block && p->blocks.by_end && p->count)
+    if (p->slot && p->end && p->live && p->blocks.block && p->blocks.by_end && p->count)
         return PLB_OK;
     clear(p);
     return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u slots", walk->n_slots);

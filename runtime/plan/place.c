@@ -89,7 +89,7 @@ static void give_back(struct gaps *gaps, size_t offset, size_t bytes)
     }
 }
 
-enum plb_status plb__place_by_time(const struct plb__blocks *blocks, uint32_t rest, size_t capacity,
+enum plb_status plb__place_by_time(const struct plb__blocks *blocks, size_t capacity,
                                    size_t *bytes_out)
 {
     struct gaps gaps = {.n = 1, .gap = malloc(((size_t)blocks->n + 2) * sizeof *gaps.gap)};
@@ -105,7 +105,7 @@ enum plb_status plb__place_by_time(const struct plb__blocks *blocks, uint32_t re
         for (; ended < blocks->n; ended++) {
             const struct plb__block *old = &blocks->block[blocks->by_end[ended]];
 
-            if ((uint64_t)old->end + rest > block->begin)
+            if (old->end > block->begin)
                 break;
             give_back(&gaps, old->offset, old->bytes);
         }

@@ -25,12 +25,12 @@ struct plb__blocks {
     uint32_t *by_end;         /* their numbers in order of `end` */
 };
 
-/* Gives each block an offset, in the order of time. Bytes rest for `rest` units of time between two
- * blocks. `bytes_out` gets the bytes of the whole range; SIZE_MAX when `capacity` does not do. */
-enum plb_status plb__place_by_time(const struct plb__blocks *blocks, uint32_t rest, size_t capacity,
+/* Gives each block an offset, in the order of time. `bytes_out` gets the bytes of the whole range;
+ * SIZE_MAX when `capacity` does not do. */
+enum plb_status plb__place_by_time(const struct plb__blocks *blocks, size_t capacity,
                                    size_t *bytes_out);
 
-/* The same without rest, from the largest block to the smallest. */
+/* The same from the largest block to the smallest. */
 enum plb_status plb__place_by_size(const struct plb__blocks *blocks, size_t *bytes_out);
 
 #endif

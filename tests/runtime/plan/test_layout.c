@@ -457,6 +457,11 @@ static void other_tiers_have_limits_too(void)
 
     PLB_REQUIRE(plb_layout_assign(&e.plan, e.graph, &limits, &layout) == PLB_OK);
     bytes = layout.arena[PLB_HOST];
+    limits.reserved = SIZE_MAX - 64;
+    limits.bytes[PLB_DEVICE] = SIZE_MAX - 1;
+    PLB_CHECK_EQ(plb_layout_assign(&e.plan, e.graph, &limits, &(struct plb_layout){0}),
+                 PLB_ERROR_MEMORY);
+    limits = all_tiers();
     PLB_CHECK(bytes > 0 && layout.arena[PLB_DISK] > 0);
     plb_layout_clear(&layout);
     limits.bytes[PLB_HOST] = bytes / 2;
@@ -530,7 +535,7 @@ static void held_gradients_have_their_own_bytes(void)
 
 /* ---- placing ---- */
 
-static bool blocks_are_apart(const struct plb__blocks *blocks, uint32_t rest, size_t bytes)
+static bool blocks_are_apart(const struct plb__blocks *blocks, size_t bytes)
 {
     for (uint32_t a = 0; a < blocks->n; a++) {
         const struct plb__block *one = &blocks->block[a];
@@ -540,7 +545,7 @@ static bool blocks_are_apart(const struct plb__blocks *blocks, uint32_t rest, si
         for (uint32_t b = 0; b < a; b++) {
             const struct plb__block *two = &blocks->block[b];
 
-            if (one->begin < two->end + rest && two->begin < one->end + rest &&
+            if (one->begin < two->end && two->begin < one->end &&
                 one->offset < two->offset + two->bytes && two->offset < one->offset + one->bytes)
                 return false;
         }
@@ -606,15 +611,14 @@ static void blocks_are_placed_apart(void)
         draw_blocks(&blocks, &state);
         peak = peak_of(&blocks);
         PLB_CHECK_EQ(plb__place_by_size(&blocks, &bytes), PLB_OK);
-        PLB_CHECK(blocks_are_apart(&blocks, 0, bytes));
+        PLB_CHECK(blocks_are_apart(&blocks, bytes));
         PLB_CHECK(bytes >= peak && bytes <= peak + peak / 4);
-        for (uint32_t rest = 0; rest < 9; rest += 4) {
-            PLB_CHECK_EQ(plb__place_by_time(&blocks, rest, SIZE_MAX, &bytes), PLB_OK);
-            PLB_CHECK(blocks_are_apart(&blocks, rest, bytes));
-            PLB_CHECK_EQ(plb__place_by_time(&blocks, rest, bytes, &enough), PLB_OK);
-            PLB_CHECK_EQ(enough, bytes);
-        }
-        PLB_CHECK_EQ(plb__place_by_time(&blocks, 0, peak - 64, &bytes), PLB_OK);
+        PLB_CHECK_EQ(plb__place_by_time(&blocks, SIZE_MAX, &bytes), PLB_OK);
+        PLB_CHECK(blocks_are_apart(&blocks, bytes));
+        PLB_CHECK(bytes >= peak && bytes <= 2 * peak);
+        PLB_CHECK_EQ(plb__place_by_time(&blocks, bytes, &enough), PLB_OK);
+        PLB_CHECK_EQ(enough, bytes);
+        PLB_CHECK_EQ(plb__place_by_time(&blocks, peak - 64, &bytes), PLB_OK);
         PLB_CHECK_EQ(bytes, SIZE_MAX);
     }
 }
@@ -644,7 +648,7 @@ static void failures_of_memory_are_told(void)
         PLB_CHECK(status == PLB_ERROR_MEMORY || status == PLB_OK);
         survived += status == PLB_OK;
     }
-    PLB_CHECK(survived <= 1); /* libc's qsort does without memory */
+    PLB_CHECK(survived <= 3); /* libc's qsort does without memory */
     clear_example(&e);
 }
 
