@@ -63,7 +63,8 @@ static enum plb_status find_candidates(struct cheap *cheap)
         double seconds;
 
         PLB_TRY(plb__fates_remake_seconds(fates, g, &seconds));
-        if (plb__fates_worth(fates, g) && seconds * CHEAP_FACTOR < move_seconds(fates->problem, bytes))
+        if (plb__fates_worth(fates, g) &&
+            seconds * CHEAP_FACTOR < move_seconds(fates->problem, bytes))
             cheap->candidate[cheap->n++] = (struct candidate){g, seconds / (double)bytes};
     }
     qsort(cheap->candidate, cheap->n, sizeof *cheap->candidate, compare);

@@ -150,8 +150,10 @@ static enum plb_status write_plan(const struct plb__fates *fates, plb_writer_t *
     for (plb_task_id t = 0; t < n; t++) {
         PLB_TRY(plb_writer_run(writer, t));
         if (plb_writer_length(writer) / LENGTH_PER_TASK > n)
-            return plb_fail(PLB_ERROR_MEMORY, "with so little memory tasks would have to run more "
-                                              "than %u times each", LENGTH_PER_TASK);
+            return plb_fail(PLB_ERROR_MEMORY,
+                            "with so little memory tasks would have to run more "
+                            "than %u times each",
+                            LENGTH_PER_TASK);
         if (plb_graph_task(graph, t)->phase == PLB_PHASE_FORWARD)
             PLB_TRY(after_forward(fates, writer, t));
         else

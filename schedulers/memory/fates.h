@@ -3,11 +3,11 @@
  * From fates to a plan: what policies share that decide once, before the step, what becomes of the
  * values of the forward pass.
  *
- * Decisions are made for *groups*: the outputs of one task of the whole graph, in all their cells. (A
- * task that runs again makes all its outputs, and a cell would hardly deserve another fate than its
- * neighbours.) A group is kept on the device until its last use; or it is forgotten after its last
- * use in the forward pass, and then either made again or fetched when the backward pass asks for it.
- * Any graph will do: what a task that runs again needs is made again or fetched likewise.
+ * Decisions are made for *groups*: the outputs of one task of the whole graph, in all their cells.
+ * (A task that runs again makes all its outputs, and a cell would hardly deserve another fate than
+ * its neighbours.) A group is kept on the device until its last use; or it is forgotten after its
+ * last use in the forward pass, and then either made again or fetched when the backward pass asks
+ * for it. Any graph will do: what a task that runs again needs is made again or fetched likewise.
  *
  * The forward pass is divided into *segments*: the model's blocks, or, for a model without blocks,
  * about sqrt(n) stretches with equally many bytes to save. What was brought back for the backward
@@ -48,14 +48,14 @@ struct plb__fates {
     uint32_t n_groups;
     struct plb__group *group; /* in the order of their first tasks */
     uint32_t n_segments;
-    bool has_blocks;          /* segments are the model's blocks */
-    bool *closes;             /* per segment: the backward pass follows it at once */
+    bool has_blocks; /* segments are the model's blocks */
+    bool *closes;    /* per segment: the backward pass follows it at once */
 
-    uint32_t *group_of;            /* per value; PLB_NONE for what the forward pass does not make */
-    uint32_t *segment_of;          /* per task: for others than forward tasks the segment that they
-                                      are the backward pass of */
-    plb_task_id *last_forward;     /* per value: the last forward task that makes or reads it */
-    uint32_t *in_source, *source;  /* groups that group g reads: source[in_source[g]] and on */
+    uint32_t *group_of;           /* per value; PLB_NONE for what the forward pass does not make */
+    uint32_t *segment_of;         /* per task: for others than forward tasks the segment that they
+                                     are the backward pass of */
+    plb_task_id *last_forward;    /* per value: the last forward task that makes or reads it */
+    uint32_t *in_source, *source; /* groups that group g reads: source[in_source[g]] and on */
 };
 
 enum plb_status plb__fates_create(const struct plb_problem *problem, struct plb__fates **fates_out);
@@ -65,7 +65,8 @@ void plb__fates_destroy(struct plb__fates *fates); /* NULL is allowed */
  * rises with s by at most one. */
 void plb__fates_join(struct plb__fates *fates, const uint32_t *into);
 
-/* Keeps what passes from segment to segment, and what the closing ones make; all else is made again. */
+/* Keeps what passes from segment to segment, and what the closing ones make; all else is made
+ * again. */
 void plb__fates_checkpoint(struct plb__fates *fates);
 
 /* Seconds to make group g again when all groups but REMAKEs are there. PLB_ERROR_MEMORY. */

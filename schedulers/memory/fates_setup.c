@@ -115,8 +115,7 @@ static enum plb_status count_saved(struct setup *s)
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
             plb_value v = task->in[j];
 
-            if (task->phase == PLB_PHASE_FORWARD || counted[v] ||
-                s->fates->group_of[v] == PLB_NONE)
+            if (task->phase == PLB_PHASE_FORWARD || counted[v] || s->fates->group_of[v] == PLB_NONE)
                 continue;
             counted[v] = true;
             s->fates->group[s->fates->group_of[v]].saved_bytes +=

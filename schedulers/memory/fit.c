@@ -14,8 +14,8 @@
 
 /* The target is found to one part in 2^STEPS of the largest. */
 #define STEPS 8
-/* FETCHes are moved ahead within this much of the limit, or less where gaps between slots would then
- * take more than there is: tries, in hundredths. */
+/* FETCHes are moved ahead within this much of the limit, or less where gaps between slots would
+ * then take more than there is: tries, in hundredths. */
 static const unsigned rooms[] = {100, 98, 95, 90, 80};
 /* Parts of the largest target that fits which are simulated, in hundredths: where memory is used
  * again at once tasks wait for each other, so that a smaller target can be faster. */
@@ -168,6 +168,14 @@ static enum plb_status choose_part(const struct plb_problem *problem, const stru
     return PLB_OK;
 }
 
+/* One worker runs tasks one after the other, whatever waits for what: the largest target is best.
+ */
+static bool needs_timing(const struct plb_problem *problem, const struct plb__fit *fit)
+{
+    return problem->limits.bytes[PLB_DEVICE] != SIZE_MAX &&
+           (problem->platform->workers > 1 || fit->offloads || fit->fetches_ahead);
+}
+
 enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct plb__fit *fit,
                               struct plb_plan *plan_out)
 {
@@ -176,7 +184,7 @@ enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct pl
     bool found;
 
     PLB_TRY(bisect(problem, fit, plan_out, &target, &found));
-    if (found && target > 0 && bytes[PLB_DEVICE] != SIZE_MAX)
+    if (found && target > 0 && needs_timing(problem, fit))
         return choose_part(problem, fit, target, plan_out);
     if (found)
         return PLB_OK;

@@ -25,14 +25,14 @@ typedef enum plb_status (*plb__propose)(const struct plb_problem *problem, size_
 struct plb__fit {
     plb__propose propose;
     void *context;
-    size_t most;    /* the largest target that makes a difference; 0: there is but one plan */
+    size_t most;        /* the largest target that makes a difference; 0: there is but one plan */
     bool offloads;      /* it needs a tier beside the device when memory is short */
     bool fetches_ahead; /* move FETCHes ahead of their need where there is room */
 };
 
 /* The plan of the largest target that keeps the problem's limits, or of a somewhat smaller one when
- * that is faster. PLB_ERROR_MEMORY when none does: the message says how many bytes the smallest plan
- * seen takes, or why there is none. */
+ * that is faster. PLB_ERROR_MEMORY when none does: the message says how many bytes the smallest
+ * plan seen takes, or why there is none. */
 enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct plb__fit *fit,
                               struct plb_plan *plan_out);
 

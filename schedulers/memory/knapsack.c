@@ -5,9 +5,9 @@
  * torch/_functorch/partitioners.py). Solved by dynamic programming over memory in SLOTS steps; by
  * taking the most seconds per byte first where that table would be too large.
  *
- * Its weakness is the original's: values are taken for independent. That a value which is made again
- * needs others that are gone as well costs time that it does not see; what the plan really needs at
- * its peak it does not see either, so the capacity is found by bisection.
+ * Its weakness is the original's: values are taken for independent. That a value which is made
+ * again needs others that are gone as well costs time that it does not see; what the plan really
+ * needs at its peak it does not see either, so the capacity is found by bisection.
  */
 #include "config.h"
 
@@ -49,8 +49,8 @@ static enum plb_status find_items(struct knapsack *sack)
         if (!plb__fates_worth(fates, g))
             continue;
         PLB_TRY(plb__fates_remake_seconds(fates, g, &item.worth));
-        item.weight = (uint32_t)((double)fates->group[g].saved_bytes / (double)sack->total * SLOTS +
-                                 0.5);
+        item.weight =
+            (uint32_t)((double)fates->group[g].saved_bytes / (double)sack->total * SLOTS + 0.5);
         sack->item[sack->n++] = item;
     }
     return PLB_OK;
@@ -110,8 +110,8 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
     for (uint32_t i = 0; i < sack->n; i++) {
         uint32_t k = sack->taken ? sack->n - 1 - i : i;
         const struct item *item = &sack->item[k];
-        bool take = sack->taken ? sack->taken[(size_t)k * (SLOTS + 1) + room]
-                                : item->weight <= room;
+        bool take =
+            sack->taken ? sack->taken[(size_t)k * (SLOTS + 1) + room] : item->weight <= room;
 
         sack->fates->group[item->group].fate = take ? PLB__KEEP : PLB__REMAKE;
         room -= take ? item->weight : 0;

@@ -22,16 +22,16 @@ struct pager {
     const struct plb_problem *problem;
     plb__leaves leaves;
     plb_writer_t *writer;
-    size_t room, level;      /* bytes that may be, and are, on the device */
-    size_t used[PLB_TIERS];  /* bytes in the other tiers */
-    bool *fixed;             /* per value: its storage does not count: initial, carried, held */
-    bool *output;            /* per value: lasts to the end */
-    uint32_t *in_use, *use;  /* per value: the tasks that read it, in order */
-    uint32_t *next;          /* per value: its next entry of `use` */
-    plb_task_id *last;       /* per value: the last task that used it */
-    enum plb_tier *copy;     /* per value: the tier that has a copy, PLB_DEVICE for none */
-    uint32_t *place;         /* per value: its entry in `resident`, or PLB_NONE */
-    plb_value *resident;     /* what is on the device and counts */
+    size_t room, level;     /* bytes that may be, and are, on the device */
+    size_t used[PLB_TIERS]; /* bytes in the other tiers */
+    bool *fixed;            /* per value: its storage does not count: initial, carried, held */
+    bool *output;           /* per value: lasts to the end */
+    uint32_t *in_use, *use; /* per value: the tasks that read it, in order */
+    uint32_t *next;         /* per value: its next entry of `use` */
+    plb_task_id *last;      /* per value: the last task that used it */
+    enum plb_tier *copy;    /* per value: the tier that has a copy, PLB_DEVICE for none */
+    uint32_t *place;        /* per value: its entry in `resident`, or PLB_NONE */
+    plb_value *resident;    /* what is on the device and counts */
     uint32_t n_resident;
 };
 

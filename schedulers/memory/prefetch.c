@@ -33,7 +33,7 @@ struct mover {
     double *start;     /* per instruction: when it starts if nothing waits */
     double *begin;     /* per FETCH: when the link should begin with it */
     uint32_t *queue;   /* room for instructions */
-    uint32_t *target;  /* per instruction: the one that it moves to the front of, itself: it stays */
+    uint32_t *target; /* per instruction: the one that it moves to the front of, itself: it stays */
 };
 
 static size_t bytes_of(const struct mover *m, plb_value v)
@@ -276,8 +276,8 @@ static void end_at(struct mover *m, struct leaving *leaving, plb_value v, uint32
     leaving->of[v] = PLB_NONE;
 }
 
-/* What is made again must have ended; what has arrived may end; and when there is no room the oldest
- * ends, for it will be gone first. */
+/* What is made again must have ended; what has arrived may end; and when there is no room the
+ * oldest ends, for it will be gone first. */
 static void end_some(struct mover *m, struct leaving *leaving, uint32_t i)
 {
     const struct plb_instruction *instruction = &m->plan.instruction[i];
@@ -318,8 +318,8 @@ static void place_drops(struct mover *m)
 
         end_some(m, &leaving, i);
         if (instruction->code == PLB_OFFLOAD) {
-            idle[instruction->tier] = fmax(idle[instruction->tier], m->start[i]) +
-                                      transfer_seconds(m, instruction);
+            idle[instruction->tier] =
+                fmax(idle[instruction->tier], m->start[i]) + transfer_seconds(m, instruction);
             m->gone[v] = idle[instruction->tier];
         } else if (instruction->code == PLB_DROP && instruction->tier == PLB_DEVICE &&
                    m->gone[v] > m->start[i]) {
@@ -346,8 +346,8 @@ static enum plb_status prepare(struct mover *m, const struct plb_plan *plan)
     m->begin = malloc(n * sizeof *m->begin);
     m->queue = malloc(n * sizeof *m->queue);
     m->target = malloc(n * sizeof *m->target);
-    if (!m->touched || !m->held || !m->counted || !m->gone || !m->level || !m->start ||
-        !m->begin || !m->queue || !m->target)
+    if (!m->touched || !m->held || !m->counted || !m->gone || !m->level || !m->start || !m->begin ||
+        !m->queue || !m->target)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to move %u instructions", plan->n);
     if (m->problem->limits.hold_gradients)
         plb__held_values(m->problem->graph, m->held);

@@ -4,8 +4,8 @@
  * can go on beside the tasks.
  *
  * An OFFLOAD moves up to what made the value. A FETCH moves up to where the link must begin with it
- * for it to arrive in time, the transfers after it counted in, and what is offloaded keeps its memory
- * until it has left, both as far as there is room.
+ * for it to arrive in time, the transfers after it counted in, and what is offloaded keeps its
+ * memory until it has left, both as far as there is room.
  *
  * Thread-safety: pure.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The memory policy "sqrt": as "block", with stretches of about sqrt(n) of a model's n blocks in the
- * place of blocks: what they hand on and the inside of one of them take O(sqrt(n)) memory together
- * (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4.1).
+ * The memory policy "sqrt": as "block", with stretches of about sqrt(n) of a model's n blocks in
+ * the place of blocks: what they hand on and the inside of one of them take O(sqrt(n)) memory
+ * together (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4.1).
  *
  * There is one such plan, whatever the budget.
  */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The memory policy "swap": nothing is made again. When the device is full, the value that is needed
- * last leaves for host memory, or the disk (Belady 1966). It is copied out as soon as it is made and
- * comes back ahead of its use, as far as memory and link allow (SwapAdvisor's rule, Huang et al.
- * 2020, section 4.3, without its search for an order of the tasks). Values of all phases may leave.
+ * The memory policy "swap": nothing is made again. When the device is full, the value that is
+ * needed last leaves for host memory, or the disk (Belady 1966). It is copied out as soon as it is
+ * made and comes back ahead of its use, as far as memory and link allow (SwapAdvisor's rule, Huang
+ * et al. 2020, section 4.3, without its search for an order of the tasks). Values of all phases may
+ * leave.
  */
 #include "config.h"
 

@@ -139,7 +139,8 @@ static void joined_segments_hand_on_less(void)
     step_clear(&s);
 }
 
-/* With all that it reads at hand a group costs its own time; with nothing at hand, all before it. */
+/* With all that it reads at hand a group costs its own time; with nothing at hand, all before it.
+ */
 static void remaking_costs_what_is_missing(void)
 {
     struct step s = step_make(RANDOM_CHAIN, false);

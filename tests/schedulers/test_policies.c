@@ -175,8 +175,8 @@ static struct plb_limits random_limits(const struct plb_needs *needs, uint64_t s
     plb_random_words(seed, 3, draw, words);
     limits.reserved = words[0] % 2 ? 1024 : 0;
     limits.hold_gradients = words[0] / 2 % 4 != 0;
-    limits.bytes[PLB_DEVICE] = plb_budget_of_share(
-        needs, 0.2 + 0.9 * (double)plb_random_unit(words[1]), limits.reserved);
+    limits.bytes[PLB_DEVICE] =
+        plb_budget_of_share(needs, 0.2 + 0.9 * (double)plb_random_unit(words[1]), limits.reserved);
     limits.bytes[PLB_HOST] = words[2] % 2 ? 2 * needs->activations : 0;
     limits.bytes[PLB_DISK] = words[2] / 2 % 2 ? SIZE_MAX : 0;
     if (words[3] % 4 == 0 && limits.bytes[PLB_HOST] > 0)
@@ -429,10 +429,12 @@ static void planning_a_large_graph(void)
     subject_clear(&s);
 }
 
-/* An allocation that fails anywhere is a failure, or the loss of a try among several, and no more. */
+/* An allocation that fails anywhere is a failure, or the loss of a try among several, and no more.
+ */
 static void memory_may_be_short(void)
 {
-    static const char *const names[] = {"none", "block", "sqrt", "cheap", "knapsack", "lru", "swap"};
+    static const char *const names[] = {"none",     "block", "sqrt", "cheap",
+                                        "knapsack", "lru",   "swap"};
     struct random_options options = {
         .seed = 1, .shape = RANDOM_CHAIN, .blocks = 3, .width = 16, .batch = 2, .uncut = true};
     struct subject s = subject_make(&options);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every memory policy on StarPU: several steps in flight under budgets, on the CPU with a disk and on
- * the virtual accelerator with a host, have the bits of steps that keep everything, within the
+ * Every memory policy on StarPU: several steps in flight under budgets, on the CPU with a disk and
+ * on the virtual accelerator with a host, have the bits of steps that keep everything, within the
  * budget.
  */
 #include "config.h"

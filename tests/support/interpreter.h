@@ -36,8 +36,8 @@ enum plb_status plb_interpreter_read(const plb_interpreter_t *interpreter, plb_v
  * first kernel that failed. */
 enum plb_status plb_interpreter_step(plb_interpreter_t *interpreter, uint64_t step);
 
-/* For those who put values elsewhere (player.h): the memory of a value of the graph that is run, and
- * one task on given memory, that of its input cells and then of its output cells. */
+/* For those who put values elsewhere (player.h): the memory of a value of the graph that is run,
+ * and one task on given memory, that of its input cells and then of its output cells. */
 void *plb_interpreter_memory(plb_interpreter_t *interpreter, plb_value value);
 enum plb_status plb_interpreter_run(plb_interpreter_t *interpreter, plb_task_id task,
                                     void *const *operands, uint64_t step);

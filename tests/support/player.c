@@ -22,7 +22,7 @@ struct player {
     void **operands;
     uint32_t *slot_of; /* per value: the slot of its latest copy on the device */
     /* For shuffled orders. */
-    uint32_t *missing;        /* per instruction: how many it still comes after */
+    uint32_t *missing;          /* per instruction: how many it still comes after */
     uint32_t *in_later, *later; /* those that come after instruction i */
     uint32_t *ready;
     uint32_t n_ready;
@@ -85,7 +85,8 @@ static enum plb_status play(struct player *p, uint32_t i)
     const uint32_t *operand = &p->layout->operand[p->layout->in_operand[i]];
 
     switch (instruction->code) {
-    case PLB_RUN: return play_run(p, i);
+    case PLB_RUN:
+        return play_run(p, i);
     case PLB_DROP:
         if (p->poisons_ends)
             poison(p, operand[0]);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Plans played for real, without StarPU: values lie in arenas at the offsets of the layout, moves
- * copy bytes between tiers, kernels are those of the interpreter. Memory is filled with NaNs where a
- * slot begins, and in the plan's own order also where one ends, so that a value which is read where
- * it is not, or overwritten too early, does not go unseen.
+ * copy bytes between tiers, kernels are those of the interpreter. Memory is filled with NaNs where
+ * a slot begins, and in the plan's own order also where one ends, so that a value which is read
+ * where it is not, or overwritten too early, does not go unseen.
  *
  * The order of a step can be any that the executor might take: an instruction comes after those
  * whose results it reads, and after the users of all slots that it must wait for.

@@ -92,10 +92,14 @@ static plb_value attend(struct builder *b, plb_value x, int64_t width)
 static plb_value pointwise(struct builder *b, plb_value x)
 {
     switch (draw(b, 4)) {
-    case 0: return plb_gelu(b->graph, x, PLB_GELU_TANH);
-    case 1: return plb_relu(b->graph, x);
-    case 2: return plb_silu(b->graph, x);
-    default: return plb_dropout(b->graph, x, 0.25, b->options.seed, ++b->dropouts);
+    case 0:
+        return plb_gelu(b->graph, x, PLB_GELU_TANH);
+    case 1:
+        return plb_relu(b->graph, x);
+    case 2:
+        return plb_silu(b->graph, x);
+    default:
+        return plb_dropout(b->graph, x, 0.25, b->options.seed, ++b->dropouts);
     }
 }
 
@@ -182,16 +186,26 @@ static void any_operator(struct builder *b)
     int64_t width = 8 * (1 + (int64_t)draw(b, (uint32_t)(b->options.width / 8)));
 
     switch (draw(b, 7)) {
-    case 0: put(b, linear(b, x.value, x.width, width), width); break;
-    case 1: put(b, norm(b, x.value, x.width), x.width); break;
-    case 2: put(b, attend(b, x.value, x.width), x.width); break;
+    case 0:
+        put(b, linear(b, x.value, x.width, width), width);
+        break;
+    case 1:
+        put(b, norm(b, x.value, x.width), x.width);
+        break;
+    case 2:
+        put(b, attend(b, x.value, x.width), x.width);
+        break;
     case 3:
     case 4:
         other.value = fit(b, other.value, other.width, x.width);
         put(b, plb_add(b->graph, x.value, other.value), x.width);
         break;
-    case 5: put(b, residual(b, x.value, x.width), x.width); break;
-    default: put(b, pointwise(b, x.value), x.width); break;
+    case 5:
+        put(b, residual(b, x.value, x.width), x.width);
+        break;
+    default:
+        put(b, pointwise(b, x.value), x.width);
+        break;
     }
 }
 
@@ -282,13 +296,18 @@ static void update_all(struct builder *b)
 static plb_value forward(struct builder *b, plb_value tokens)
 {
     int64_t width = b->options.width;
-    plb_value x =
-        plb_embedding(b->graph, tokens, parameter(b, "e", plb_shape2(VOCABULARY, width)));
+    plb_value x = plb_embedding(b->graph, tokens, parameter(b, "e", plb_shape2(VOCABULARY, width)));
 
     switch (b->options.shape) {
-    case RANDOM_DAG: x = dag(b, x); break;
-    case RANDOM_CHAIN: x = chain(b, x); break;
-    case RANDOM_U_NET: x = u_net(b, x); break;
+    case RANDOM_DAG:
+        x = dag(b, x);
+        break;
+    case RANDOM_CHAIN:
+        x = chain(b, x);
+        break;
+    case RANDOM_U_NET:
+        x = u_net(b, x);
+        break;
     }
     plb_graph_set_block(b->graph, -1);
     return linear(b, norm(b, x, width), width, VOCABULARY);

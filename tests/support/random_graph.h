@@ -25,12 +25,12 @@ enum random_shape {
 struct random_options {
     uint64_t seed;
     enum random_shape shape;
-    int blocks;       /* of the model; 0: three to six by chance */
-    int64_t width;    /* features of the widest value, a multiple of 8; 0: by chance */
-    int64_t batch;    /* sequences; 0: two to four by chance */
-    int passes;       /* forward and backward passes before the update, each on data of its own; 0: 1 */
-    bool unnumbered;  /* tasks belong to no block */
-    bool uncut;       /* one cell per value */
+    int blocks;    /* of the model; 0: three to six by chance */
+    int64_t width; /* features of the widest value, a multiple of 8; 0: by chance */
+    int64_t batch; /* sequences; 0: two to four by chance */
+    int passes; /* forward and backward passes before the update, each on data of its own; 0: 1 */
+    bool unnumbered; /* tasks belong to no block */
+    bool uncut;      /* one cell per value */
 };
 
 struct random_graph {
