@@ -193,7 +193,7 @@ static void draw_title(struct front *f)
                  c->planner.workload.title);
     if (c->runs)
         cli_svg_text(&f->svg, LEFT, 60, 13, CLI_FAINT, "start",
-                     "%s; rings are simulated, dots measured (median of %d rounds of %d steps); "
+                     "%s; rings are simulated, dots measured (median of %d x %d steps); "
                      "budgets are %s",
                      c->device, c->rounds, c->steps, budgets);
     else

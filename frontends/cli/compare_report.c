@@ -51,7 +51,8 @@ static void print_table(const struct cli_comparison *c)
 {
     printf("%s", c->planner.workload.title);
     if (c->runs)
-        printf("; %s, %d steps a run, the median of %d rounds\n", c->device, c->steps, c->rounds);
+        printf("; %s, %d steps a run, %d round%s, medians\n", c->device, c->steps, c->rounds,
+               c->rounds == 1 ? "" : "s");
     else
         printf("; simulated on %s\n", c->planner.problem.platform->name);
     printf("%-12s %-9s %10s", "policy", "budget", "planned");
