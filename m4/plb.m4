@@ -102,3 +102,17 @@ CFLAGS=$plb_saved_CFLAGS
 LIBS=$plb_saved_LIBS
 AC_SUBST([OPENCL_LIBS])
 ])
+
+# PLB_GLPK
+# GLPK for the tests' oracle. Sets GLPK_LIBS, plb_have_glpk, and defines PLB_HAVE_GLPK. The library
+# is not linked with it.
+AC_DEFUN([PLB_GLPK], [
+GLPK_LIBS=
+plb_have_glpk=no
+AC_CHECK_HEADER([glpk.h],
+  [AC_CHECK_LIB([glpk], [glp_intopt],
+    [plb_have_glpk=yes
+     GLPK_LIBS=-lglpk
+     AC_DEFINE([PLB_HAVE_GLPK], [1], [GLPK is there, for tests])])])
+AC_SUBST([GLPK_LIBS])
+])

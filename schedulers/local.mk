@@ -31,3 +31,11 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/replay.c
 nobase_pkginclude_HEADERS += \
 	schedulers/schedulers.h
+# The oracle is for tests, and a module: GLPK's licence is not the library's.
+check_LTLIBRARIES += schedulers/memory/oracle.la
+schedulers_memory_oracle_la_SOURCES = \
+	schedulers/memory/oracle.c schedulers/memory/oracle.h \
+	schedulers/memory/oracle_model.c
+schedulers_memory_oracle_la_LDFLAGS = $(PLB_LDFLAGS) -module -avoid-version -shared \
+	-rpath /nonexistent -export-symbols-regex '^plb_policy_module$$'
+schedulers_memory_oracle_la_LIBADD = libpalombe.la $(GLPK_LIBS)

@@ -256,9 +256,10 @@ static void find_births(struct plb__chain *chain)
         }
 }
 
-/* What a backward task reads of the forward pass: made in block `low` or below, and read, going
- * forward, up to block `high`. False: nothing. */
-static bool find_range(const struct plb__chain *chain, plb_task_id t, uint32_t *low, uint32_t *high)
+/* What a backward task reads of the forward pass, but for values smaller than `small`: made in block
+ * `low` or below, and read, going forward, up to block `high`. False: nothing. */
+static bool find_range(const struct plb__chain *chain, plb_task_id t, size_t small, uint32_t *low,
+                       uint32_t *high)
 {
     const struct plb_task *task = plb_graph_task(chain->problem->graph, t);
     bool any = false;
@@ -268,7 +269,7 @@ static bool find_range(const struct plb__chain *chain, plb_task_id t, uint32_t *
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
         plb_value v = task->in[j];
 
-        if (chain->born[v] == PLB_NONE)
+        if (chain->born[v] == PLB_NONE || bytes_of(chain->problem->graph, v) < small)
             continue;
         any = true;
         if (chain->born[v] > *low)
@@ -279,8 +280,12 @@ static bool find_range(const struct plb__chain *chain, plb_task_id t, uint32_t *
     return any;
 }
 
+enum { SMALL_PARTS = 8192 };
+
 struct backward_splitter {
     uint32_t n;
+    size_t small;    /* below so many bytes a value may be read by any block (a loss that is added
+                        up at the end): it is kept */
     uint32_t *block; /* per backward task: its block, PLB_NONE: it reads nothing of the pass */
     size_t *width;   /* ... bytes of gradients that are alive where it begins */
     uint32_t *last;  /* per value: the last backward task that reads it */
@@ -293,12 +298,12 @@ static void find_blocks(const struct plb__chain *chain, struct backward_splitter
     uint32_t floor = 0, at = chain->n - 1, low, high;
 
     for (uint32_t i = s->n; i-- > 0;) { /* block[i]: the floor at first */
-        find_range(chain, chain->middle + i, &low, &high);
+        find_range(chain, chain->middle + i, s->small, &low, &high);
         floor = low > floor ? low : floor;
         s->block[i] = floor;
     }
     for (uint32_t i = 0; i < s->n; i++) {
-        if (!find_range(chain, chain->middle + i, &low, &high)) {
+        if (!find_range(chain, chain->middle + i, s->small, &low, &high)) {
             s->block[i] = PLB_NONE;
             continue;
         }
@@ -360,10 +365,21 @@ static void set_borders(struct plb__chain *chain, const struct backward_splitter
         chain->block[at].backward = chain->block[at].backward_end = chain->end;
 }
 
+static size_t bytes_going_forward(const struct plb__chain *chain)
+{
+    size_t bytes = 0;
+
+    for (plb_value v = 0; v < plb_graph_values(chain->problem->graph); v++)
+        if (chain->born[v] != PLB_NONE)
+            bytes += bytes_of(chain->problem->graph, v);
+    return bytes;
+}
+
 static enum plb_status split_backward(struct plb__chain *chain)
 {
     size_t values = (size_t)plb_graph_values(chain->problem->graph) + 1;
-    struct backward_splitter s = {.n = chain->end - chain->middle};
+    struct backward_splitter s = {.n = chain->end - chain->middle,
+                                  .small = bytes_going_forward(chain) / SMALL_PARTS};
     enum plb_status status = PLB_OK;
 
     s.block = malloc(s.n * sizeof *s.block);
@@ -397,6 +413,8 @@ static void note_backward_reads(struct plb__chain *chain, uint32_t e)
 
             if (chain->born[v] != PLB_NONE && chain->crosses[v] < e)
                 chain->crosses[v] = e;
+            if (chain->born[v] != PLB_NONE && chain->born[v] > e)
+                chain->after[v] = true;
             if (chain->stage[v] != PLB_NONE)
                 chain->lowest[v] = e;
         }
@@ -429,6 +447,13 @@ static void note_later_reads(struct plb__chain *chain)
     }
 }
 
+static bool is_made_going_back(const plb_graph_t *graph, plb_value v)
+{
+    plb_task_id producer = plb_graph_value(graph, v)->producer;
+
+    return producer != PLB_NONE && plb_graph_task(graph, producer)->phase == PLB_PHASE_BACKWARD;
+}
+
 /* Where task t is the last reader of what its output k takes over, and the output is not counted
  * because a held gradient comes to lie there, then the input is not counted either. */
 static void free_taken(struct plb__chain *chain, const struct plb_task *task, int k,
@@ -444,7 +469,7 @@ static void free_taken(struct plb__chain *chain, const struct plb_task *task, in
         plb_value in = task->in[task->in_start[from] + j];
         plb_value out = task->out[task->out_start[k] + j];
 
-        if (!chain->free[out] || read_later[in] || chain->stage[in] == PLB_NONE ||
+        if (!chain->free[out] || read_later[in] || !is_made_going_back(graph, in) ||
             bytes_of(graph, in) != bytes_of(graph, out))
             return;
     }
@@ -459,11 +484,12 @@ static enum plb_status free_what_gradients_take(struct plb__chain *chain)
 
     if (!read_later)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a chain of %u blocks", chain->n);
-    memcpy(read_later, chain->after, plb_graph_values(graph) * sizeof *read_later);
-    for (plb_task_id t = chain->end; t-- > chain->middle;) {
+    for (plb_value v = 0; v < plb_graph_values(graph); v++)
+        read_later[v] = plb_graph_value(graph, v)->output;
+    for (plb_task_id t = plb_graph_tasks(graph); t-- > 0;) {
         const struct plb_task *task = plb_graph_task(graph, t);
 
-        for (int k = 0; k < task->n_out; k++)
+        for (int k = 0; k < task->n_out && task->phase == PLB_PHASE_BACKWARD; k++)
             free_taken(chain, task, k, read_later);
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
             read_later[task->in[j]] = true;
@@ -650,9 +676,9 @@ static enum plb_status fill(struct plb__chain *chain, enum plb__grain grain)
     PLB_TRY(allocate(chain));
     find_births(chain);
     PLB_TRY(split_backward(chain));
+    note_later_reads(chain);
     for (uint32_t e = chain->n; e-- > 0;)
         note_backward_reads(chain, e);
-    note_later_reads(chain);
     if (chain->problem->limits.hold_gradients)
         PLB_TRY(free_what_gradients_take(chain));
     count_bytes(chain);
