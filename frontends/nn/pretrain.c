@@ -150,6 +150,7 @@ static enum plb_status find_budget(const plb_pretrain_t *pretrain, struct plb_bu
  * its, so that both together keep it. What is computed stays the same. */
 static enum plb_status share_memory(plb_pretrain_t *pretrain)
 {
+    const struct plb_device *device = plb_runtime_device();
     struct plb_budget *budget = &pretrain->options.session.budget;
     size_t own, activations;
     int64_t windows;
@@ -161,6 +162,8 @@ static enum plb_status share_memory(plb_pretrain_t *pretrain)
     }
     PLB_TRY(find_budget(pretrain, budget));
     if (!budget->bytes && !(budget->share > 0.0))
+        return PLB_OK;
+    if (device && budget->bytes > device->bytes) /* the session says so */
         return PLB_OK;
     PLB_TRY(evaluation_bytes(pretrain, &own, &pretrain->evaluation_bytes));
     if (budget->bytes) {

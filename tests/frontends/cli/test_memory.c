@@ -310,6 +310,43 @@ static void other_workloads(void)
     json_decref(bench);
 }
 
+/* Where OpenCL is not installed there is no virtual accelerator, and nothing to see. */
+static bool has_virtual_accelerator(void)
+{
+    struct plb_test_output output = palombe("compare " TINY "--device virtual:64MiB --policies none "
+                                            "--budgets 64MiB --rounds 1 --steps 1");
+    bool has = output.status == 0;
+
+    if (!has)
+        PLB_CHECK_CONTAINS(output.err, "OpenCL");
+    plb_test_output_free(&output);
+    return has;
+}
+
+static void on_the_virtual_accelerator(void)
+{
+    json_t *comparison, *swap, *starpu;
+
+    if (!has_virtual_accelerator())
+        return;
+    comparison = palombe_json("compare " TINY "--json --device virtual:64MiB,link=2GB/s --policies "
+                              "swap,starpu --budgets 0.8 --rounds 1 --steps 2");
+    swap = pair_of(comparison, "swap", "0.8");
+    starpu = pair_of(comparison, "starpu", "0.8");
+    PLB_CHECK_CONTAINS(text_of(comparison, "device"), "virtual:64.0 MiB");
+    PLB_CHECK(json_is_true(json_object_get(swap, "same_bits")));
+    PLB_CHECK(json_is_true(json_object_get(starpu, "same_bits")));
+    PLB_CHECK(number(swap, "moved") > 0.0);
+    PLB_CHECK_EQ((int)number(swap, "moved_by_starpu"), 0);
+    PLB_CHECK(number(starpu, "moved_by_starpu") > 0.0);
+    PLB_CHECK(number(swap, "peak_bytes") <= number(swap, "budget_bytes"));
+    refuse("train " TINY "--vocabulary 0 --device virtual:64MiB --memory-budget 1GiB --out @no @corpus",
+           1, "a budget of 1073741824 bytes on a device of 67108864");
+    refuse("train " TINY "--vocabulary 0 --device virtual:1MiB --out @no @corpus", 1,
+           "the virtual device has 1.0 MiB");
+    json_decref(comparison);
+}
+
 /* ---- training ---- */
 
 static void write_corpus(void)
@@ -374,4 +411,5 @@ PLB_TEST_MAIN("frontends/cli/memory", set_up, NULL, PLB_TEST(wrong_budgets), PLB
               PLB_TEST(the_reader_of_pictures_works), PLB_TEST(pictures_of_plans),
               PLB_TEST(comparisons_in_virtual_time), PLB_TEST(comparisons_that_run),
               PLB_TEST(other_workloads), PLB_TEST(write_corpus),
+              PLB_TEST(on_the_virtual_accelerator),
               PLB_TEST(training_under_a_budget))
