@@ -41,8 +41,8 @@ enum {
 /* Parts of the room that copies may take. A layout needs a little more than the copies that exist
  * at once; and where several workers run, memory that may rest a while before it is used again
  * keeps them from waiting for each other. */
-static const double parts[] = {1.0, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6};
-#define FIRST_PART_OF_WORKERS 3 /* where several workers begin */
+static const double parts[] = {1.0, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6};
+enum { REST_NONE = 0, REST_SOME = 3, REST_MUCH = 6 }; /* where to begin among them */
 
 /* Bytes of the device that are free for what the step makes. SIZE_MAX: no limit. */
 static size_t room_of(const struct plb_problem *problem)
@@ -198,8 +198,6 @@ static enum plb_status fit(const struct plb_problem *problem, int first,
 {
     size_t room = room_of(problem);
 
-    if (room == SIZE_MAX)
-        return propose(problem, room, weights, plan_out);
     for (size_t k = (size_t)first; k < sizeof parts / sizeof parts[0]; k++) {
         PLB_TRY(aim(problem, (size_t)(parts[k] * (double)room), weights, plan_out));
         if (fits(problem, plan_out))
@@ -220,24 +218,53 @@ static enum plb_status try_weights(const struct plb_problem *problem, int first,
     return keep_faster(problem, &plan, best, best_seconds);
 }
 
+/* Tries n weights from parts[first] on; `best_out` gets the number of the best of them. */
+static enum plb_status try_all(const struct plb_problem *problem, int n, int first,
+                               struct plb_plan *plan, double *seconds, int *best_out)
+{
+    enum plb_status last = PLB_OK;
+
+    for (int k = 0; k < n; k++) {
+        double before = *seconds;
+
+        last = try_weights(problem, first, &all_weights[k], plan, seconds);
+        if (last != PLB_OK && last != PLB_ERROR_MEMORY)
+            return last;
+        if (*seconds < before)
+            *best_out = k;
+    }
+    return isinf(*seconds) ? last : PLB_OK;
+}
+
+/* Several workers: first with some memory that may rest, then with other amounts of it. */
+static enum plb_status plan_for_workers(const struct plb_problem *problem, int n,
+                                        struct plb_plan *plan, double *seconds)
+{
+    int best = 0;
+    enum plb_status status = try_all(problem, n, REST_SOME, plan, seconds, &best);
+
+    if (status == PLB_ERROR_MEMORY)
+        return try_all(problem, n, REST_NONE, plan, seconds, &best);
+    for (int first = REST_SOME + 1; status == PLB_OK && first <= REST_MUCH; first++) {
+        status = try_weights(problem, first, &all_weights[best], plan, seconds);
+        if (status == PLB_ERROR_MEMORY)
+            status = PLB_OK;
+    }
+    return status;
+}
+
 static enum plb_status plan_online(const struct plb_problem *problem, struct plb_plan *plan_out)
 {
     const size_t *bytes = problem->limits.bytes;
     int n = bytes[PLB_HOST] > 0 || bytes[PLB_DISK] > 0 ? N_WEIGHTS : N_WEIGHTS_ALONE;
-    int first = problem->platform->workers > 1 ? FIRST_PART_OF_WORKERS : 0;
     double seconds = INFINITY;
-    enum plb_status status = PLB_OK;
+    int best;
 
-    for (int k = 0; k < (first > 0 ? 2 * n : n); k++) {
-        if (k >= n && !isinf(seconds))
-            break;
-        status = try_weights(problem, k < n ? first : 0, &all_weights[k % n], plan_out, &seconds);
-        if (status != PLB_OK && status != PLB_ERROR_MEMORY)
-            return status;
-        if (bytes[PLB_DEVICE] == SIZE_MAX)
-            break;
-    }
-    return isinf(seconds) ? status : PLB_OK;
+    if (bytes[PLB_DEVICE] == SIZE_MAX)
+        return propose(problem, SIZE_MAX, &all_weights[0], plan_out);
+    if (problem->platform->workers > 1)
+        return plan_for_workers(problem, n, plan_out, &seconds);
+    return try_all(problem, n, REST_NONE, plan_out, &seconds, &best);
 }
 
 /* One walk with the bytes of the limit, which nearly always fits, or with a few less. */
@@ -249,7 +276,7 @@ static enum plb_status replan_online(const struct plb_problem *problem, enum plb
     (void)event;
     (void)current;
     for (size_t k = 0; k < sizeof parts / sizeof parts[0] && room != SIZE_MAX;
-         k += k ? 1 : FIRST_PART_OF_WORKERS) {
+         k += k ? 1 : REST_SOME) {
         size_t target = (size_t)(parts[k] * (double)room);
 
         if (propose(problem, target, &all_weights[0], plan_out) != PLB_OK)
