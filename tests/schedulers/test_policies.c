@@ -377,7 +377,7 @@ static void a_u_net(void)
     subject_clear(&s);
 }
 
-/* On a link that could move all in the time of the tasks, fetching ahead hides what fetching on
+/* On a link that can just move all in the time of the tasks, fetching ahead hides what fetching on
  * demand shows. */
 static void fetching_ahead_takes_less_time(void)
 {
@@ -386,14 +386,14 @@ static void fetching_ahead_takes_less_time(void)
     double none, lru, swap;
 
     s.platform.workers = 1;
-    s.platform.link[PLB_HOST] = (struct plb_link){2e8, 2e8, 1e-7, true};
+    s.platform.link[PLB_HOST] = (struct plb_link){3e7, 3e7, 1e-7, true};
     s.problem.platform = &s.platform;
     none = simulate(&s, "none", 0, true).seconds;
     lru = simulate(&s, "lru", 0.7, true).seconds;
     swap = simulate(&s, "swap", 0.7, true).seconds;
     printf("\n    none %.3f ms, lru %.3f ms, swap %.3f ms\n", 1e3 * none, 1e3 * lru, 1e3 * swap);
     PLB_CHECK(swap < lru);
-    PLB_CHECK(swap < 1.001 * none);
+    PLB_CHECK(swap < 1.1 * none);
     subject_clear(&s);
 }
 
