@@ -122,6 +122,8 @@ static enum plb_status read_virtual(const char *text, struct plb__device_wish *w
         part.n = strcspn(part.text, ",");
         PLB_TRY(read_option(part, wish));
     }
+    if (wish->link.latency_seconds > 0 && !(wish->link.out_bytes_per_second > 0))
+        return plb_fail(PLB_ERROR_INVALID, "latency= needs a link= beside it");
     return PLB_OK;
 }
 

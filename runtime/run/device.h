@@ -42,7 +42,7 @@ struct plb_device {
     int ledger;           /* its number in the ledger (see ledger.h) */
     size_t bytes;         /* capacity: no more is ever taken */
     bool has_host;        /* main memory is a tier of its own */
-    struct plb_link host; /* modelled rates of the link to it; zero: to be measured */
+    struct plb_link host; /* the link to it, as it was asked for or measured */
 
     /* A zeroed block. PLB_ERROR_MEMORY when `bytes` more than are free are asked for; the message
      * says what the block is for, how much it needs and how much there is. */

@@ -55,8 +55,7 @@ static enum plb_status prepare(const struct plb__device_wish *wish, struct starp
     return PLB_OK;
 }
 
-static enum plb_status start(const struct plb__device_wish *wish,
-                             const struct plb_device **device_out)
+static enum plb_status start(const struct plb__device_wish *wish, struct plb_device **device_out)
 {
     (void)wish;
     cpu.device = (struct plb_device){.name = "cpu",

@@ -23,8 +23,7 @@ struct plb__device_kind {
     /* Before StarPU starts: sets what StarPU reads, in `conf` and in the environment. */
     enum plb_status (*prepare)(const struct plb__device_wish *wish, struct starpu_conf *conf);
     /* After StarPU has started. */
-    enum plb_status (*start)(const struct plb__device_wish *wish,
-                             const struct plb_device **device_out);
+    enum plb_status (*start)(const struct plb__device_wish *wish, struct plb_device **device_out);
     /* Before StarPU stops; everything was given back. */
     void (*stop)(void);
 };

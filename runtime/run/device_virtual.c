@@ -185,8 +185,7 @@ static enum plb_status make_queues(int worker)
 }
 
 /* StarPU has measured its links by now, and was not to wait for ours. */
-static enum plb_status start(const struct plb__device_wish *wish,
-                             const struct plb_device **device_out)
+static enum plb_status start(const struct plb__device_wish *wish, struct plb_device **device_out)
 {
     int worker = starpu_worker_get_by_type(STARPU_OPENCL_WORKER, 0);
 
@@ -224,8 +223,7 @@ static enum plb_status prepare(const struct plb__device_wish *wish, struct starp
                     "was built");
 }
 
-static enum plb_status start(const struct plb__device_wish *wish,
-                             const struct plb_device **device_out)
+static enum plb_status start(const struct plb__device_wish *wish, struct plb_device **device_out)
 {
     (void)device_out;
     return prepare(wish, NULL);

@@ -29,7 +29,7 @@ void plb__session_note(struct plb_session *s, const char *format, ...)
 /* ---- costs ---- */
 
 /* What is true of the device here, whatever the table was recorded on. */
-static enum plb_status describe_device(const struct plb_session *s, struct plb_platform *platform)
+static void describe_device(const struct plb_session *s, struct plb_platform *platform)
 {
     const struct plb_device *device = s->device;
 
@@ -37,12 +37,8 @@ static enum plb_status describe_device(const struct plb_session *s, struct plb_p
     platform->bytes[PLB_DEVICE] = device->bytes;
     platform->bytes[PLB_HOST] = device->has_host ? plb__memory_bytes() : 0;
     platform->bytes[PLB_DISK] = SIZE_MAX;
-    if (!device->has_host)
-        return PLB_OK;
-    platform->link[PLB_HOST] = device->host;
-    if (device->host.out_bytes_per_second > 0.0 && device->host.in_bytes_per_second > 0.0)
-        return PLB_OK;
-    return plb_device_measure_link(PLB_HOST, NULL, &platform->link[PLB_HOST]);
+    if (device->has_host)
+        platform->link[PLB_HOST] = device->host;
 }
 
 static enum plb_status prepare_costs(struct plb_session *s, plb_costs_t *given)
@@ -51,7 +47,7 @@ static enum plb_status prepare_costs(struct plb_session *s, plb_costs_t *given)
     struct plb_platform platform =
         given ? *plb_costs_platform(given) : plb_platform_nominal(s->device->workers);
 
-    PLB_TRY(describe_device(s, &platform));
+    describe_device(s, &platform);
     p->costs = given;
     if (given)
         return plb_costs_set_platform(given, &platform);

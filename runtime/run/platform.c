@@ -157,8 +157,6 @@ enum plb_status plb_runtime_platform(const char *directory, struct plb_platform 
     platform.bytes[PLB_HOST] = device->has_host ? plb__memory_bytes() : 0;
     platform.bytes[PLB_DISK] = 0;
     platform.link[PLB_HOST] = device->host;
-    if (device->has_host && !(device->host.out_bytes_per_second > 0))
-        PLB_TRY(plb_device_measure_link(PLB_HOST, NULL, &platform.link[PLB_HOST]));
     if (directory) {
         platform.bytes[PLB_DISK] = plb__disk_free(directory);
         PLB_TRY(plb_device_measure_link(PLB_DISK, directory, &platform.link[PLB_DISK]));

@@ -19,7 +19,7 @@ static struct {
     bool started;
     bool resting; /* workers are paused */
     const struct plb__device_kind *kind;
-    const struct plb_device *device; /* NULL: not started */
+    struct plb_device *device;       /* NULL: not started */
     size_t scratch_bytes;            /* of each worker that computes */
     struct plb_block scratch;        /* one part for each of them */
     int first_worker;                /* StarPU's number of the first of them */
@@ -168,6 +168,16 @@ static void find_workers(void)
         runtime.device->where == STARPU_CPU ? STARPU_CPU_WORKER : STARPU_OPENCL_WORKER, 0);
 }
 
+/* A link that nobody says the rates of is measured while the device is empty. */
+static enum plb_status measure_link(void)
+{
+    struct plb_device *device = runtime.device;
+
+    if (!device->has_host || device->host.out_bytes_per_second > 0)
+        return PLB_OK;
+    return plb_device_measure_link(PLB_HOST, NULL, &device->host);
+}
+
 enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
 {
     struct plb__device_wish wish;
@@ -191,7 +201,10 @@ enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
     runtime.kind = wish.kind;
     runtime.started = true;
     plb__runtime_rest();
-    return PLB_OK;
+    status = measure_link();
+    if (status != PLB_OK)
+        plb_runtime_stop();
+    return status;
 }
 
 void plb_runtime_stop(void)

@@ -61,6 +61,7 @@ static void other_names_are_refused(void)
     refuse("virtual:2GiB,latency=2s", "at most a second");
     refuse("virtual:2GiB,latency=nanus", "latency=20us");
     refuse("virtual:2GiB,duplex=both", "full or half");
+    refuse("virtual:2GiB,latency=20us", "needs a link=");
 }
 
 /* ---- the link ---- */
