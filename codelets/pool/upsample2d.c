@@ -32,9 +32,9 @@ static enum plb_status upsample_shape(struct plb_task_types *types)
     int64_t factor = types->attributes->i[FACTOR];
 
     PLB_TRY(check_factor(&plb_op_upsample2d, types));
-    types->out[0] = (struct plb_type){
-        types->in[0].dtype,
-        plb_shape4(x->dim[0], x->dim[1], factor * x->dim[2], factor * x->dim[3])};
+    types->out[0] =
+        (struct plb_type){types->in[0].dtype,
+                          plb_shape4(x->dim[0], x->dim[1], factor * x->dim[2], factor * x->dim[3])};
     return PLB_OK;
 }
 
@@ -112,9 +112,9 @@ static enum plb_status upsample_dx_shape(struct plb_task_types *types)
         return plb_fail(PLB_ERROR_INVALID,
                         "upsample2d_dx: sides %lld and %lld of dy are no multiples of factor %lld",
                         (long long)dy->dim[2], (long long)dy->dim[3], (long long)factor);
-    types->out[0] = (struct plb_type){
-        types->in[0].dtype,
-        plb_shape4(dy->dim[0], dy->dim[1], dy->dim[2] / factor, dy->dim[3] / factor)};
+    types->out[0] =
+        (struct plb_type){types->in[0].dtype, plb_shape4(dy->dim[0], dy->dim[1],
+                                                         dy->dim[2] / factor, dy->dim[3] / factor)};
     return PLB_OK;
 }
 

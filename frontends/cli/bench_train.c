@@ -134,17 +134,18 @@ static enum plb_status report_json(const struct bench *b, const struct plb_sessi
     double floor = b->floor_flops + b->floor_update;
 
     return cli_print_json(json_pack(
-        "{s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I, s:I, s:i, s:s, s:s, s:f, "
+        "{s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I, s:I, s:i, s:s, s:s, "
+        "s:f, "
         "s:f, s:s, s:s, s:o, s:I, s:f, s:I}",
         "step_seconds", b->median, "least_seconds", b->least, "most_seconds", b->most,
-        "tokens_per_second", samples / b->median, "unit", b->workload.unit, "flops", info->flops, "floor_seconds", floor,
-        "ratio_to_floor", b->median / floor, "host_seconds", b->host, "host_share",
-        b->host / b->median, "peak_bytes", (json_int_t)ledger->peak_total, "peak_by_role",
-        accounts_json(ledger), "needed_bytes", (json_int_t)b->needed, "tasks",
+        "tokens_per_second", samples / b->median, "unit", b->workload.unit, "flops", info->flops,
+        "floor_seconds", floor, "ratio_to_floor", b->median / floor, "host_seconds", b->host,
+        "host_share", b->host / b->median, "peak_bytes", (json_int_t)ledger->peak_total,
+        "peak_by_role", accounts_json(ledger), "needed_bytes", (json_int_t)b->needed, "tasks",
         (json_int_t)info->tasks, "workers", plb_runtime_workers(), "scheduler",
-        plb_runtime_scheduler(), "dtype", plb_dtype_name(b->workload.dtype), "loss", (double)b->loss,
-        "prepare_seconds", info->prepare_seconds, "device", plb_runtime_device()->name,
-        "memory_policy", info->memory_policy, "budget_bytes",
+        plb_runtime_scheduler(), "dtype", plb_dtype_name(b->workload.dtype), "loss",
+        (double)b->loss, "prepare_seconds", info->prepare_seconds, "device",
+        plb_runtime_device()->name, "memory_policy", info->memory_policy, "budget_bytes",
         info->budget == SIZE_MAX ? json_null() : json_integer((json_int_t)info->budget),
         "planned_bytes", (json_int_t)info->planned_bytes, "again_flops", info->again_flops,
         "replans", (json_int_t)info->replans));
@@ -158,8 +159,8 @@ static void report_text(const struct bench *b, const struct plb_session_info *in
     char have[32], need[32], device[64], memory[160];
 
     printf("step       %.3f s (median of %" PRId64 ", %.3f to %.3f), %.4g %s/s; %s\n", b->median,
-           plb_settings_integer(b->settings, OPTION_REPEAT), b->least, b->most,
-           samples / b->median, b->workload.unit, b->workload.title);
+           plb_settings_integer(b->settings, OPTION_REPEAT), b->least, b->most, samples / b->median,
+           b->workload.unit, b->workload.title);
     printf("floor      %.3f s: %.1f GFLOP at %.0f GFLOP/s, update at %.1f GB/s; step is %.2f times "
            "that\n",
            floor, 1e-9 * info->flops, 1e-9 * b->rates.flops_per_second,

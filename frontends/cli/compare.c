@@ -34,8 +34,10 @@ static enum plb_status add_budgets(struct cli_comparison *c, const char *policy,
 
         snprintf(word, sizeof word, "%.*s", (int)length, at);
         if (length == 0 || length >= sizeof word)
-            return plb_fail(PLB_ERROR_INVALID, "--budgets wants budgets separated by commas, not "
-                                               "'%s'", list);
+            return plb_fail(PLB_ERROR_INVALID,
+                            "--budgets wants budgets separated by commas, not "
+                            "'%s'",
+                            list);
         PLB_TRY(plb_budget_read(word, &budget));
         PLB_TRY(add_pair(c, policy, &budget));
     }

@@ -14,23 +14,23 @@
 struct cli_pair {
     const char *policy; /* owned by the comparison */
     struct plb_budget budget;
-    size_t budget_bytes;     /* 0: no limit */
-    char reason[400];        /* why it cannot be planned; "" when it can */
-    bool left_to_starpu;     /* nothing is planned; StarPU evicts */
-    size_t planned_bytes;    /* of the device */
-    size_t peak_bytes;       /* ... really held at the most; 0: not run */
+    size_t budget_bytes;  /* 0: no limit */
+    char reason[400];     /* why it cannot be planned; "" when it can */
+    bool left_to_starpu;  /* nothing is planned; StarPU evicts */
+    size_t planned_bytes; /* of the device */
+    size_t peak_bytes;    /* ... really held at the most; 0: not run */
     uint32_t again_tasks;
     double again_flops;
-    size_t moved;            /* bytes a step, both ways */
+    size_t moved; /* bytes a step, both ways */
     double planning_seconds;
-    double simulated;        /* seconds of a step; 0: not known */
+    double simulated; /* seconds of a step; 0: not known */
     double simulated_overhead;
-    double *step;            /* measured seconds of steps */
+    double *step; /* measured seconds of steps */
     int n_steps, steps_capacity;
-    double measured;         /* their median */
+    double measured; /* their median */
     double measured_overhead;
-    uint64_t own_moves;      /* bytes that StarPU moved by itself in a run */
-    bool same_bits;          /* every run had the losses of the first run */
+    uint64_t own_moves; /* bytes that StarPU moved by itself in a run */
+    bool same_bits;     /* every run had the losses of the first run */
 };
 
 struct cli_comparison {
@@ -38,15 +38,16 @@ struct cli_comparison {
     struct cli_planner planner;
     char *policies, *budgets; /* the lists, cut into words */
     int steps, rounds;
-    bool runs;                /* not only simulated */
+    bool runs; /* not only simulated */
     char device[64];
     struct cli_pair pair[CLI_PAIRS_MAX];
     int n_pairs;
-    char *costs;              /* of this machine as JSON, for runs to plan with */
-    float *loss;              /* of each step of the first run: what all others must have */
+    char *costs; /* of this machine as JSON, for runs to plan with */
+    float *loss; /* of each step of the first run: what all others must have */
 };
 
-/* compare_run.c: runs every pair in turn, `rounds` times, there and back; fills what is measured. */
+/* compare_run.c: runs every pair in turn, `rounds` times, there and back; fills what is measured.
+ */
 enum plb_status cli_compare_run(struct cli_comparison *comparison);
 
 /* compare_report.c */

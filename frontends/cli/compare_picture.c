@@ -3,8 +3,8 @@
  * The front of memory and time: for each policy the memory of the device against the time that a
  * step takes longer, simulated as a line, measured as dots. Down and to the left is better.
  *
- * Where all budgets are shares of the activations' memory the axis is that share, in fact used; else
- * it is bytes of the device.
+ * Where all budgets are shares of the activations' memory the axis is that share, in fact used;
+ * else it is bytes of the device.
  */
 #include "config.h"
 
@@ -29,17 +29,17 @@ enum { WIDTH = 1060, HEIGHT = 640, LEFT = 84, RIGHT = 210, TOP = 104, BOTTOM = 7
 /* Most words beside points, and how near two may come. */
 enum { WORDS_MAX = 256, WORD_WIDTH = 44, WORD_HEIGHT = 12 };
 
-static const char *const colours[] = {"#4e79a7", "#e15759", "#59a14f", "#f28e2b", "#b07aa1",
-                                      "#76b7b2", "#9c755f", "#d4a20b", "#ff9da7", "#222222",
-                                      "#1b9e77", "#7570b3"};
+static const char *const colours[] = {"#4e79a7", "#e15759", "#59a14f", "#f28e2b",
+                                      "#b07aa1", "#76b7b2", "#9c755f", "#d4a20b",
+                                      "#ff9da7", "#222222", "#1b9e77", "#7570b3"};
 #define N_COLOURS (int)(sizeof colours / sizeof colours[0])
 
 struct front {
     const struct cli_comparison *comparison;
     struct cli_svg svg;
-    bool shares;        /* memory is counted in shares of the activations' */
-    double left, right; /* bytes, or shares */
-    double low, high;   /* overhead, as a share */
+    bool shares;               /* memory is counted in shares of the activations' */
+    double left, right;        /* bytes, or shares */
+    double low, high;          /* overhead, as a share */
     double word[WORDS_MAX][2]; /* where words stand */
     int n_words;
 };
@@ -57,8 +57,7 @@ static double memory_of(const struct front *f, const struct cli_pair *pair)
         return (double)bytes;
     if (pair->budget.share <= 0.0 || activations == 0)
         return 0.0;
-    return pair->budget.share -
-           ((double)pair->budget_bytes - (double)bytes) / (double)activations;
+    return pair->budget.share - ((double)pair->budget_bytes - (double)bytes) / (double)activations;
 }
 
 static bool all_shares(const struct cli_comparison *c)
@@ -121,8 +120,8 @@ static double y_of(const struct front *f, double overhead)
 /* The times that are labelled: those of this list, in per cent, that do not come too near. */
 static void draw_times(struct front *f)
 {
-    static const double times[] = {0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, -1, -2, -5, -10, -20,
-                                   -50};
+    static const double times[] = {0,   1,    2,  5,  10, 20,  50,  100, 200,
+                                   500, 1000, -1, -2, -5, -10, -20, -50};
     double last = 0.0;
 
     for (size_t k = 0; k < sizeof times / sizeof times[0]; k++) {
@@ -197,9 +196,8 @@ static void draw_title(struct front *f)
                      "budgets are %s",
                      c->device, c->rounds, c->steps, budgets);
     else
-        cli_svg_text(&f->svg, LEFT, 60, 13, CLI_FAINT, "start",
-                     "simulated on %s; budgets are %s", c->planner.problem.platform->name,
-                     budgets);
+        cli_svg_text(&f->svg, LEFT, 60, 13, CLI_FAINT, "start", "simulated on %s; budgets are %s",
+                     c->planner.problem.platform->name, budgets);
 }
 
 static int compare_bytes(const void *a, const void *b)
@@ -268,8 +266,8 @@ static void draw_word(struct front *f, double x, double y, const char *colour, c
         bool is_free = true;
 
         for (int j = 0; j < f->n_words; j++)
-            is_free &= fabs(f->word[j][0] - at_x) > WORD_WIDTH ||
-                       fabs(f->word[j][1] - at_y) > WORD_HEIGHT;
+            is_free &=
+                fabs(f->word[j][0] - at_x) > WORD_WIDTH || fabs(f->word[j][1] - at_y) > WORD_HEIGHT;
         if (!is_free)
             continue;
         f->word[f->n_words][0] = at_x;

@@ -85,14 +85,13 @@ static json_t *pair_json(const struct cli_comparison *c, const struct cli_pair *
     if (pair->reason[0])
         return json_pack("{s:s, s:s, s:s}", "policy", pair->policy, "budget", budget, "reason",
                          pair->reason);
-    object = json_pack("{s:s, s:s, s:o, s:f, s:o, s:I, s:f, s:I, s:f, s:o, s:f}", "policy",
-                       pair->policy, "budget", budget, "budget_bytes",
-                       bytes_json(pair->budget_bytes), "budget_share", pair->budget.share,
-                       "planned_bytes", bytes_json(pair->planned_bytes), "again_tasks",
-                       (json_int_t)pair->again_tasks, "again_flops", pair->again_flops, "moved",
-                       (json_int_t)pair->moved, "planning_seconds", pair->planning_seconds,
-                       "simulated_seconds", seconds_json(pair->simulated), "simulated_overhead",
-                       pair->simulated_overhead);
+    object = json_pack(
+        "{s:s, s:s, s:o, s:f, s:o, s:I, s:f, s:I, s:f, s:o, s:f}", "policy", pair->policy, "budget",
+        budget, "budget_bytes", bytes_json(pair->budget_bytes), "budget_share", pair->budget.share,
+        "planned_bytes", bytes_json(pair->planned_bytes), "again_tasks",
+        (json_int_t)pair->again_tasks, "again_flops", pair->again_flops, "moved",
+        (json_int_t)pair->moved, "planning_seconds", pair->planning_seconds, "simulated_seconds",
+        seconds_json(pair->simulated), "simulated_overhead", pair->simulated_overhead);
     if (!object || !c->runs)
         return object;
     json_object_set_new(object, "peak_bytes", bytes_json(pair->peak_bytes));
@@ -110,15 +109,14 @@ static enum plb_status print_json(const struct cli_comparison *c)
 
     for (int k = 0; k < c->n_pairs; k++)
         json_array_append_new(list, pair_json(c, &c->pair[k]));
-    return cli_print_json(json_pack("{s:s, s:s, s:i, s:i, s:b, s:o}", "workload",
-                                    c->planner.workload.title, "device",
-                                    c->runs ? c->device : c->planner.problem.platform->name,
-                                    "steps", c->steps, "rounds", c->rounds, "measured", c->runs,
-                                    "pairs", list));
+    return cli_print_json(
+        json_pack("{s:s, s:s, s:i, s:i, s:b, s:o}", "workload", c->planner.workload.title, "device",
+                  c->runs ? c->device : c->planner.problem.platform->name, "steps", c->steps,
+                  "rounds", c->rounds, "measured", c->runs, "pairs", list));
 }
 
-/* Other bits than those of "none", a budget that was not kept, and transfers that nobody planned are
- * faults, and the comparison's failure. */
+/* Other bits than those of "none", a budget that was not kept, and transfers that nobody planned
+ * are faults, and the comparison's failure. */
 static enum plb_status check_pair(const struct cli_pair *pair)
 {
     char budget[32];

@@ -60,7 +60,8 @@ static enum plb_status make_trainer(struct run *run)
                                           .drift = -1.0};
 
     if (known)
-        PLB_TRY(plb_costs_from_json(known, strlen(known), "the costs measured so far", &run->costs));
+        PLB_TRY(
+            plb_costs_from_json(known, strlen(known), "the costs measured so far", &run->costs));
     options.costs = run->costs;
     PLB_TRY(cli_workload_build(s, (uint64_t)plb_settings_integer(s, OPTION_SEED), &run->workload));
     return cli_workload_trainer(&run->workload, &options, &run->trainer);

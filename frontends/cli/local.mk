@@ -21,6 +21,8 @@ palombe_SOURCES += \
 	%D%/output.c \
 	%D%/picture.c \
 	%D%/plan.c \
+	%D%/plan_film.c \
+	%D%/plan_film.h \
 	%D%/plan_picture.c \
 	%D%/planner.c \
 	%D%/planner.h \

@@ -57,8 +57,9 @@ static void print_time(const struct cli_planner *p, const struct cli_decision *d
     const struct plb_simulation *s = &d->simulation;
     char out[32], in[32], flops[32];
 
-    print_row("step", "%.4g s simulated, %+.1f %% against keeping everything "
-                      "(%+.1f %% of forward and backward pass)",
+    print_row("step",
+              "%.4g s simulated, %+.1f %% against keeping everything "
+              "(%+.1f %% of forward and backward pass)",
               s->seconds, 100.0 * d->overhead, 100.0 * d->pass_overhead);
     print_row("run again", "%u of %u tasks, %s, %.4g s", s->again_tasks, plb_graph_tasks(p->graph),
               cli_print_flops(s->again_flops, flops, sizeof flops), s->again_seconds);
@@ -158,9 +159,9 @@ static enum plb_status print_json(const struct cli_planner *p, const struct cli_
         "budget_bytes", budget_json(d), "budget_share", d->budget.share, "device_bytes",
         (json_int_t)d->device_bytes, "initial_bytes", (json_int_t)d->layout.initial_bytes, "arena",
         tiers_json(d->layout.arena), "peak", tiers_json(d->layout.peak), "seconds", s->seconds,
-        "none_seconds", p->none_seconds, "overhead", d->overhead, "pass_overhead",
-        d->pass_overhead, "again_tasks", (json_int_t)s->again_tasks, "again_flops", s->again_flops,
-        "moved_out", tiers_json(s->moved_out), "moved_in", tiers_json(s->moved_in), "tasks",
+        "none_seconds", p->none_seconds, "overhead", d->overhead, "pass_overhead", d->pass_overhead,
+        "again_tasks", (json_int_t)s->again_tasks, "again_flops", s->again_flops, "moved_out",
+        tiers_json(s->moved_out), "moved_in", tiers_json(s->moved_in), "tasks",
         (json_int_t)plb_graph_tasks(p->graph), "instructions", (json_int_t)d->plan.n,
         "planning_seconds", d->planning_seconds, "needs", "initial", (json_int_t)needs->initial,
         "gradients", (json_int_t)needs->gradients, "activations", (json_int_t)needs->activations,
@@ -199,8 +200,10 @@ static enum plb_status check_out(const struct plb_settings *s)
 
     if (!plb_settings_given(s, OPTION_OUT) || has_ending(path, ".json") || has_ending(path, ".svg"))
         return PLB_OK;
-    return plb_fail(PLB_ERROR_INVALID, "--out wants a name that ends in .json (the plan) or .svg "
-                                       "(a picture of it), not %s", path);
+    return plb_fail(PLB_ERROR_INVALID,
+                    "--out wants a name that ends in .json (the plan) or .svg "
+                    "(a picture of it), not %s",
+                    path);
 }
 
 static enum plb_status show(const struct cli_planner *p, const struct cli_decision *d)
@@ -237,10 +240,9 @@ static enum plb_status print_least(const struct cli_planner *p, const char *name
     PLB_TRY(plb_plan_least(policy, &problem, &bytes));
     if (plb_settings_switch(p->settings, OPTION_JSON))
         return cli_print_json(json_pack(
-            "{s:s, s:s, s:I, s:I, s:s, s:I}", "workload", p->workload.title, "policy",
-            policy->name, "least_bytes", (json_int_t)bytes, "initial_bytes",
-            (json_int_t)needs->initial, "largest_task",
-            plb_graph_task(p->graph, needs->largest)->name, "largest_task_bytes",
+            "{s:s, s:s, s:I, s:I, s:s, s:I}", "workload", p->workload.title, "policy", policy->name,
+            "least_bytes", (json_int_t)bytes, "initial_bytes", (json_int_t)needs->initial,
+            "largest_task", plb_graph_task(p->graph, needs->largest)->name, "largest_task_bytes",
             (json_int_t)needs->largest_task));
     print_row("step of", "%s", p->workload.title);
     print_row("policy", "%s", policy->name);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A plan as a picture: what lies in the device's memory over the time of a simulated step, under the
- * line of the budget, and below it what workers and links do.
+ * A plan as a picture: what lies in the device's memory over the time of a simulated step, under
+ * the line of the budget, and below it what workers and links do.
  *
- * Memory is drawn pixel by pixel: of each column of pixels the moment with the most, so that no peak
- * is lost. Where what is there all the time (parameters, state, and gradients where they are held) is
- * most of it, that part is cut short and says so.
+ * Memory is drawn pixel by pixel: of each column of pixels the moment with the most, so that no
+ * peak is lost. Where what is there all the time (parameters, state, and gradients where they are
+ * held) is most of it, that part is cut short and says so.
  */
 #include "config.h"
 
-#include "frontends/cli/planner.h"
-
+#include "frontends/cli/plan_film.h"
 #include "frontends/cli/svg.h"
 
 #include <math.h>
@@ -28,7 +27,6 @@ enum {
     STUB = 44, /* height of a part that is cut short */
     LANE = 20,
     LANE_GAP = 6,
-    LANES_MAX = 12,
     TICKS = 8
 };
 
@@ -36,9 +34,6 @@ enum {
 #define CUT_SHORT 0.4
 /* The part of the scale below which a kind is not in the legend. */
 #define VISIBLE 0.002
-
-/* What lies in memory, from below. */
-enum kind { HELD, PASSING, KEPT, REMADE, FETCHED, OTHER, KINDS };
 
 static const struct {
     const char *label, *colour;
@@ -53,308 +48,36 @@ static const struct {
 
 #define BASE_COLOUR "#dcdfe4"
 
-/* What workers and links do. */
-enum work { FORWARD, BACKWARD, UPDATE, AGAIN, OUT, IN, WORKS };
-
 static const struct {
     const char *label, *colour;
 } works[WORKS] = {
-    [FORWARD] = {"forward", "#4e79a7"},   [BACKWARD] = {"backward", "#f28e2b"},
-    [UPDATE] = {"update", "#9c755f"},     [AGAIN] = {"run again", "#e15759"},
-    [OUT] = {"offload", "#8cb369"},       [IN] = {"fetch", "#59a89c"},
-};
-
-/* A bar of a lane. */
-struct bar {
-    int lane;
-    double start, end;
-    enum work work;
-};
-
-struct lane {
-    int number; /* of the simulation */
-    double busy;
-};
-
-struct level {
-    double bytes[KINDS];
-};
-
-struct event {
-    double time, bytes; /* bytes: negative where a copy ends */
-    enum kind kind;
+    [FORWARD] = {"forward", "#4e79a7"}, [BACKWARD] = {"backward", "#f28e2b"},
+    [UPDATE] = {"update", "#9c755f"},   [AGAIN] = {"run again", "#e15759"},
+    [OUT] = {"offload", "#8cb369"},     [IN] = {"fetch", "#59a89c"},
 };
 
 struct picture {
     const struct cli_planner *planner;
     const struct cli_decision *decision;
-    const plb_graph_t *graph;
+    struct film film;
     struct cli_svg svg;
-    double span;   /* seconds */
-    double held;   /* bytes of gradients that are held from the first instruction on */
-    double base;   /* ... and of the initial values */
+    double base;   /* bytes that are there all the time */
     double floor;  /* bytes at the foot of the scale */
     double high;   /* ... at its top */
     double budget; /* bytes; 0: none */
-    struct level *level; /* per column */
-    struct bar *bar;
-    uint32_t n_bars;
-    struct lane lane[LANES_MAX];
-    int n_lanes, lanes_hidden;
 };
-
-/* ---- what is drawn ---- */
-
-/* Which RUNs have run before: one flag per instruction. */
-static enum plb_status mark_again(const struct picture *p, bool **again_out)
-{
-    const struct plb_plan *plan = &p->decision->plan;
-    bool *again = calloc((size_t)plan->n + 1, sizeof *again);
-    bool *ran = calloc((size_t)plb_graph_tasks(p->graph) + 1, sizeof *ran);
-
-    if (!again || !ran) {
-        free(again);
-        free(ran);
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to draw %u instructions", plan->n);
-    }
-    for (uint32_t i = 0; i < plan->n; i++) {
-        if (plan->instruction[i].code != PLB_RUN)
-            continue;
-        again[i] = ran[plan->instruction[i].subject];
-        ran[plan->instruction[i].subject] = true;
-    }
-    free(ran);
-    *again_out = again;
-    return PLB_OK;
-}
-
-static enum kind kind_of(const struct picture *p, const struct plb_slot *slot, bool for_update,
-                         const bool *again)
-{
-    enum plb_opcode code = p->decision->plan.instruction[slot->begin].code;
-
-    if (slot->role == PLB_ROLE_GRADIENT)
-        return for_update ? HELD : PASSING;
-    if (slot->role != PLB_ROLE_ACTIVATION)
-        return OTHER;
-    if (code == PLB_FETCH)
-        return FETCHED;
-    return again[slot->begin] ? REMADE : KEPT;
-}
-
-/* When the last user of each slot ends, and whether an update reads it. */
-static void find_ends(const struct picture *p, double *end, bool *for_update)
-{
-    const struct cli_decision *d = p->decision;
-    const struct plb_layout *layout = &d->layout;
-
-    for (uint32_t i = 0; i < d->plan.n; i++) {
-        const struct plb_instruction *in = &d->plan.instruction[i];
-        bool update = in->code == PLB_RUN &&
-                      plb_graph_task(p->graph, in->subject)->phase == PLB_PHASE_UPDATE;
-
-        for (uint32_t k = layout->in_operand[i]; k < layout->in_operand[i + 1]; k++) {
-            uint32_t slot = layout->operand[k];
-
-            end[slot] = fmax(end[slot], d->simulation.timeline[i].end);
-            for_update[slot] |= update;
-        }
-    }
-}
-
-static int compare_offsets(const void *a, const void *b)
-{
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Where gradients are held for the update from the first instruction on, in order; to be freed. */
-static enum plb_status find_held(const struct picture *p, const bool *for_update,
-                                 size_t **offset_out, uint32_t *n_out)
-{
-    const struct plb_layout *layout = &p->decision->layout;
-    size_t *offset = malloc(((size_t)layout->n_slots + 1) * sizeof *offset);
-    uint32_t n = 0;
-
-    if (!offset)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to draw %u slots", layout->n_slots);
-    for (uint32_t k = 0; k < layout->n_slots; k++)
-        if (p->decision->problem.limits.hold_gradients && for_update[k] &&
-            layout->slot[k].role == PLB_ROLE_GRADIENT)
-            offset[n++] = layout->slot[k].offset;
-    qsort(offset, n, sizeof *offset, compare_offsets);
-    *offset_out = offset;
-    *n_out = n;
-    return PLB_OK;
-}
-
-static int compare_events(const void *a, const void *b)
-{
-    const struct event *x = a, *y = b;
-
-    if (x->time != y->time)
-        return x->time < y->time ? -1 : 1;
-    return (x->bytes > 0) - (y->bytes > 0); /* what ends makes room first */
-}
-
-/* Gradients that are held from the first instruction on are of the base; what lies where they do is a
- * part of them on its way there. */
-static uint32_t list_events(struct picture *p, const bool *again, const double *end,
-                            const bool *for_update, const size_t *held, uint32_t n_held,
-                            struct event *event)
-{
-    const struct cli_decision *d = p->decision;
-    uint32_t n = 0;
-
-    for (uint32_t k = 0; k < d->layout.n_slots; k++) {
-        const struct plb_slot *slot = &d->layout.slot[k];
-        double from, to, bytes = (double)slot->bytes;
-        enum kind kind;
-
-        if (slot->tier != PLB_DEVICE || slot->initial != PLB_NONE || slot->begin >= d->plan.n)
-            continue;
-        kind = kind_of(p, slot, for_update[k], again);
-        from = d->simulation.timeline[slot->begin].start;
-        to = slot->end >= d->plan.n ? p->span : end[k];
-        if (n_held > 0 && bsearch(&slot->offset, held, n_held, sizeof *held, compare_offsets)) {
-            p->held += kind == HELD ? bytes : 0.0;
-            continue;
-        }
-        event[n++] = (struct event){from, bytes, kind};
-        event[n++] = (struct event){to, -bytes, kind};
-    }
-    return n;
-}
-
-static double total_of(const struct level *level)
-{
-    double sum = 0.0;
-
-    for (int k = 0; k < KINDS; k++)
-        sum += level->bytes[k];
-    return sum;
-}
-
-/* From one event to the next the level is the same: each column keeps the highest of its own. */
-static void fill_levels(struct picture *p, const struct event *event, uint32_t n)
-{
-    struct level now = {{0}};
-
-    for (uint32_t k = 0; k < n; k++) {
-        double next = k + 1 < n ? event[k + 1].time : p->span;
-        double first = COLUMNS * event[k].time / p->span, last = COLUMNS * next / p->span;
-
-        now.bytes[event[k].kind] += event[k].bytes;
-        if (next <= event[k].time)
-            continue;
-        for (int c = (int)first; c < COLUMNS && c <= (int)last; c++)
-            if (total_of(&now) > total_of(&p->level[c]))
-                p->level[c] = now;
-    }
-}
-
-static enum plb_status find_levels(struct picture *p, const bool *again)
-{
-    uint32_t slots = p->decision->layout.n_slots;
-    double *end = calloc((size_t)slots + 1, sizeof *end);
-    bool *for_update = calloc((size_t)slots + 1, sizeof *for_update);
-    struct event *event = calloc(2 * (size_t)slots + 1, sizeof *event);
-    enum plb_status status = PLB_OK;
-
-    p->level = calloc(COLUMNS, sizeof *p->level);
-    if (end && for_update && event && p->level) {
-        size_t *held = NULL;
-        uint32_t n = 0, n_held = 0;
-
-        find_ends(p, end, for_update);
-        status = find_held(p, for_update, &held, &n_held);
-        if (status == PLB_OK)
-            n = list_events(p, again, end, for_update, held, n_held, event);
-        qsort(event, n, sizeof *event, compare_events);
-        fill_levels(p, event, n);
-        free(held);
-    } else {
-        status = plb_fail(PLB_ERROR_MEMORY, "no memory to draw %u slots", slots);
-    }
-    free(event);
-    free(for_update);
-    free(end);
-    return status;
-}
-
-static enum work work_of(const struct picture *p, uint32_t i, bool again)
-{
-    const struct plb_instruction *in = &p->decision->plan.instruction[i];
-
-    if (in->code != PLB_RUN)
-        return in->code == PLB_OFFLOAD ? OUT : IN;
-    if (again)
-        return AGAIN;
-    switch (plb_graph_task(p->graph, in->subject)->phase) {
-    case PLB_PHASE_UPDATE: return UPDATE;
-    case PLB_PHASE_BACKWARD: return BACKWARD;
-    default: return FORWARD;
-    }
-}
-
-static int compare_bars(const void *a, const void *b)
-{
-    const struct bar *x = a, *y = b;
-
-    if (x->lane != y->lane)
-        return x->lane < y->lane ? -1 : 1;
-    return (x->start > y->start) - (x->start < y->start);
-}
-
-/* Lanes are those that something happens in, as many as there is room for. */
-static void find_lanes(struct picture *p)
-{
-    int last = -1;
-
-    for (uint32_t k = 0; k < p->n_bars; k++) {
-        if (p->bar[k].lane != last) {
-            last = p->bar[k].lane;
-            if (p->n_lanes == LANES_MAX)
-                p->lanes_hidden++;
-            else
-                p->lane[p->n_lanes++] = (struct lane){last, 0.0};
-        }
-        if (p->n_lanes > 0 && p->lane[p->n_lanes - 1].number == last)
-            p->lane[p->n_lanes - 1].busy += p->bar[k].end - p->bar[k].start;
-    }
-}
-
-static enum plb_status find_bars(struct picture *p, const bool *again)
-{
-    const struct cli_decision *d = p->decision;
-
-    p->bar = calloc((size_t)d->plan.n + 1, sizeof *p->bar);
-    if (!p->bar)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to draw %u instructions", d->plan.n);
-    for (uint32_t i = 0; i < d->plan.n; i++) {
-        const struct plb_simulated *time = &d->simulation.timeline[i];
-
-        if (d->plan.instruction[i].code != PLB_DROP)
-            p->bar[p->n_bars++] =
-                (struct bar){time->lane, time->start, time->end, work_of(p, i, again[i])};
-    }
-    qsort(p->bar, p->n_bars, sizeof *p->bar, compare_bars);
-    find_lanes(p);
-    return PLB_OK;
-}
 
 static void find_scale(struct picture *p)
 {
     const struct plb_limits *limits = &p->decision->problem.limits;
     double most = 0.0;
 
-    p->base = (double)p->decision->layout.initial_bytes + p->held;
+    p->base = (double)p->decision->layout.initial_bytes + p->film.held;
     p->high = (double)p->decision->device_bytes;
     if (limits->bytes[PLB_DEVICE] != SIZE_MAX)
         p->budget = (double)limits->bytes[PLB_DEVICE];
     for (int c = 0; c < COLUMNS; c++)
-        most = fmax(most, total_of(&p->level[c]));
+        most = fmax(most, film_total(&p->film.level[c]));
     p->high = fmax(fmax(p->high, p->budget), p->base + most);
     p->floor = p->base > CUT_SHORT * p->high ? p->base : 0.0;
     p->high += 0.06 * (p->high - p->floor);
@@ -364,7 +87,7 @@ static void find_scale(struct picture *p)
 
 static double x_of(const struct picture *p, double seconds)
 {
-    return LEFT + COLUMNS * seconds / p->span;
+    return LEFT + COLUMNS * seconds / p->film.span;
 }
 
 /* The foot of the scale. */
@@ -392,8 +115,7 @@ static void print_title_budget(const struct picture *p, char *text, size_t size)
     if (budget->share > 0.0)
         snprintf(text, size, "Budget: %g of the activations' memory", budget->share);
     else if (p->budget > 0.0)
-        snprintf(text, size, "Budget: %s",
-                 cli_print_bytes(p->budget, bytes, sizeof bytes));
+        snprintf(text, size, "Budget: %s", cli_print_bytes(p->budget, bytes, sizeof bytes));
     else
         snprintf(text, size, "No limit");
 }
@@ -452,8 +174,8 @@ static void draw_scale(struct picture *p)
 
 static const char *base_label(const struct picture *p)
 {
-    return p->held > 0.0 ? "parameters, state, and gradients for the update"
-                         : "parameters and state";
+    return p->film.held > 0.0 ? "parameters, state, and gradients for the update"
+                              : "parameters and state";
 }
 
 static void draw_base(struct picture *p)
@@ -464,8 +186,8 @@ static void draw_base(struct picture *p)
 
     cli_svg_box(&p->svg, LEFT, top, COLUMNS, height, BASE_COLOUR);
     if (height >= 16)
-        cli_svg_text(&p->svg, LEFT + 10, top + height / 2 + 4, 12, CLI_FAINT, "start",
-                     "%s: %s%s", base_label(p), cli_print_bytes(p->base, text, sizeof text),
+        cli_svg_text(&p->svg, LEFT + 10, top + height / 2 + 4, 12, CLI_FAINT, "start", "%s: %s%s",
+                     base_label(p), cli_print_bytes(p->base, text, sizeof text),
                      cut ? " (cut short)" : "");
     if (!cut)
         return;
@@ -482,7 +204,7 @@ static double edge_of(const struct picture *p, int column, int kind)
     double bytes = p->base;
 
     for (int k = 0; k < kind; k++)
-        bytes += p->level[column].bytes[k];
+        bytes += p->film.level[column].bytes[k];
     return y_of(p, bytes);
 }
 
@@ -561,22 +283,22 @@ static const char *lane_name(int lane, char *text, size_t size)
 static void draw_lane(struct picture *p, int lane)
 {
     const double touching = 0.25;
-    struct bar run = {.lane = -1};
+    struct film_bar run = {.lane = -1};
     char name[32];
 
     cli_svg_text(&p->svg, LEFT - 8, lane_y(lane) + 15, 12, CLI_INK, "end", "%s",
-                 lane_name(p->lane[lane].number, name, sizeof name));
+                 lane_name(p->film.lane[lane].number, name, sizeof name));
     cli_svg_box(&p->svg, LEFT, lane_y(lane), COLUMNS, LANE, "#f3f3f3");
-    for (uint32_t k = 0; k <= p->n_bars; k++) {
-        const struct bar *bar = &p->bar[k];
-        bool mine = k < p->n_bars && bar->lane == p->lane[lane].number;
+    for (uint32_t k = 0; k <= p->film.n_bars; k++) {
+        const struct film_bar *bar = &p->film.bar[k];
+        bool mine = k < p->film.n_bars && bar->lane == p->film.lane[lane].number;
 
         if (mine && run.lane >= 0 && bar->work == run.work &&
             x_of(p, bar->start) - x_of(p, run.end) < touching) {
             run.end = bar->end;
             continue;
         }
-        if (run.lane >= 0 && (mine || k == p->n_bars)) {
+        if (run.lane >= 0 && (mine || k == p->film.n_bars)) {
             cli_svg_box(&p->svg, x_of(p, run.start), lane_y(lane),
                         fmax(0.2, x_of(p, run.end) - x_of(p, run.start)), LANE,
                         works[run.work].colour);
@@ -586,15 +308,15 @@ static void draw_lane(struct picture *p, int lane)
             run = *bar;
     }
     cli_svg_text(&p->svg, LEFT + COLUMNS + 8, lane_y(lane) + 15, 12, CLI_FAINT, "start",
-                 "%.0f %% busy", 100.0 * p->lane[lane].busy / p->span);
+                 "%.0f %% busy", 100.0 * p->film.lane[lane].busy / p->film.span);
 }
 
 static void draw_time(struct picture *p)
 {
-    double tick = cli_tick(p->span, 2 * TICKS), y = TOP + MEMORY;
-    bool seconds = p->span >= 2.0;
+    double tick = cli_tick(p->film.span, 2 * TICKS), y = TOP + MEMORY;
+    bool seconds = p->film.span >= 2.0;
 
-    for (int k = 0; k * tick <= p->span; k++) {
+    for (int k = 0; k * tick <= p->film.span; k++) {
         double x = x_of(p, k * tick);
 
         cli_svg_line(&p->svg, x, y, x, y + 5, CLI_FAINT, 1);
@@ -615,67 +337,49 @@ static double draw_key(struct picture *p, double x, double y, const char *colour
 /* Only what there is: kinds above the memory, works below the lanes. */
 static void draw_legend(struct picture *p)
 {
-    double x = LEFT, y = lane_y(p->n_lanes) + 10;
+    double x = LEFT, y = lane_y(p->film.n_lanes) + 10;
     bool seen[WORKS] = {false};
 
     for (int k = 0; k < KINDS; k++) {
         bool there = false;
 
         for (int c = 0; c < COLUMNS; c++)
-            there |= p->level[c].bytes[k] > VISIBLE * (p->high - p->floor);
+            there |= p->film.level[c].bytes[k] > VISIBLE * (p->high - p->floor);
         if (there)
             x = draw_key(p, x, TOP - 24, kinds[k].colour, kinds[k].label);
     }
     draw_key(p, x, TOP - 24, BASE_COLOUR, base_label(p));
-    for (uint32_t k = 0; k < p->n_bars; k++)
-        seen[p->bar[k].work] = true;
+    for (uint32_t k = 0; k < p->film.n_bars; k++)
+        seen[p->film.bar[k].work] = true;
     x = LEFT;
     for (int k = 0; k < WORKS; k++)
         if (seen[k])
             x = draw_key(p, x, y, works[k].colour, works[k].label);
-    if (p->lanes_hidden)
+    if (p->film.lanes_hidden)
         cli_svg_text(&p->svg, x + 10, y + 11, 12, CLI_FAINT, "start", "and %d lanes more",
-                     p->lanes_hidden);
-}
-
-static enum plb_status prepare(struct picture *p)
-{
-    bool *again = NULL;
-    enum plb_status status;
-
-    PLB_TRY(mark_again(p, &again));
-    status = find_levels(p, again);
-    if (status == PLB_OK)
-        status = find_bars(p, again);
-    free(again);
-    if (status == PLB_OK)
-        find_scale(p);
-    return status;
+                     p->film.lanes_hidden);
 }
 
 static enum plb_status draw(struct picture *p, char **text_out)
 {
-    PLB_TRY(prepare(p));
-    PLB_TRY(cli_svg_open(&p->svg, WIDTH, lane_y(p->n_lanes) + 40));
+    PLB_TRY(film_make(p->decision, COLUMNS, &p->film));
+    find_scale(p);
+    PLB_TRY(cli_svg_open(&p->svg, WIDTH, lane_y(p->film.n_lanes) + 40));
     draw_title(p);
     draw_memory(p);
     draw_time(p);
-    for (int lane = 0; lane < p->n_lanes; lane++)
+    for (int lane = 0; lane < p->film.n_lanes; lane++)
         draw_lane(p, lane);
     draw_legend(p);
     return cli_svg_close(&p->svg, text_out);
 }
 
-enum plb_status cli_plan_svg(const struct cli_planner *planner,
-                             const struct cli_decision *decision, char **text_out)
+enum plb_status cli_plan_svg(const struct cli_planner *planner, const struct cli_decision *decision,
+                             char **text_out)
 {
-    struct picture picture = {.planner = planner,
-                              .decision = decision,
-                              .graph = decision->problem.graph,
-                              .span = fmax(1e-9, decision->simulation.seconds)};
+    struct picture picture = {.planner = planner, .decision = decision};
     enum plb_status status = draw(&picture, text_out);
 
-    free(picture.bar);
-    free(picture.level);
+    film_clear(&picture.film);
     return status;
 }

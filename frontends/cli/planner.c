@@ -110,7 +110,8 @@ static enum plb_status simulate_none(struct cli_planner *p)
     return status;
 }
 
-enum plb_status cli_planner_open(const struct plb_settings *settings, struct cli_planner *planner_out)
+enum plb_status cli_planner_open(const struct plb_settings *settings,
+                                 struct cli_planner *planner_out)
 {
     struct cli_planner p = {.settings = settings};
     enum plb_status status = load_costs(&p);
@@ -155,8 +156,7 @@ enum plb_status cli_planner_limits(const struct cli_planner *planner,
         limits.bytes[PLB_DEVICE] = budget->bytes;
     } else if (budget->share > 0.0) {
         limits.hold_gradients = true;
-        limits.bytes[PLB_DEVICE] = plb_budget_of_share(&planner->problem.needs, budget->share,
-                                                       0);
+        limits.bytes[PLB_DEVICE] = plb_budget_of_share(&planner->problem.needs, budget->share, 0);
     }
     if (budget->bytes > platform->bytes[PLB_DEVICE])
         return plb_fail(PLB_ERROR_INVALID, "a memory budget of %s is more than the %s that %s has",

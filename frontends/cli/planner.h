@@ -17,15 +17,16 @@ struct cli_planner {
     plb_graph_t *cut;         /* NULL where the graph is left as it is */
     const plb_graph_t *graph; /* what is planned */
     plb_costs_t *costs;
-    uint32_t measured;        /* tasks whose times the costs know */
-    double *seconds;          /* per task */
+    uint32_t measured;          /* tasks whose times the costs know */
+    double *seconds;            /* per task */
     struct plb_problem problem; /* without limits */
-    double none_seconds;      /* of a step that keeps everything, simulated */
-    double pass_seconds;      /* of that, the forward and backward passes */
+    double none_seconds;        /* of a step that keeps everything, simulated */
+    double pass_seconds;        /* of that, the forward and backward passes */
 };
 
 /* From --workload, --model ..., --costs, --task-seconds. */
-enum plb_status cli_planner_open(const struct plb_settings *settings, struct cli_planner *planner_out);
+enum plb_status cli_planner_open(const struct plb_settings *settings,
+                                 struct cli_planner *planner_out);
 void cli_planner_close(struct cli_planner *planner);
 
 /* Limits of a budget; PLB_ERROR_INVALID when it is more than the device has. */
@@ -54,7 +55,7 @@ size_t cli_decision_moved(const struct cli_decision *decision); /* bytes, both w
 /* What became of the values that the forward pass leaves for the backward pass, by block of the
  * model. */
 struct cli_block {
-    int block; /* -1: outside of all */
+    int block;                      /* -1: outside of all */
     size_t kept, remade, offloaded; /* bytes */
 };
 
@@ -66,7 +67,7 @@ enum plb_status cli_decision_blocks(const struct cli_decision *decision,
 char *cli_print_budget(const struct plb_budget *budget, char *text, size_t size);
 
 /* plan_picture.c: memory over time and what runs and moves, as SVG; to be freed. */
-enum plb_status cli_plan_svg(const struct cli_planner *planner,
-                             const struct cli_decision *decision, char **text_out);
+enum plb_status cli_plan_svg(const struct cli_planner *planner, const struct cli_decision *decision,
+                             char **text_out);
 
 #endif

@@ -45,10 +45,17 @@ static void put_escaped(FILE *out, const char *text)
 {
     for (; *text; text++) {
         switch (*text) {
-        case '<': fputs("&lt;", out); break;
-        case '>': fputs("&gt;", out); break;
-        case '&': fputs("&amp;", out); break;
-        default: fputc(*text, out);
+        case '<':
+            fputs("&lt;", out);
+            break;
+        case '>':
+            fputs("&gt;", out);
+            break;
+        case '&':
+            fputs("&amp;", out);
+            break;
+        default:
+            fputc(*text, out);
         }
     }
 }
@@ -81,9 +88,8 @@ void cli_svg_line(struct cli_svg *svg, double x1, double y1, double x2, double y
 void cli_svg_box(struct cli_svg *svg, double x, double y, double width, double height,
                  const char *colour)
 {
-    fprintf(svg->out,
-            "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"/>\n", x, y,
-            width, height, colour);
+    fprintf(svg->out, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"/>\n",
+            x, y, width, height, colour);
 }
 
 double cli_tick(double span, int most)

@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define CLI_INK "#222222"
+#define CLI_INK   "#222222"
 #define CLI_FAINT "#666666"
-#define CLI_GRID "#e4e4e4"
+#define CLI_GRID  "#e4e4e4"
 
 /* A picture being drawn; shapes are written to `out` as they are. */
 struct cli_svg {

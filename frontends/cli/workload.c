@@ -16,11 +16,11 @@
 #include <string.h>
 
 /* The U-Net's sizes unless options say otherwise. */
-#define UNET_LEVELS 4
+#define UNET_LEVELS   4
 #define UNET_CHANNELS 16
-#define UNET_COLOURS 3
+#define UNET_COLOURS  3
 #define UNET_SIDE_MAX 4096
-#define RATE 1e-4
+#define RATE          1e-4
 
 /* Random words stand in for data. */
 static uint32_t word_of(uint64_t seed, uint64_t stream, uint64_t k)
@@ -59,8 +59,7 @@ static enum plb_status fill_language(struct cli_workload *w, const struct plb_la
     PLB_TRY(add_input(w, language->targets, rows * sizeof(int32_t), &targets));
     plb_language_positions(shape->batch, shape->sequence, positions);
     for (size_t r = 0; r < rows; r++)
-        ((int32_t *)tokens)[r] =
-            (int32_t)(word_of(shape->seed, 0, r) % (uint32_t)vocabulary);
+        ((int32_t *)tokens)[r] = (int32_t)(word_of(shape->seed, 0, r) % (uint32_t)vocabulary);
     memcpy(targets, tokens, rows * sizeof(int32_t));
     return PLB_OK;
 }
@@ -82,12 +81,11 @@ static enum plb_status configure(const struct plb_settings *s, struct plb_model_
 static enum plb_status build_language(const struct plb_settings *s, uint64_t seed,
                                       struct cli_workload *w)
 {
-    const struct plb_language_options shape = {
-        .mode = PLB_LANGUAGE_TRAIN,
-        .dtype = w->dtype,
-        .batch = plb_settings_integer(s, OPTION_BATCH),
-        .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
-        .seed = seed};
+    const struct plb_language_options shape = {.mode = PLB_LANGUAGE_TRAIN,
+                                               .dtype = w->dtype,
+                                               .batch = plb_settings_integer(s, OPTION_BATCH),
+                                               .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
+                                               .seed = seed};
     struct plb_model_config config;
     struct plb_language language;
 
@@ -146,11 +144,10 @@ static enum plb_status build_unet(const struct plb_settings *s, uint64_t seed,
     const struct plb_model_options options = {w->dtype, seed, true};
     int64_t images = plb_settings_integer(s, OPTION_BATCH);
     int64_t side = plb_settings_integer(s, OPTION_SEQUENCE);
-    int64_t levels = plb_settings_given(s, OPTION_LAYERS) ? plb_settings_integer(s, OPTION_LAYERS)
-                                                          : UNET_LEVELS;
-    int64_t channels = plb_settings_given(s, OPTION_HIDDEN)
-                           ? plb_settings_integer(s, OPTION_HIDDEN)
-                           : UNET_CHANNELS;
+    int64_t levels =
+        plb_settings_given(s, OPTION_LAYERS) ? plb_settings_integer(s, OPTION_LAYERS) : UNET_LEVELS;
+    int64_t channels = plb_settings_given(s, OPTION_HIDDEN) ? plb_settings_integer(s, OPTION_HIDDEN)
+                                                            : UNET_CHANNELS;
     plb_value image, x, target;
 
     PLB_TRY(check_unet(side, levels));

@@ -17,8 +17,8 @@ struct cli_workload {
     plb_model_t *model;
     plb_value loss;
     enum plb_dtype dtype;
-    int64_t samples;      /* tokens or images of a step */
-    const char *unit;     /* "tokens", "images" */
+    int64_t samples;  /* tokens or images of a step */
+    const char *unit; /* "tokens", "images" */
     int n_inputs;
     struct {
         plb_value value;

@@ -104,8 +104,7 @@ static enum plb_status evaluation_bytes(const plb_pretrain_t *pretrain, size_t *
     uint32_t values = 0;
 
     PLB_TRY(plb_language_create(&pretrain->config, &options, &evaluation));
-    enum plb_status status =
-        needs_of(pretrain, plb_model_graph(evaluation.model), &needs, &values);
+    enum plb_status status = needs_of(pretrain, plb_model_graph(evaluation.model), &needs, &values);
     plb_model_destroy(evaluation.model);
     *own_out = needs.activations + needs.activations / 16 + values * PLB_SLOT_ALIGNMENT;
     *all_out = needs.initial + *own_out;
@@ -266,9 +265,8 @@ static enum plb_status make_evaluator(plb_pretrain_t *pretrain)
             (struct plb_budget){.bytes = pretrain->evaluation_bytes + info.scratch_bytes};
     }
     PLB_TRY(plb_language_create(&pretrain->config, &options, &evaluation));
-    enum plb_status status =
-        plb_session_create(plb_model_graph(evaluation.model), &session_options,
-                           plb_trainer_store(pretrain->trainer), &session);
+    enum plb_status status = plb_session_create(plb_model_graph(evaluation.model), &session_options,
+                                                plb_trainer_store(pretrain->trainer), &session);
     if (status == PLB_OK) {
         status = plb_session_write(session, evaluation.positions, pretrain->positions,
                                    row_bytes(pretrain));

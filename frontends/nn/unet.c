@@ -47,10 +47,10 @@ plb_value plb_unet(plb_model_t *model, plb_value x, const struct plb_unet_config
 
     if (config->levels < 1 || config->levels > PLB_UNET_LEVELS_MAX || config->channels < 1 ||
         config->channels > 65536) {
-        plb_graph_fail(g, plb_fail(PLB_ERROR_INVALID,
-                                   "a U of %d levels of %lld channels, not 1 to %d of 1 to 65536",
-                                   config->levels, (long long)config->channels,
-                                   PLB_UNET_LEVELS_MAX));
+        plb_graph_fail(g,
+                       plb_fail(PLB_ERROR_INVALID,
+                                "a U of %d levels of %lld channels, not 1 to %d of 1 to 65536",
+                                config->levels, (long long)config->channels, PLB_UNET_LEVELS_MAX));
         return PLB_NONE;
     }
     for (int l = 0; l < config->levels; l++) {

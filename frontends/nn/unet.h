@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A network for images in the shape of a U (Ronneberger, Fischer, Brox 2015, figure 1): on the way
- * down each level halves the sides of its images, on the way up it doubles them and adds (where that
- * one concatenates) what the level had on the way down. So its graph is no chain: the first level's
- * maps wait through the whole network.
+ * down each level halves the sides of its images, on the way up it doubles them and adds (where
+ * that one concatenates) what the level had on the way down. So its graph is no chain: the first
+ * level's maps wait through the whole network.
  *
  * It finds a point: what it gives are logits over the pixels of an image.
  *

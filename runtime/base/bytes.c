@@ -16,16 +16,13 @@
 static const struct {
     const char *name;
     double bytes;
-} units[] = {{"B", 1.0},      {"kB", 1e3},
-             {"MB", 1e6},     {"GB", 1e9},
-             {"TB", 1e12},    {"KiB", 1024.0},
-             {"MiB", 0x1p20}, {"GiB", 0x1p30},
-             {"TiB", 0x1p40}};
+} units[] = {{"B", 1.0},      {"kB", 1e3},     {"MB", 1e6},     {"GB", 1e9},    {"TB", 1e12},
+             {"KiB", 1024.0}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
 
 static enum plb_status fail_bytes(const char *text)
 {
-    return plb_fail(PLB_ERROR_INVALID,
-                    "'%s' is no number of bytes (such as 600MB, 1.5GiB or 4096)", text);
+    return plb_fail(PLB_ERROR_INVALID, "'%s' is no number of bytes (such as 600MB, 1.5GiB or 4096)",
+                    text);
 }
 
 /* Bytes of a unit; 0 when there is none of that name. */

@@ -16,8 +16,9 @@
 #include <unistd.h>
 
 #define TINY "--layers 4 --hidden 32 --heads 2 --batch 4 --sequence 32 --quiet "
-#define LARGE "--model gpt2 --hidden 4096 --heads 32 --layers 32 --batch 1 --sequence 4096 " \
-              "--dtype bf16 --costs h200 --quiet "
+#define LARGE                                                                                      \
+    "--model gpt2 --hidden 4096 --heads 32 --layers 32 --batch 1 --sequence 4096 "                 \
+    "--dtype bf16 --costs h200 --quiet "
 #define GIB 1073741824.0
 
 static int set_up(void)
@@ -35,7 +36,8 @@ static void wrong_budgets(void)
     refuse("plan " TINY "--memory-budget 1.5", 1, "'1.5' is no budget of memory");
     refuse("plan " TINY "--memory-budget half", 1, "'half' is no number of bytes");
     refuse("plan " TINY "--memory-budget 12parsecs", 1, "12parsecs");
-    refuse("plan " TINY "--memory block --memory-budget 1kB", 1, "the least with policy 'block' is");
+    refuse("plan " TINY "--memory block --memory-budget 1kB", 1,
+           "the least with policy 'block' is");
     refuse("plan " LARGE "--memory-budget 900GiB", 1, "is more than the");
     refuse("compare " TINY "--simulate --budgets 0.5,0", 1, "'0' is no budget of memory");
     refuse("compare " TINY "--simulate --budgets 0.5,,1", 1, "separated by commas");
@@ -44,7 +46,8 @@ static void wrong_budgets(void)
 static void wrong_names(void)
 {
     refuse("plan " TINY "--memory psychic", 1, "unknown memory policy 'psychic'; known are: none");
-    refuse("compare " TINY "--simulate --policies none,psychic", 1, "unknown memory policy 'psychic'");
+    refuse("compare " TINY "--simulate --policies none,psychic", 1,
+           "unknown memory policy 'psychic'");
     refuse("compare " TINY "--simulate --policies none,", 1, "unknown memory policy");
     refuse("plan " TINY "--costs nowhere", 1, "h200");
     refuse("plan " TINY "--costs @nowhere.json", 1, "nowhere.json");
@@ -228,7 +231,7 @@ static void the_reader_of_pictures_works(void)
 
 static void pictures_of_plans(void)
 {
-    static const char *const offloaded[] = {"swap: mini, 4 layers of 32",  "budget", "to disk",
+    static const char *const offloaded[] = {"swap: mini, 4 layers of 32", "budget", "to disk",
                                             "activations fetched back", "parameters"};
     static const char *const again[] = {"block: gpt2, 32 layers of 4096", "run again",
                                         "activations made again", "cut short"};
@@ -247,7 +250,8 @@ static json_t *pair_of(json_t *comparison, const char *policy, const char *budge
     json_t *pairs = json_object_get(comparison, "pairs"), *pair;
     size_t k;
 
-    json_array_foreach(pairs, k, pair) {
+    json_array_foreach(pairs, k, pair)
+    {
         if (strcmp(text_of(pair, "policy"), policy) == 0 &&
             strcmp(text_of(pair, "budget"), budget) == 0)
             return pair;
@@ -313,8 +317,9 @@ static void other_workloads(void)
 /* Where OpenCL is not installed there is no virtual accelerator, and nothing to see. */
 static bool has_virtual_accelerator(void)
 {
-    struct plb_test_output output = palombe("compare " TINY "--device virtual:64MiB --policies none "
-                                            "--budgets 64MiB --rounds 1 --steps 1");
+    struct plb_test_output output =
+        palombe("compare " TINY "--device virtual:64MiB --policies none "
+                "--budgets 64MiB --rounds 1 --steps 1");
     bool has = output.status == 0;
 
     if (!has)
@@ -340,7 +345,8 @@ static void on_the_virtual_accelerator(void)
     PLB_CHECK_EQ((int)number(swap, "moved_by_starpu"), 0);
     PLB_CHECK(number(starpu, "moved_by_starpu") > 0.0);
     PLB_CHECK(number(swap, "peak_bytes") <= number(swap, "budget_bytes"));
-    refuse("train " TINY "--vocabulary 0 --device virtual:64MiB --memory-budget 1GiB --out @no @corpus",
+    refuse("train " TINY
+           "--vocabulary 0 --device virtual:64MiB --memory-budget 1GiB --out @no @corpus",
            1, "a budget of 1073741824 bytes on a device of 67108864");
     refuse("train " TINY "--vocabulary 0 --device virtual:1MiB --out @no @corpus", 1,
            "the virtual device has 1.0 MiB");
@@ -372,7 +378,8 @@ static char *file(const char *name, size_t *bytes_out)
 /* Validation runs in the same budget. */
 static void training_under_a_budget(void)
 {
-    json_t *free_run = palombe_json("train " TINY "--vocabulary 0 --steps 12 --json --out @free @corpus");
+    json_t *free_run =
+        palombe_json("train " TINY "--vocabulary 0 --steps 12 --json --out @free @corpus");
     json_t *run = palombe_json("train " TINY "--vocabulary 0 --steps 12 --json --memory block "
                                "--memory-budget 0.9 --out @bound @corpus");
     char line[256], *a, *b;
@@ -407,9 +414,7 @@ static void training_under_a_budget(void)
 PLB_TEST_MAIN("frontends/cli/memory", set_up, NULL, PLB_TEST(wrong_budgets), PLB_TEST(wrong_names),
               PLB_TEST(wrong_devices), PLB_TEST(plan_says_what_a_policy_decides),
               PLB_TEST(the_least_is_the_least), PLB_TEST(plan_is_saved_and_printed),
-              PLB_TEST(plans_for_a_card_that_is_not_here),
-              PLB_TEST(the_reader_of_pictures_works), PLB_TEST(pictures_of_plans),
-              PLB_TEST(comparisons_in_virtual_time), PLB_TEST(comparisons_that_run),
-              PLB_TEST(other_workloads), PLB_TEST(write_corpus),
-              PLB_TEST(on_the_virtual_accelerator),
-              PLB_TEST(training_under_a_budget))
+              PLB_TEST(plans_for_a_card_that_is_not_here), PLB_TEST(the_reader_of_pictures_works),
+              PLB_TEST(pictures_of_plans), PLB_TEST(comparisons_in_virtual_time),
+              PLB_TEST(comparisons_that_run), PLB_TEST(other_workloads), PLB_TEST(write_corpus),
+              PLB_TEST(on_the_virtual_accelerator), PLB_TEST(training_under_a_budget))

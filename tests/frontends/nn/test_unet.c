@@ -68,7 +68,8 @@ static void write_inputs(plb_session_t *session, const struct net *net)
 static void shapes(void)
 {
     struct net net = make(PLB_F32, IMAGES);
-    const struct plb_shape logits = plb_graph_value(plb_model_graph(net.model), net.logits)->type.shape;
+    const struct plb_shape logits =
+        plb_graph_value(plb_model_graph(net.model), net.logits)->type.shape;
     const struct plb_shape expected = plb_shape2(IMAGES, PIXELS);
 
     PLB_CHECK(plb_shape_equal(&logits, &expected));
@@ -193,8 +194,8 @@ static double normalize(float *after, const float *before, size_t n)
     return length;
 }
 
-/* Along its gradient the loss rises by the gradient's length. ReLU and the maximum have kinks, so the
- * step is small. */
+/* Along its gradient the loss rises by the gradient's length. ReLU and the maximum have kinks, so
+ * the step is small. */
 static void gradients_by_finite_differences(void)
 {
     const double h = 2e-3;

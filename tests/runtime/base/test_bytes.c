@@ -54,10 +54,26 @@ static void part_of_a_text(void)
 
 static void no_sizes(void)
 {
-    static const char *const texts[] = {"",     "0",      "0GiB", "0.2B",  "-1",   "+1GiB", "GiB",
-                                        "nan",  "inf",    "0x10", "1e3",   "1 G",  "1.5.2", "1MiBB",
-                                        "1e99", "999999999999999999999999999999999999999999999",
-                                        "9000000000TiB", "1,5GiB", ".", " 1"};
+    static const char *const texts[] = {"",
+                                        "0",
+                                        "0GiB",
+                                        "0.2B",
+                                        "-1",
+                                        "+1GiB",
+                                        "GiB",
+                                        "nan",
+                                        "inf",
+                                        "0x10",
+                                        "1e3",
+                                        "1 G",
+                                        "1.5.2",
+                                        "1MiBB",
+                                        "1e99",
+                                        "999999999999999999999999999999999999999999999",
+                                        "9000000000TiB",
+                                        "1,5GiB",
+                                        ".",
+                                        " 1"};
 
     for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
         size_t bytes = 77;
