@@ -240,9 +240,7 @@ static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
             continue;
         PLB_TRY(run(o, o->frame[--o->depth].task));
         if (o->result.draft.n > most)
-            return plb_fail(PLB_ERROR_MEMORY,
-                            "%zu bytes are so few that tasks run again without "
-                            "end",
+            return plb_fail(PLB_ERROR_MEMORY, "in %zu bytes tasks run again without end",
                             o->limit);
     }
     return PLB_OK;
