@@ -11,6 +11,7 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/chain_dp.c \
 	schedulers/memory/chain_fit.c schedulers/memory/chain_fit.h \
 	schedulers/memory/chain_order.c \
+	schedulers/memory/chain_split.c \
 	schedulers/memory/chain_table.c schedulers/memory/chain_table.h \
 	schedulers/memory/chain_write.c schedulers/memory/chain_write.h \
 	schedulers/memory/offload_dp.c \

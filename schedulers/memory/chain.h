@@ -76,7 +76,11 @@ static inline plb_task_id plb__chain_backward(const struct plb__chain *chain, pl
     return chain->order[at - chain->middle];
 }
 
-/* Fills `order`; part of plb__chain_create(). PLB_ERROR_MEMORY. */
+/* Parts of plb__chain_create(); PLB_ERROR_MEMORY. The blocks, going forward: */
+enum plb_status plb__chain_split(struct plb__chain *chain, enum plb__grain grain);
+/* ... going back, when `born` and, for reads going forward, `crosses` are there: */
+enum plb_status plb__chain_split_backward(struct plb__chain *chain);
+/* ... and `order`: */
 enum plb_status plb__chain_order(struct plb__chain *chain);
 
 /* Bytes of values that are made in blocks [a, k) and read in blocks [k, b], k <= b: what is kept
