@@ -32,6 +32,7 @@ struct sender {
     double *start;         /* per RUN, and the end after the last: virtual time */
     uint32_t *last;        /* per value: the last RUN that used this copy, PLB_NONE: no copy */
     size_t *level;         /* per RUN: bytes on the device while it runs */
+    uint32_t *over;        /* per RUN, and at the end: RUNs before it that find too little room */
     uint32_t n_idle, capacity;
     struct idle *idle;     /* by `to` */
     uint32_t *order;       /* places in `idle`, by `from` */
@@ -170,7 +171,20 @@ static void measure_levels(struct sender *s, uint32_t *wanted_from)
     }
 }
 
+static void count_tight_runs(struct sender *s)
+{
+    s->over[0] = 0;
+    for (uint32_t i = 0; i < s->n; i++)
+        s->over[i + 1] = s->over[i] + (s->level[i] > s->away->room);
+}
+
 /* ---- when they go and come ---- */
+
+/* Does it help a RUN that finds too little room that this copy is away? */
+static bool helps(const struct sender *s, const struct idle *idle)
+{
+    return s->over[idle->to] > s->over[idle->from + 1];
+}
 
 /* Fills `order` with the places of the idle copies by `from`; `count` has n + 1 entries. */
 static void sort_by_from(struct sender *s, uint32_t *count)
@@ -205,7 +219,7 @@ static void send(struct sender *s)
         for (; back < s->n_idle && s->start[s->idle[back].to] <= begin; back++)
             if (s->idle[back].leave < s->idle[back].to)
                 away -= bytes_of(s, s->idle[back].value);
-        if (away + bytes_of(s, idle->value) > s->away->bytes ||
+        if (!helps(s, idle) || away + bytes_of(s, idle->value) > s->away->bytes ||
             begin + idle->out + idle->in > s->start[idle->to])
             continue;
         link = begin + idle->out;
@@ -314,9 +328,10 @@ static enum plb_status send_and_write(struct sender *s, const struct plb_plan *p
     s->order = malloc(((size_t)s->n_idle + 1) * sizeof *s->order);
     if (!s->order)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %u idle values", s->n_idle);
+    measure_levels(s, scratch);
+    count_tight_runs(s);
     sort_by_from(s, scratch);
     send(s);
-    measure_levels(s, scratch);
     set_latest_returns(s);
     make_room_for_returns(s);
     status = write_draft(s, &draft);
@@ -338,10 +353,11 @@ enum plb_status plb__away_write(const struct plb_problem *problem, const struct 
                        .run = malloc(runs * sizeof *s.run),
                        .start = malloc(runs * sizeof *s.start),
                        .last = malloc(values * sizeof *s.last),
-                       .level = malloc(runs * sizeof *s.level)};
+                       .level = malloc(runs * sizeof *s.level),
+                       .over = malloc(runs * sizeof *s.over)};
     enum plb_status status;
 
-    if (!scratch || !s.run || !s.start || !s.last || !s.level) {
+    if (!scratch || !s.run || !s.start || !s.last || !s.level || !s.over) {
         status = plb_fail(PLB_ERROR_MEMORY, "no memory to send values of %u instructions away",
                           plan->n);
     } else {
@@ -353,6 +369,7 @@ enum plb_status plb__away_write(const struct plb_problem *problem, const struct 
     free(s.start);
     free(s.last);
     free(s.level);
+    free(s.over);
     free(s.idle);
     free(s.order);
     return status;

@@ -3,7 +3,7 @@
  * Sending values away while nobody reads them.
  *
  * A plan of RUNs alone is played in virtual time on the platform's workers. Copies that are not read
- * for long are offloaded in the order in which they become idle, as the link gets to them, until a
+ * for long, while tasks find too little room, are offloaded in the order in which they become idle, as the link gets to them, until a
  * given number of bytes is away. An OFFLOAD stands in the plan where the link will have ended with
  * it, so that bytes on their way out count on the device, and nobody waits for them unless the link
  * is slower than was said. A FETCH stands where the link must begin with it, or later where there
