@@ -187,9 +187,10 @@ static enum plb_status aim(const struct plb_problem *problem, size_t goal,
         else
             target = low + (high - low) / 2;
     }
-    return found
-               ? PLB_OK
-               : plb_fail(PLB_ERROR_MEMORY, "no evictions found that come down to %zu bytes", goal);
+    return found ? PLB_OK
+                 : plb_fail(PLB_ERROR_MEMORY,
+                            "no evictions come down to %zu bytes beside what is there all the time",
+                            goal);
 }
 
 /* The plan of the largest part of the room, from parts[first] on, that can be laid out. */
@@ -204,7 +205,7 @@ static enum plb_status fit(const struct plb_problem *problem, int first,
             return PLB_OK;
         plb_plan_clear(plan_out);
     }
-    return plb_fail_within(PLB_ERROR_MEMORY, "no plan found that can be laid out");
+    return plb_fail_within(PLB_ERROR_MEMORY, "the gaps between copies take too much");
 }
 
 /* Fits a plan with these weights and keeps it if it is faster than the best so far. */
@@ -258,13 +259,18 @@ static enum plb_status plan_online(const struct plb_problem *problem, struct plb
     const size_t *bytes = problem->limits.bytes;
     int n = bytes[PLB_HOST] > 0 || bytes[PLB_DISK] > 0 ? N_WEIGHTS : N_WEIGHTS_ALONE;
     double seconds = INFINITY;
+    enum plb_status status;
     int best;
 
     if (bytes[PLB_DEVICE] == SIZE_MAX)
         return propose(problem, SIZE_MAX, &all_weights[0], plan_out);
     if (problem->platform->workers > 1)
-        return plan_for_workers(problem, n, plan_out, &seconds);
-    return try_all(problem, n, REST_NONE, plan_out, &seconds, &best);
+        status = plan_for_workers(problem, n, plan_out, &seconds);
+    else
+        status = try_all(problem, n, REST_NONE, plan_out, &seconds, &best);
+    if (status == PLB_ERROR_MEMORY)
+        plb_fail_within(status, "no plan of this policy does with %zu bytes", bytes[PLB_DEVICE]);
+    return status;
 }
 
 /* One walk with the bytes of the limit, which nearly always fits, or with a few less. */
