@@ -2,8 +2,9 @@
 /*
  * Copying whole tensors into and out of their cells.
  *
- * A caller's tensor is in main memory and dense; its cells are on the device. Where the device has a
- * memory of its own a cell is copied in one piece and taken apart here, since each copy has a price.
+ * A caller's tensor is in main memory and dense; its cells are on the device. Where the device has
+ * a memory of its own a cell is copied in one piece and taken apart here, since each copy has a
+ * price.
  */
 #include "runtime/run/run_internal.h"
 #include "runtime/run/starpu_managed.h"
@@ -80,8 +81,8 @@ static enum plb_status copy_token(const struct plb_type *type, const struct plb_
                                   char *whole, bool into_cell)
 {
     starpu_data_handle_t token = cell->place.token;
-    int error = starpu_data_acquire_on_node(token, STARPU_ACQUIRE_NO_NODE,
-                                            into_cell ? STARPU_W : STARPU_R);
+    int error =
+        starpu_data_acquire_on_node(token, STARPU_ACQUIRE_NO_NODE, into_cell ? STARPU_W : STARPU_R);
     enum plb_status status;
 
     if (error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is the same for every run of a task: its call, its codelet, its costs. Prepared once, so that
- * a new plan is made ready in little time.
+ * What is the same for every run of a task: its call, its codelet, its costs. Prepared once, so
+ * that a new plan is made ready in little time.
  */
 #include "config.h"
 

@@ -85,8 +85,7 @@ void plb__planning_clear(struct plb_session *s)
 
 /* ---- limits ---- */
 
-static enum plb_status read_budget(struct plb_session *s,
-                                   const struct plb_session_options *options)
+static enum plb_status read_budget(struct plb_session *s, const struct plb_session_options *options)
 {
     struct plb__planning *p = &s->planning;
     struct plb_budget budget = options->budget;
@@ -95,8 +94,7 @@ static enum plb_status read_budget(struct plb_session *s,
         PLB_TRY(plb_budget_read(getenv("PALOMBE_MEMORY_BUDGET"), &budget));
     p->asked = budget.bytes ? budget.bytes : SIZE_MAX;
     if (budget.share > 0.0) {
-        p->asked =
-            plb_budget_of_share(&p->problem.needs, budget.share, p->problem.limits.reserved);
+        p->asked = plb_budget_of_share(&p->problem.needs, budget.share, p->problem.limits.reserved);
         p->problem.limits.hold_gradients = true;
     }
     return PLB_OK;

@@ -38,9 +38,8 @@ static void find_ranges(struct plb__program *p, const struct plb_slot **sorted)
     qsort(sorted, n, sizeof *sorted, compare_ranges);
     for (uint32_t j = 0; j < n; j++) {
         if (j == 0 || compare_ranges(&sorted[j - 1], &sorted[j]) != 0) {
-            p->range[p->n_ranges] = (struct plb__range){.tier = sorted[j]->tier,
-                                                        .offset = sorted[j]->offset,
-                                                        .bytes = sorted[j]->bytes};
+            p->range[p->n_ranges] = (struct plb__range){
+                .tier = sorted[j]->tier, .offset = sorted[j]->offset, .bytes = sorted[j]->bytes};
             starpu_void_data_register(&p->range[p->n_ranges++].token);
         }
         p->range_of_slot[sorted[j] - p->layout.slot] = p->n_ranges - 1;
@@ -242,8 +241,7 @@ static enum plb_status prepare_launches(struct plb__program *p, const struct fin
     uint32_t n_keys = p->n_ranges;
 
     for (uint32_t k = 0; k < p->layout.n_slots; k++)
-        finder->key_of_slot[k] =
-            p->range_of_slot[k] == PLB_NONE ? n_keys++ : p->range_of_slot[k];
+        finder->key_of_slot[k] = p->range_of_slot[k] == PLB_NONE ? n_keys++ : p->range_of_slot[k];
     memset(finder->buffer_of_slot, 0xff, ((size_t)n_keys + 1) * sizeof *finder->buffer_of_slot);
     for (plb_value v = 0; v < plb_graph_values(p->session->cut); v++)
         p->slot_at_end[v] = PLB_NONE;

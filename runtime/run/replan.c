@@ -3,10 +3,11 @@
  * From one plan to the next, while steps run.
  *
  * A plan is made anew between two steps: when measured costs have left those that it was made with,
- * when the budget has changed, when the machine is short of memory, when the disk has failed. Nothing
- * is drained: the new program lies in the same arena, and its tasks wait for those of the former ones
- * only where both use the same bytes (plb__program_bridge()). A former program is freed when its last
- * task has ended. Results do not depend on any of this, since what a plan computes does not.
+ * when the budget has changed, when the machine is short of memory, when the disk has failed.
+ * Nothing is drained: the new program lies in the same arena, and its tasks wait for those of the
+ * former ones only where both use the same bytes (plb__program_bridge()). A former program is freed
+ * when its last task has ended. Results do not depend on any of this, since what a plan computes
+ * does not.
  */
 #define _GNU_SOURCE
 #include "config.h"
@@ -22,11 +23,11 @@
 
 /* Drift is looked for after this many steps, then twice as many, and so on up to LOOK_MOST. */
 #define LOOK_FIRST 2u
-#define LOOK_MOST 16u
+#define LOOK_MOST  16u
 /* The machine is short when less than this share of its memory can be had, and no longer so at
  * RELIEF times as much. */
 #define SHORT_SHARE 0.04
-#define RELIEF 3.0
+#define RELIEF      3.0
 /* Seconds between two looks. */
 #define MACHINE_EVERY 0.25
 /* An arena is taken larger than a first plan needs, for plans to come, up to this share of what
@@ -84,8 +85,8 @@ static enum plb_status grow_arena(struct plb_session *s, const struct plb_layout
     starpu_task_wait_for_all();
     plb__steps_collect(s);
     plb__session_reap(s);
-    PLB_TRY(s->device->take(arena_bytes(s, layout), "one step (activations and gradients)",
-                            &larger));
+    PLB_TRY(
+        s->device->take(arena_bytes(s, layout), "one step (activations and gradients)", &larger));
     s->device->give(&s->arena);
     s->arena = larger;
     return PLB_OK;
@@ -246,8 +247,10 @@ enum plb_status plb_session_set_budget(plb_session_t *s, size_t bytes)
     enum plb_status status;
 
     if (s->managed)
-        return plb_fail(PLB_ERROR_UNAVAILABLE, "policy '%s' leaves memory to StarPU, whose limit "
-                        "stands", s->info.memory_policy);
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "policy '%s' leaves memory to StarPU, whose limit "
+                        "stands",
+                        s->info.memory_policy);
     p->asked = bytes;
     status = make_pending(s, bytes < plb__planning_budget(s) || bytes < before ? PLB_EVENT_PRESSURE
                                                                                : PLB_EVENT_RELIEF);
@@ -325,8 +328,10 @@ static void lower_budget(struct plb_session *s, size_t lacking)
     for (; lacking > 0 && lacking >= arena / 64; lacking /= 2) {
         p->lowered = have - lacking;
         if (make_pending(s, PLB_EVENT_PRESSURE) == PLB_OK) {
-            plb__session_note(s, "the machine is short of memory: the budget is %.1f MiB from here "
-                              "on", (double)p->lowered / 0x1p20);
+            plb__session_note(s,
+                              "the machine is short of memory: the budget is %.1f MiB from here "
+                              "on",
+                              (double)p->lowered / 0x1p20);
             return;
         }
     }

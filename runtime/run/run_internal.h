@@ -3,11 +3,11 @@
  * What the files of the executor share; see session.h for the concept.
  *
  * Here alone, and in the files that include this header, StarPU is known, and of StarPU only its
- * scheduling. A range of bytes in which values live one after the other has one handle without data,
- * a *token*: StarPU's sequential consistency on it orders a value's readers before the next value's
- * writer. Where ranges overlap in part, an instruction takes the tokens of those that it must wait
- * for, too (see layout.h). So memory never exceeds what the plan laid out, however many steps are in
- * flight, and StarPU has nothing to allocate, to move or to evict.
+ * scheduling. A range of bytes in which values live one after the other has one handle without
+ * data, a *token*: StarPU's sequential consistency on it orders a value's readers before the next
+ * value's writer. Where ranges overlap in part, an instruction takes the tokens of those that it
+ * must wait for, too (see layout.h). So memory never exceeds what the plan laid out, however many
+ * steps are in flight, and StarPU has nothing to allocate, to move or to evict.
  */
 #ifndef PLB_RUN_INTERNAL_H
 #define PLB_RUN_INTERNAL_H
@@ -26,7 +26,8 @@
 
 /* PLB_ERROR_INVALID unless the runtime was started. */
 enum plb_status plb__runtime_require(void);
-/* Makes sure that each worker has `bytes` of scratch memory. Waits for all tasks if it must grow. */
+/* Makes sure that each worker has `bytes` of scratch memory. Waits for all tasks if it must grow.
+ */
 enum plb_status plb__runtime_reserve_scratch(size_t bytes);
 size_t plb__runtime_scratch_bytes(void); /* of all workers */
 /* The calling worker among those that compute, from 0. */
@@ -94,7 +95,7 @@ struct plb__entry {
     enum plb_role role;
     uint32_t n_cells;
     struct plb__cell *cell;
-    bool managed;            /* left to StarPU: the block is main memory */
+    bool managed; /* left to StarPU: the block is main memory */
     struct plb_block block;
 };
 
@@ -133,19 +134,19 @@ struct plb__range {
 /* An instruction that StarPU gets: RUN, OFFLOAD or FETCH. */
 struct plb__launch {
     struct plb__program *program;
-    const struct plb__job *job;  /* RUN */
+    const struct plb__job *job; /* RUN */
     const struct plb_instruction *instruction;
-    uint32_t index;              /* among the launches */
-    uint32_t n_buffers;          /* distinct tokens */
+    uint32_t index;     /* among the launches */
+    uint32_t n_buffers; /* distinct tokens */
     starpu_data_handle_t *token;
     enum starpu_data_access_mode *mode;
-    void **data;                 /* RUN: address of each cell of the invocation, */
-    uint32_t *buffer_of;         /* or, where values are left to StarPU, its number among the
-                                    tokens; and the tokens of values that end after this */
+    void **data;         /* RUN: address of each cell of the invocation, */
+    uint32_t *buffer_of; /* or, where values are left to StarPU, its number among the
+                            tokens; and the tokens of values that end after this */
     uint32_t n_drops;
     starpu_data_handle_t *drop;
-    struct plb__place place;     /* moves: on the device, */
-    uint32_t slot;               /* and in the other tier */
+    struct plb__place place; /* moves: on the device, */
+    uint32_t slot;           /* and in the other tier */
     size_t bytes;
 };
 
@@ -163,13 +164,13 @@ struct plb__program {
     double again_flops;
     size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS];
 
-    char *host;              /* copies in main memory beside a card */
+    char *host; /* copies in main memory beside a card */
     struct plb__disk disk;
-    void **rescued;          /* per slot: a copy that could not be written to disk, in memory */
+    void **rescued; /* per slot: a copy that could not be written to disk, in memory */
 
-    bool entered;            /* its first step was submitted */
-    uint32_t steps;          /* submitted and not collected */
-    uint32_t bridges;        /* tasks that order it after former programs; atomic */
+    bool entered;              /* its first step was submitted */
+    uint32_t steps;            /* submitted and not collected */
+    uint32_t bridges;          /* tasks that order it after former programs; atomic */
     struct plb__program *next; /* among those that were replaced */
 };
 
@@ -211,24 +212,24 @@ struct plb__draft {
 
 struct plb__planning {
     const struct plb_memory_policy *policy;
-    plb_costs_t *costs;       /* the session's own or the caller's */
+    plb_costs_t *costs; /* the session's own or the caller's */
     bool owns_costs;
-    double *seconds;          /* per task, as the latest plan was made with */
+    double *seconds; /* per task, as the latest plan was made with */
     struct plb_problem problem;
-    double drift;             /* negative: plans are not made anew */
-    double predicted;         /* seconds of a step by the present plan, when it was made */
-    size_t asked;             /* the budget; SIZE_MAX: none */
-    size_t lowered;           /* what the machine leaves of it; SIZE_MAX: all */
-    bool lowest;              /* nothing lower was found since the machine is short */
-    size_t taken;             /* bytes of the device that do not depend on the plan */
-    const char *directory;    /* of the disk tier */
+    double drift;          /* negative: plans are not made anew */
+    double predicted;      /* seconds of a step by the present plan, when it was made */
+    size_t asked;          /* the budget; SIZE_MAX: none */
+    size_t lowered;        /* what the machine leaves of it; SIZE_MAX: all */
+    bool lowest;           /* nothing lower was found since the machine is short */
+    size_t taken;          /* bytes of the device that do not depend on the plan */
+    const char *directory; /* of the disk tier */
     size_t disk_bytes;
-    uint64_t steps;           /* steps that have ended since the plan was made */
-    uint64_t look;            /* ... at which drift is looked for next */
-    double look_at_machine;   /* seconds by the clock, when memory is looked at next */
-    bool pending;             /* a plan that the next step switches to: */
+    uint64_t steps;         /* steps that have ended since the plan was made */
+    uint64_t look;          /* ... at which drift is looked for next */
+    double look_at_machine; /* seconds by the clock, when memory is looked at next */
+    bool pending;           /* a plan that the next step switches to: */
     struct plb__draft draft;
-    bool disk_lost;           /* a write has failed; atomic */
+    bool disk_lost; /* a write has failed; atomic */
 };
 
 /* calibrated.c: samples from StarPU's performance models for the kinds of task without one. */
@@ -272,34 +273,34 @@ struct plb_session {
     plb_graph_t *cut;
     plb_store_t *store;
     const struct plb_device *device;
-    struct plb__place *home;           /* per value of the cut graph: of the initial values */
-    bool managed;                      /* values are left to StarPU (starpu_managed.h): */
-    size_t managed_reserved;           /* bytes of the device that it may not use */
-    size_t managed_used;               /* bytes that it used when it was last looked at */
-    struct plb_block inputs;           /* the session's own initial values */
-    struct plb_block arena;            /* device memory for everything else */
-    size_t arena_counted;              /* of it, in the ledger: what programs have used */
-    size_t arena_gradients;            /* of that, for gradients */
-    struct plb__job *job;              /* per task */
+    struct plb__place *home; /* per value of the cut graph: of the initial values */
+    bool managed;            /* values are left to StarPU (starpu_managed.h): */
+    size_t managed_reserved; /* bytes of the device that it may not use */
+    size_t managed_used;     /* bytes that it used when it was last looked at */
+    struct plb_block inputs; /* the session's own initial values */
+    struct plb_block arena;  /* device memory for everything else */
+    size_t arena_counted;    /* of it, in the ledger: what programs have used */
+    size_t arena_gradients;  /* of that, for gradients */
+    struct plb__job *job;    /* per task */
     uint32_t n_jobs;
-    struct plb__program *program;      /* of the latest step */
-    struct plb__program *former;       /* programs that were replaced and whose tasks may run */
+    struct plb__program *program; /* of the latest step */
+    struct plb__program *former;  /* programs that were replaced and whose tasks may run */
     struct plb__lane lane[PLB_TIERS][PLB__DIRECTIONS];
     struct plb__planning planning;
     uint32_t in_flight;
-    bool in_plan_order;                /* priorities follow the plan */
-    uint64_t submitted;                /* launches */
+    bool in_plan_order; /* priorities follow the plan */
+    uint64_t submitted; /* launches */
     struct plb_session_info info;
 
-    bool trace;                        /* later steps are recorded */
-    bool traced;                       /* the latest one was */
+    bool trace;  /* later steps are recorded */
+    bool traced; /* the latest one was */
     uint32_t n_records;
-    struct plb_trace_record *record;   /* of the latest traced step */
+    struct plb_trace_record *record; /* of the latest traced step */
 
-    pthread_mutex_t lock;              /* of the fields below */
+    pthread_mutex_t lock; /* of the fields below */
     enum plb_status failed;
     char message[512];
-    struct plb__step *ended;           /* steps whose times are not yet recorded */
+    struct plb__step *ended; /* steps whose times are not yet recorded */
 };
 
 /* One launch in one step. */
@@ -307,8 +308,8 @@ struct plb__instance {
     struct plb__request request; /* for a mover; first */
     struct plb__step *step;
     const struct plb__launch *launch;
-    struct starpu_task *task;    /* of a move */
-    uint64_t start, end;         /* nanoseconds; end 0: nothing was done */
+    struct starpu_task *task; /* of a move */
+    uint64_t start, end;      /* nanoseconds; end 0: nothing was done */
     int worker;
 };
 
@@ -318,9 +319,9 @@ struct plb__step {
     struct plb__program *program;
     struct plb__step *next; /* among those that have ended */
     uint64_t number;
-    uint64_t origin;        /* nanoseconds, when the step was submitted */
+    uint64_t origin; /* nanoseconds, when the step was submitted */
     bool trace;
-    uint32_t left;          /* tasks that have not ended; atomic */
+    uint32_t left; /* tasks that have not ended; atomic */
     struct plb__instance instance[];
 };
 
@@ -338,7 +339,8 @@ enum plb_status plb__jobs_prepare(struct plb_session *session);
 void plb__jobs_clear(struct plb_session *session);
 /* The session's first failure is what this thread failed with. */
 void plb__session_fail(struct plb_session *session, const char *what, enum plb_status status);
-/* A StarPU task on tokens, whose codelet and so on are still to be set; NULL when memory is short. */
+/* A StarPU task on tokens, whose codelet and so on are still to be set; NULL when memory is short.
+ */
 struct starpu_task *plb__task_create(const starpu_data_handle_t *token,
                                      const enum starpu_data_access_mode *mode, uint32_t n);
 

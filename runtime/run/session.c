@@ -84,8 +84,8 @@ static enum plb_status make_inputs(struct plb_session *s)
 
         if (info->producer != PLB_NONE || s->home[v].block)
             continue;
-        s->home[v] = (struct plb__place){
-            .block = &s->inputs, .offset = bytes, .managed = s->managed};
+        s->home[v] =
+            (struct plb__place){.block = &s->inputs, .offset = bytes, .managed = s->managed};
         if (s->managed)
             plb__managed_register(&s->home[v].token, (char *)s->inputs.address + bytes,
                                   plb_type_bytes(&info->type));

@@ -41,8 +41,8 @@ struct plb_runtime_options {
 enum plb_status plb_runtime_start(const struct plb_runtime_options *options);
 /* Waits for all tasks and stops StarPU. Sessions and stores must have been destroyed. */
 void plb_runtime_stop(void);
-int plb_runtime_workers(void);              /* workers that compute; 0 when not started */
-const char *plb_runtime_scheduler(void);    /* name of StarPU's policy; "" when not started */
+int plb_runtime_workers(void);           /* workers that compute; 0 when not started */
+const char *plb_runtime_scheduler(void); /* name of StarPU's policy; "" when not started */
 
 /* Persistent tensors. */
 enum plb_status plb_store_create(plb_store_t **store_out);
@@ -63,21 +63,21 @@ size_t plb_store_bytes(const plb_store_t *store);
 
 /* Zero fields take the defaults in brackets. */
 struct plb_session_options {
-    const char *memory_policy;      /* [PALOMBE_MEMORY, else "none"] */
+    const char *memory_policy; /* [PALOMBE_MEMORY, else "none"] */
     struct plb_cut_options cut;
-    uint32_t in_flight;             /* most tasks submitted and not finished [4096] */
-    struct plb_budget budget;       /* most memory of the device that the session uses, its share of
-                                       the store and work space included
-                                       [PALOMBE_MEMORY_BUDGET, else what the device has] */
-    size_t host_bytes;              /* most main memory beside a card for copies [all there is] */
-    size_t disk_bytes;              /* most room on disk for copies [what is free] */
-    const char *offload_dir;        /* where the file for them is made
-                                       [PALOMBE_OFFLOAD_DIR, else TMPDIR, else /var/tmp] */
-    plb_costs_t *costs;             /* to plan with and to record into; must outlive the session
-                                       [a table of its own, modelled at first] */
-    double drift;                   /* a plan under a budget is made anew when the predicted time of
-                                       a step has changed by more than this share; negative: never
-                                       [0.2] */
+    uint32_t in_flight;       /* most tasks submitted and not finished [4096] */
+    struct plb_budget budget; /* most memory of the device that the session uses, its share of
+                                 the store and work space included
+                                 [PALOMBE_MEMORY_BUDGET, else what the device has] */
+    size_t host_bytes;        /* most main memory beside a card for copies [all there is] */
+    size_t disk_bytes;        /* most room on disk for copies [what is free] */
+    const char *offload_dir;  /* where the file for them is made
+                                 [PALOMBE_OFFLOAD_DIR, else TMPDIR, else /var/tmp] */
+    plb_costs_t *costs;       /* to plan with and to record into; must outlive the session
+                                 [a table of its own, modelled at first] */
+    double drift;             /* a plan under a budget is made anew when the predicted time of
+                                 a step has changed by more than this share; negative: never
+                                 [0.2] */
 };
 
 /* What a session needs and does per step; see the fields. */
@@ -85,27 +85,27 @@ struct plb_session_info {
     const char *memory_policy;
     uint32_t tasks, values, instructions; /* of the cut graph and its plan */
     uint64_t fingerprint;
-    double flops, bytes;              /* modelled, of one step */
-    size_t persistent_bytes;          /* parameters and state in the store */
-    size_t transient_bytes;           /* device memory for everything else: inputs and arena */
-    size_t scratch_bytes;             /* work space of all workers */
-    size_t planned_peak;              /* most bytes of values existing at once on the device */
+    double flops, bytes;     /* modelled, of one step */
+    size_t persistent_bytes; /* parameters and state in the store */
+    size_t transient_bytes;  /* device memory for everything else: inputs and arena */
+    size_t scratch_bytes;    /* work space of all workers */
+    size_t planned_peak;     /* most bytes of values existing at once on the device */
     size_t planned_by_role[PLB_ROLES];
-    double prepare_seconds;           /* cutting, planning, checking, registering */
-    double submit_seconds;            /* host time of all steps so far in submission */
+    double prepare_seconds; /* cutting, planning, checking, registering */
+    double submit_seconds;  /* host time of all steps so far in submission */
     uint64_t steps;
 
-    size_t budget;                    /* bytes of the device; SIZE_MAX: none */
-    size_t planned_bytes;             /* of the device under the present plan: store, inputs, arena
-                                         and work space; at most the budget */
-    size_t arena[PLB_TIERS];          /* of it, and in the other tiers, for copies of values */
-    double predicted_seconds;         /* of one step, by the simulator, when the plan was made */
-    uint32_t again_tasks;             /* tasks that run once more in a step, */
-    double again_flops;               /* and what that costs */
+    size_t budget;            /* bytes of the device; SIZE_MAX: none */
+    size_t planned_bytes;     /* of the device under the present plan: store, inputs, arena
+                                 and work space; at most the budget */
+    size_t arena[PLB_TIERS];  /* of it, and in the other tiers, for copies of values */
+    double predicted_seconds; /* of one step, by the simulator, when the plan was made */
+    uint32_t again_tasks;     /* tasks that run once more in a step, */
+    double again_flops;       /* and what that costs */
     size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS]; /* bytes per step, from and to the device */
-    uint32_t replans;                 /* plans that were switched to while the session ran */
-    double replan_seconds;            /* what making the latest of them took */
-    char note[256];                   /* what the session decided by itself, latest; "" for nothing */
+    uint32_t replans;      /* plans that were switched to while the session ran */
+    double replan_seconds; /* what making the latest of them took */
+    char note[256];        /* what the session decided by itself, latest; "" for nothing */
 };
 
 /* Makes a session. `whole` is kept by reference and must outlive it; `options` may be NULL. Values
@@ -128,18 +128,17 @@ enum plb_status plb_session_write(plb_session_t *session, plb_value input, const
 enum plb_status plb_session_step(plb_session_t *session, uint64_t step);
 
 /* Changes the most bytes of the device that the session uses; the next step runs under a plan that
- * keeps it, and memory beyond it is given back when the steps in flight have ended. PLB_ERROR_INVALID
- * for 0, PLB_ERROR_MEMORY when no plan is that small (the message says which budget would do) or it is
- * more than the device has: then nothing changes. Memory that the machine is short of
- * (other programs, a container's limit) lowers the budget between steps by itself, and never below
- * the least that works. */
+ * keeps it, and memory beyond it is given back when the steps in flight have ended.
+ * PLB_ERROR_INVALID for 0, PLB_ERROR_MEMORY when no plan is that small (the message says which
+ * budget would do) or it is more than the device has: then nothing changes. Memory that the machine
+ * is short of (other programs, a container's limit) lowers the budget between steps by itself, and
+ * never below the least that works. */
 enum plb_status plb_session_set_budget(plb_session_t *session, size_t bytes);
 
 /* Waits for and copies out a value marked as output (of the latest step), or an initial value.
  * Returns the failure of the first task that failed, if any did: the session and the tensors of
  * its store are then not to be used on. */
-enum plb_status plb_session_read(plb_session_t *session, plb_value value, void *data,
-                                 size_t bytes);
+enum plb_status plb_session_read(plb_session_t *session, plb_value value, void *data, size_t bytes);
 
 /* Waits for all steps; the first failure of any task. */
 enum plb_status plb_session_wait(plb_session_t *session);
@@ -153,25 +152,25 @@ const struct plb_plan *plb_session_plan(const plb_session_t *session);
 const struct plb_layout *plb_session_layout(const plb_session_t *session);
 plb_costs_t *plb_session_costs(const plb_session_t *session);
 
-/* When on, the times of the tasks of each later step are recorded, those of the latest step kept. */
+/* When on, the times of the tasks of each later step are recorded, those of the latest step kept.
+ */
 void plb_session_trace(plb_session_t *session, bool on);
 
 /* One task or one move of a value of the traced step. Times in seconds since the step was
  * submitted. */
 struct plb_trace_record {
-    enum plb_opcode code;  /* PLB_RUN, PLB_OFFLOAD, PLB_FETCH */
-    plb_task_id task;      /* RUN: of the cut graph; PLB_NONE for moves */
-    plb_value value;       /* moves: of the cut graph; PLB_NONE for RUN */
-    enum plb_tier tier;    /* moves: where to, where from */
-    int worker;            /* RUN: among those that compute, from 0; -1 for moves */
+    enum plb_opcode code; /* PLB_RUN, PLB_OFFLOAD, PLB_FETCH */
+    plb_task_id task;     /* RUN: of the cut graph; PLB_NONE for moves */
+    plb_value value;      /* moves: of the cut graph; PLB_NONE for RUN */
+    enum plb_tier tier;   /* moves: where to, where from */
+    int worker;           /* RUN: among those that compute, from 0; -1 for moves */
     double start, end;
 };
 
 /* Waits for the step and gives the records in the plan's order; n_out their number. They are
  * valid until the next step. PLB_ERROR_INVALID when no step was traced. */
 enum plb_status plb_session_get_trace(plb_session_t *session,
-                                      const struct plb_trace_record **records_out,
-                                      uint32_t *n_out);
+                                      const struct plb_trace_record **records_out, uint32_t *n_out);
 
 #ifdef __cplusplus
 }

@@ -5,9 +5,9 @@
  * An OFFLOAD or a FETCH is a task that runs nowhere (STARPU_NOWHERE) with one end dependency. When
  * its tokens are free StarPU calls its prologue, on whichever thread made them free; that hands the
  * move to a mover, and the mover releases the end dependency when the copy is there. Until then the
- * task has not ended for StarPU: it counts as submitted, and what waits for its tokens waits. Checked
- * with StarPU 1.4.10 (eager, lws, dmda, prio, random; CPU and OpenCL workers; 60,000 tasks in random
- * order, starpu_pause() between them): no worker is taken up, nothing ends early, and
+ * task has not ended for StarPU: it counts as submitted, and what waits for its tokens waits.
+ * Checked with StarPU 1.4.10 (eager, lws, dmda, prio, random; CPU and OpenCL workers; 60,000 tasks
+ * in random order, starpu_pause() between them): no worker is taken up, nothing ends early, and
  * starpu_task_wait_for_all() waits for moves, too. That the mover may release before StarPU itself
  * comes to the end of the task is counted for in StarPU: the task ends with the later of the two.
  */
@@ -162,14 +162,14 @@ static void collect_record(const struct plb__step *step, uint32_t k)
     const struct plb_instruction *instruction = instance->launch->instruction;
     bool run = instruction->code == PLB_RUN;
 
-    step->session->record[k] = (struct plb_trace_record){
-        .code = instruction->code,
-        .task = run ? instruction->subject : PLB_NONE,
-        .value = run ? PLB_NONE : instruction->subject,
-        .tier = instruction->tier,
-        .worker = instance->worker,
-        .start = 1e-9 * (double)(instance->start - step->origin),
-        .end = 1e-9 * (double)(instance->end - step->origin)};
+    step->session->record[k] =
+        (struct plb_trace_record){.code = instruction->code,
+                                  .task = run ? instruction->subject : PLB_NONE,
+                                  .value = run ? PLB_NONE : instruction->subject,
+                                  .tier = instruction->tier,
+                                  .worker = instance->worker,
+                                  .start = 1e-9 * (double)(instance->start - step->origin),
+                                  .end = 1e-9 * (double)(instance->end - step->origin)};
 }
 
 static void collect_trace(const struct plb__step *step)

@@ -69,10 +69,10 @@ struct step {
     const struct plb_trace_record *record;
     uint32_t n;
     int workers, lanes;
-    int link[LINKS];         /* the lane of each, -1: nothing moved there */
-    double span;             /* seconds, at least a microsecond */
-    double busy;             /* of all workers */
-    double by_kind[KINDS];   /* likewise; of the links for moves */
+    int link[LINKS];       /* the lane of each, -1: nothing moved there */
+    double span;           /* seconds, at least a microsecond */
+    double busy;           /* of all workers */
+    double by_kind[KINDS]; /* likewise; of the links for moves */
 };
 
 static int link_of(const struct plb_trace_record *r)
@@ -99,9 +99,10 @@ static const char *name_of(const struct step *step, const struct plb_trace_recor
 /* "linear", "to disk". */
 static const char *what_of(const struct step *step, const struct plb_trace_record *r)
 {
-    static const char *const directions[LINKS] = {
-        [2 * PLB_HOST] = "to host",     [2 * PLB_HOST + 1] = "from host",
-        [2 * PLB_DISK] = "to disk",     [2 * PLB_DISK + 1] = "from disk"};
+    static const char *const directions[LINKS] = {[2 * PLB_HOST] = "to host",
+                                                  [2 * PLB_HOST + 1] = "from host",
+                                                  [2 * PLB_DISK] = "to disk",
+                                                  [2 * PLB_DISK + 1] = "from disk"};
 
     return r->code == PLB_RUN ? plb_graph_task(step->graph, r->task)->op->name
                               : directions[link_of(r)];
@@ -137,11 +138,20 @@ static void put_escaped(FILE *out, const char *text)
 {
     for (; *text; text++) {
         switch (*text) {
-        case '<': fputs("&lt;", out); break;
-        case '>': fputs("&gt;", out); break;
-        case '&': fputs("&amp;", out); break;
-        case '"': fputs("&quot;", out); break;
-        default: fputc(*text, out);
+        case '<':
+            fputs("&lt;", out);
+            break;
+        case '>':
+            fputs("&gt;", out);
+            break;
+        case '&':
+            fputs("&amp;", out);
+            break;
+        case '"':
+            fputs("&quot;", out);
+            break;
+        default:
+            fputc(*text, out);
         }
     }
 }
@@ -296,8 +306,7 @@ enum plb_status plb_timeline_svg(plb_session_t *session, const char *title, char
 /* One complete event; NULL when memory is short. Times in microseconds, as the format wants. */
 static json_t *event(const struct step *step, const struct plb_trace_record *r)
 {
-    const struct plb_task *task =
-        r->code == PLB_RUN ? plb_graph_task(step->graph, r->task) : NULL;
+    const struct plb_task *task = r->code == PLB_RUN ? plb_graph_task(step->graph, r->task) : NULL;
 
     return json_pack("{s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:{s:s, s:i}}", "name", name_of(step, r),
                      "cat", kinds[kind_of(step, r)].label, "ph", "X", "ts", 1e6 * r->start, "dur",

@@ -25,9 +25,9 @@ enum plb_status steps_submit(struct steps *steps, int n);
 /* Waits; a hash of the bits of the loss and of all tensors of the store. */
 uint64_t steps_hash(struct steps *steps);
 
-/* Writes a plan for the session's graph into a file: a third of what the forward pass leaves goes to
- * `tier` and is fetched when it is needed, `ahead` tasks early; a third is forgotten and made again;
- * a third stays. */
+/* Writes a plan for the session's graph into a file: a third of what the forward pass leaves goes
+ * to `tier` and is fetched when it is needed, `ahead` tasks early; a third is forgotten and made
+ * again; a third stays. */
 enum plb_status steps_write_plan(const struct steps *steps, enum plb_tier tier, uint32_t ahead,
                                  const char *path);
 

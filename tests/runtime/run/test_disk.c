@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A disk that cannot be had: no such directory, no room, a write that fails while steps run. The run
- * goes on with another plan, or stops with everything in the store as it was.
+ * A disk that cannot be had: no such directory, no room, a write that fails while steps run. The
+ * run goes on with another plan, or stops with everything in the store as it was.
  */
 #include "config.h"
 

@@ -98,8 +98,8 @@ static uint64_t run_by_hand(int number, enum plb_tier tier, uint32_t ahead)
     return hash;
 }
 
-/* A card that is not there: its memory is another one, and main memory and disk are behind links. It
- * must be the first device of a process. */
+/* A card that is not there: its memory is another one, and main memory and disk are behind links.
+ * It must be the first device of a process. */
 static void bits_are_kept_on_a_card(void)
 {
     const struct plb_runtime_options options = {.device = "virtual:32MiB"};

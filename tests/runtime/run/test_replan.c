@@ -139,9 +139,9 @@ static void memory_follows(void)
     before = info_of(&s);
     PLB_CHECK_EQ(steps_submit(&s, 3), PLB_OK);
     PLB_CHECK_EQ(held(), before.planned_bytes);
-    PLB_CHECK_EQ(plb_session_set_budget(s.session,
-                                        before.planned_bytes - before.arena[PLB_DEVICE] / 4),
-                 PLB_OK);
+    PLB_CHECK_EQ(
+        plb_session_set_budget(s.session, before.planned_bytes - before.arena[PLB_DEVICE] / 4),
+        PLB_OK);
     PLB_CHECK_EQ(info_of(&s).replans, 0);
     PLB_CHECK_EQ(steps_submit(&s, 3), PLB_OK);
     PLB_CHECK_EQ(info_of(&s).replans, 1);
@@ -162,8 +162,7 @@ static void budgets_may_outgrow_the_first(void)
     PLB_REQUIRE(s.session != NULL);
     before = info_of(&s);
     PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
-    PLB_CHECK_EQ(plb_session_set_budget(s.session,
-                                        before.budget + 2 * before.arena[PLB_DEVICE]),
+    PLB_CHECK_EQ(plb_session_set_budget(s.session, before.budget + 2 * before.arena[PLB_DEVICE]),
                  PLB_OK);
     PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
     PLB_CHECK(steps_hash(&s) == wanted);
