@@ -87,12 +87,38 @@ static enum plb_status time_of(const struct plb_problem *problem, const struct p
     return status;
 }
 
+/* Takes over a plan that fits, if it is so much faster than the best one. */
+static enum plb_status judge(const struct plb_problem *problem, struct plb_plan *plan,
+                             struct best *best)
+{
+    double seconds;
+    enum plb_status status = time_of(problem, plan, &seconds);
+
+    if (status == PLB_OK &&
+        (isinf(best->seconds) || seconds < (1.0 - WORTH_THE_WHILE) * best->seconds)) {
+        plb_plan_clear(&best->plan);
+        *best = (struct best){*plan, seconds};
+    } else {
+        plb_plan_clear(plan);
+    }
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
+static enum plb_status try_without(const struct plb_problem *problem, struct best *best)
+{
+    struct plb_plan plan = {.n = 0};
+    enum plb_status status = plb_memory_chain_dp.plan(problem, &plan);
+
+    if (status == PLB_OK)
+        return judge(problem, &plan, best);
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
 static enum plb_status try_plan(const struct plb_problem *problem, struct offload *offload,
                                 struct best *best)
 {
     size_t device = plb__device_room(problem), most = plb__chains_most(offload->chains);
     struct plb_plan plan = {.n = 0};
-    double seconds = INFINITY;
     enum plb_status status;
 
     status = plb__chain_fit(problem,
@@ -101,14 +127,7 @@ static enum plb_status try_plan(const struct plb_problem *problem, struct offloa
                                                .most = most < device ? most : device},
                             offload->chains->free, &plan);
     if (status == PLB_OK)
-        status = time_of(problem, &plan, &seconds);
-    if (status == PLB_OK &&
-        (isinf(best->seconds) || seconds < (1.0 - WORTH_THE_WHILE) * best->seconds)) {
-        plb_plan_clear(&best->plan);
-        *best = (struct best){plan, seconds};
-    } else {
-        plb_plan_clear(&plan);
-    }
+        return judge(problem, &plan, best);
     return status == PLB_ERROR_MEMORY ? PLB_OK : status;
 }
 
@@ -152,10 +171,6 @@ static enum plb_status try_all(const struct plb_problem *problem, struct offload
                                struct best *best)
 {
     offload->away.free = offload->chains->free;
-    offload->away.tier = tier_of(problem);
-    PLB_TRY(try_plan(problem, offload, best));
-    if (offload->away.tier == PLB_DEVICE || offload->chains->n == 0)
-        return PLB_OK;
     for (size_t k = 0; k < sizeof hastes / sizeof hastes[0]; k++)
         if (k < HASTES_WITHOUT_WAITING || isinf(best->seconds))
             PLB_TRY(try_haste(problem, offload, hastes[k], best));
@@ -165,13 +180,16 @@ static enum plb_status try_all(const struct plb_problem *problem, struct offload
 static enum plb_status plan_offload_dp(const struct plb_problem *problem,
                                        struct plb_plan *plan_out)
 {
-    struct offload offload = {.chains = NULL};
+    struct offload offload = {.chains = NULL, .away.tier = tier_of(problem)};
     struct best best = {.seconds = INFINITY};
-    enum plb_status status;
+    enum plb_status status = try_without(problem, &best);
 
-    PLB_TRY(plb__chains_take(problem, PLB__GRAIN_BLOCKS, &offload.chains));
-    status = try_all(problem, &offload, &best);
-    plb__chains_give(offload.chains);
+    if (status == PLB_OK && offload.away.tier != PLB_DEVICE) {
+        status = plb__chains_take(problem, PLB__GRAIN_BLOCKS, &offload.chains);
+        if (status == PLB_OK && offload.chains->n > 0)
+            status = try_all(problem, &offload, &best);
+        plb__chains_give(offload.chains);
+    }
     if (status == PLB_OK && isinf(best.seconds))
         status = PLB_ERROR_MEMORY; /* with the message of the last try */
     if (status == PLB_OK)
