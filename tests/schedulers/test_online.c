@@ -142,7 +142,7 @@ static void little_is_made_again(void)
 
 static void a_link_saves_half(void)
 {
-    static const double shares[] = {0.5, 0.33, 0.25};
+    static const double shares[] = {0.8, 0.6, 0.5, 0.4, 0.33, 0.25};
 
     printf("\n");
     for (size_t k = 0; k < sizeof shares / sizeof shares[0]; k++) {
@@ -153,7 +153,7 @@ static void a_link_saves_half(void)
         printf("    %.2f of the activations: %5.2f %% more with a link of 50 GB/s, %.2f GB moved\n",
                shares[k], with.overhead, 1e-9 * (double)with.moved);
         PLB_CHECK(with.moved > 0);
-        PLB_CHECK(with.overhead <= 0.5 * without.overhead);
+        PLB_CHECK(with.overhead <= (shares[k] <= 0.6 ? 0.5 : 1.0) * without.overhead);
     }
 }
 
