@@ -6,6 +6,7 @@
 
 #include "frontends/cli/cli.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/base/file.h"
 
 #include <stdarg.h>
@@ -66,13 +67,6 @@ char *cli_print_flops(double flops, char *text, size_t size)
 
 char *cli_print_bytes(double bytes, char *text, size_t size)
 {
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    size_t k = 0;
-
-    while (bytes >= 1024.0 && k + 1 < sizeof units / sizeof units[0]) {
-        bytes /= 1024.0;
-        k++;
-    }
-    snprintf(text, size, k ? "%.1f %s" : "%.0f %s", bytes, units[k]);
+    snprintf(text, size, "%s", plb_bytes_text(bytes).text);
     return text;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reading numbers of bytes and budgets.
+ * Reading numbers of bytes and budgets, and writing the former.
  */
 #include "runtime/base/bytes.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -72,6 +73,22 @@ enum plb_status plb_bytes_read(const char *text, size_t n, size_t *bytes_out)
                         value >= 1.0 ? "too many" : "no");
     *bytes_out = (size_t)value;
     return PLB_OK;
+}
+
+struct plb_bytes_text plb_bytes_text(double bytes)
+{
+    static const char *const names[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    const size_t last = sizeof names / sizeof names[0] - 1;
+    struct plb_bytes_text text;
+    size_t k = 0;
+
+    for (; bytes >= (k == 0 ? 1024.0 : 1023.95) && k < last; k++) /* never "1024.0 KiB" */
+        bytes /= 1024.0;
+    if (k == 0)
+        snprintf(text.text, sizeof text.text, "%.0f %s", bytes, bytes == 1.0 ? "byte" : "bytes");
+    else
+        snprintf(text.text, sizeof text.text, "%.1f %s", bytes, names[k]);
+    return text;
 }
 
 enum plb_status plb_budget_read(const char *text, struct plb_budget *budget_out)

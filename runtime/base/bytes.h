@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Numbers of bytes as people write them: "1.5GiB", "600MB", "4096", and budgets of memory, which
- * may also be a share: "0.5".
+ * Numbers of bytes as people write and read them: "1.5GiB", "600MB", "4096", and budgets of memory,
+ * which may also be a share: "0.5".
  *
  * Thread-safety: pure.
  */
@@ -22,6 +22,14 @@ extern "C" {
  * least 1. PLB_ERROR_INVALID for anything else, among it zero, negative numbers and what does not
  * fit into a size_t; the message says what was seen. */
 enum plb_status plb_bytes_read(const char *text, size_t n, size_t *bytes_out);
+
+/* A number of bytes for people: "1 byte", "640 bytes", "1.5 KiB", "12.3 MiB", up to TiB, with one
+ * digit after the point. It is returned whole, so that a message may hold several of them:
+ * plb_bytes_text(n).text. */
+struct plb_bytes_text {
+    char text[32];
+};
+struct plb_bytes_text plb_bytes_text(double bytes);
 
 /* Most bytes that may be used: a number of them, or a share of the memory that the activations of
  * a step need (see plb_budget_of_share() in runtime/plan/layout.h). */

@@ -7,6 +7,7 @@
 
 #include "runtime/plan/arena.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/plan/place.h"
 
 #include <stdlib.h>
@@ -169,8 +170,12 @@ static enum plb_status place_resting(struct placing *p, size_t capacity, size_t 
 
 static enum plb_status refuse(const struct placing *p, size_t arena)
 {
-    return plb_fail(PLB_ERROR_MEMORY, "the plan takes %zu bytes of the %s, the limit is %zu",
-                    arena + other_bytes(p), plb_tier_name(p->tier), p->limits->bytes[p->tier]);
+    size_t bytes = arena + other_bytes(p), limit = p->limits->bytes[p->tier];
+
+    return plb_fail(
+        PLB_ERROR_MEMORY, "the plan takes %s (%zu bytes) of the %s, %s more than the limit of %s",
+        plb_bytes_text((double)bytes).text, bytes, plb_tier_name(p->tier),
+        plb_bytes_text((double)(bytes - limit)).text, plb_bytes_text((double)limit).text);
 }
 
 /* Without rest: by size, which is tightest but for rare cases. */

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/plan/walk.h"
 
 #include <stdlib.h>
@@ -59,6 +60,7 @@ static enum plb_status check_tier(const struct plb_plan *plan, const plb_graph_t
                                   enum plb_tier tier)
 {
     const char *name = plb_tier_name(tier);
+    size_t limit = limits->bytes[tier], over = walk->over_bytes[tier] - limit;
     uint32_t at = walk->over_at[tier];
     const struct plb_instruction *instruction;
 
@@ -66,21 +68,22 @@ static enum plb_status check_tier(const struct plb_plan *plan, const plb_graph_t
         return PLB_OK;
     if (at == plan->n)
         return plb_fail(PLB_ERROR_INVALID,
-                        "before the first instruction %zu bytes of the %s are taken, the limit is "
-                        "%zu",
-                        walk->over_bytes[tier], name, limits->bytes[tier]);
+                        "before the first instruction what is on the %s takes %s more than the "
+                        "limit of %s",
+                        name, plb_bytes_text((double)over).text,
+                        plb_bytes_text((double)limit).text);
     instruction = &plan->instruction[at];
-    if (limits->bytes[tier] == 0 && tier != PLB_DEVICE)
+    if (limit == 0 && tier != PLB_DEVICE)
         return plb_fail(PLB_ERROR_INVALID, "instruction %u: %s of '%s': there is no %s here", at,
                         plb_opcode_name(instruction->code),
                         plb_graph_value(graph, instruction->subject)->name, name);
     return plb_fail(PLB_ERROR_INVALID,
-                    "instruction %u (%s %s): copies on the %s take %zu bytes, the limit is %zu", at,
-                    plb_opcode_name(instruction->code),
+                    "instruction %u (%s %s): copies on the %s take %s more than the limit of %s",
+                    at, plb_opcode_name(instruction->code),
                     instruction->code == PLB_RUN
                         ? plb_graph_task(graph, instruction->subject)->name
                         : plb_graph_value(graph, instruction->subject)->name,
-                    name, walk->over_bytes[tier], limits->bytes[tier]);
+                    name, plb_bytes_text((double)over).text, plb_bytes_text((double)limit).text);
 }
 
 enum plb_status plb_plan_check(const struct plb_plan *plan, const plb_graph_t *graph,

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/plan/policy.h"
 
 #include <pthread.h>
@@ -109,11 +110,13 @@ static enum plb_status refuse(const struct plb_memory_policy *policy,
     if (plb_plan_least(policy, problem, &least) != PLB_OK)
         least = lower_bound(problem);
     return plb_fail(PLB_ERROR_MEMORY,
-                    "task %s needs %zu bytes beside %zu of initial values and %zu of work space: "
-                    "that does not fit into a budget of %zu; the least with policy '%s' is %zu",
-                    task ? task->name : "?", needs->largest_task, needs->initial,
-                    problem->limits.reserved, problem->limits.bytes[PLB_DEVICE], policy->name,
-                    least);
+                    "task %s needs %s beside %s of initial values and %s of work space: that does "
+                    "not fit into a budget of %s; the least with policy '%s' is %zu bytes (%s)",
+                    task ? task->name : "?", plb_bytes_text((double)needs->largest_task).text,
+                    plb_bytes_text((double)needs->initial).text,
+                    plb_bytes_text((double)problem->limits.reserved).text,
+                    plb_bytes_text((double)problem->limits.bytes[PLB_DEVICE]).text, policy->name,
+                    least, plb_bytes_text((double)least).text);
 }
 
 enum plb_status plb_plan_make(const struct plb_memory_policy *policy,
@@ -127,8 +130,9 @@ enum plb_status plb_plan_make(const struct plb_memory_policy *policy,
     if (budget == 0)
         return plb_fail(PLB_ERROR_INVALID, "a budget of 0 bytes");
     if (budget != SIZE_MAX && budget > device)
-        return plb_fail(PLB_ERROR_INVALID, "a budget of %zu bytes on a device of %zu", budget,
-                        device);
+        return plb_fail(PLB_ERROR_INVALID, "a budget of %s is %s more than the device has",
+                        plb_bytes_text((double)budget).text,
+                        plb_bytes_text((double)(budget - device)).text);
     if (budget < lower_bound(problem))
         return refuse(policy, problem);
     return attempt(policy, problem, event, current, plan_out, layout_out);

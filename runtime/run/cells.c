@@ -42,8 +42,8 @@ static enum plb_status copy_over(const struct plb_type *type, const struct plb__
     enum plb_status status = PLB_OK;
 
     if (!buffer)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to copy %zu bytes from or to the device",
-                        bytes);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to copy %s from or to the device",
+                        plb_bytes_text((double)bytes).text);
     if (into_cell)
         copy_rows(type, &cell->tensor, buffer, whole, true);
     if (into_cell)

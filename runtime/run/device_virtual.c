@@ -20,6 +20,7 @@
 #include "runtime/run/opencl_layer.h"
 #endif
 
+#include "runtime/base/bytes.h"
 #include "runtime/run/device_internal.h"
 #include "runtime/run/run_internal.h"
 
@@ -77,11 +78,10 @@ static enum plb_status take(size_t bytes, const char *what, struct plb_block *bl
     enum plb_status status = PLB_OK;
 
     if (bytes > left)
-        return plb_fail(PLB_ERROR_MEMORY,
-                        "%s needs %.1f MiB; the virtual device has %.1f MiB, of which %.1f MiB are "
-                        "taken",
-                        what, (double)bytes / 0x1p20, (double)card.device.bytes / 0x1p20,
-                        (double)card.held / 0x1p20);
+        return plb_fail(
+            PLB_ERROR_MEMORY, "%s needs %s; the virtual device has %s, of which %s are taken", what,
+            plb_bytes_text((double)bytes).text, plb_bytes_text((double)card.device.bytes).text,
+            plb_bytes_text((double)card.held).text);
     PLB_TRY(plb__memory_map(bytes, what, &block.address));
     card.held += bytes;
     if (bytes > 0)
@@ -143,9 +143,9 @@ static enum plb_status prepare(const struct plb__device_wish *wish, struct starp
                         wish->workers);
     if (wish->bytes > plb__memory_bytes())
         return plb_fail(PLB_ERROR_INVALID,
-                        "a virtual device of %.1f GiB does not fit into the %.1f GiB of this "
-                        "machine",
-                        (double)wish->bytes / 0x1p30, (double)plb__memory_bytes() / 0x1p30);
+                        "a virtual device of %s does not fit into the %s of this machine",
+                        plb_bytes_text((double)wish->bytes).text,
+                        plb_bytes_text((double)plb__memory_bytes()).text);
     PLB_TRY(plb__opencl_layer_load());
     snprintf(mebibytes, sizeof mebibytes, "%zu", wish->bytes >> 20);
     setenv("STARPU_LIMIT_OPENCL_MEM", mebibytes, 1); /* of what StarPU takes itself */

@@ -7,6 +7,8 @@
 
 #include "runtime/run/disk.h"
 
+#include "runtime/base/bytes.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -89,8 +91,8 @@ enum plb_status plb__disk_open(const char *directory, size_t bytes, struct plb__
     error = bytes > INT64_MAX ? EFBIG : reserve(file, bytes);
     if (error) {
         close(file);
-        return plb_fail(PLB_ERROR_IO, "no room for %.1f MiB of offloaded values in '%s': %s",
-                        (double)bytes / 0x1p20, directory, strerror(error));
+        return plb_fail(PLB_ERROR_IO, "no room for %s of offloaded values in '%s': %s",
+                        plb_bytes_text((double)bytes).text, directory, strerror(error));
     }
     *disk_out = (struct plb__disk){file, bytes};
     return PLB_OK;

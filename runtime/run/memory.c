@@ -3,6 +3,7 @@
  * Large blocks of memory for slots and persistent tensors.
  */
 #define _GNU_SOURCE
+#include "runtime/base/bytes.h"
 #include "runtime/run/run_internal.h"
 
 #include <errno.h>
@@ -76,14 +77,13 @@ enum plb_status plb__memory_map(size_t bytes, const char *what, void **block_out
     }
     if (mapped > most || bytes > most - mapped)
         return plb_fail(PLB_ERROR_MEMORY,
-                        "%s needs %.1f GiB; this machine has %.1f GiB, of which %.1f GiB are taken "
-                        "here already",
-                        what, (double)bytes / 0x1p30, (double)most / 0x1p30,
-                        (double)mapped / 0x1p30);
+                        "%s needs %s; this machine has %s, of which %s are taken here already",
+                        what, plb_bytes_text((double)bytes).text, plb_bytes_text((double)most).text,
+                        plb_bytes_text((double)mapped).text);
     block = map_aligned(whole_pages(bytes));
     if (block == MAP_FAILED)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for the %.1f MiB of %s: %s",
-                        (double)bytes / 0x1p20, what, strerror(errno));
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for the %s of %s: %s",
+                        plb_bytes_text((double)bytes).text, what, strerror(errno));
     if (bytes >= HUGE_PAGE)
         madvise(block, whole_pages(bytes), MADV_HUGEPAGE); /* advice only: may fail */
     mapped += bytes;
@@ -124,9 +124,26 @@ static size_t system_available(void)
     return bytes;
 }
 
+/* Of what a container uses: what the kernel keeps of files, and gives up when memory is wanted.
+ * Without taking it off, whoever has read a large file would seem to be short of memory. */
+static size_t container_cache(void)
+{
+    FILE *file = fopen("/sys/fs/cgroup/memory.stat", "r");
+    size_t bytes, sum = 0;
+    char name[64];
+
+    if (!file)
+        return 0;
+    while (fscanf(file, "%63s %zu", name, &bytes) == 2)
+        if (strcmp(name, "inactive_file") == 0 || strcmp(name, "active_file") == 0)
+            sum += bytes;
+    fclose(file);
+    return sum;
+}
+
 static size_t container_available(void)
 {
-    size_t limit = container_bytes(), used = 0;
+    size_t limit = container_bytes(), used = 0, cache;
     FILE *file;
 
     if (limit == SIZE_MAX)
@@ -137,6 +154,8 @@ static size_t container_available(void)
     if (fscanf(file, "%zu", &used) != 1)
         used = 0;
     fclose(file);
+    cache = container_cache();
+    used = cache < used ? used - cache : 0;
     return used < limit ? limit - used : 0;
 }
 

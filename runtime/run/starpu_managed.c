@@ -159,9 +159,9 @@ static enum plb_status check_launches(const struct plb__program *program, size_t
 
         if (bytes > most)
             return plb_fail(PLB_ERROR_MEMORY,
-                            "task %s needs %.1f MiB at once, and %.1f MiB are left for values",
-                            launch->job->invocation.name, (double)bytes / 0x1p20,
-                            (double)most / 0x1p20);
+                            "task %s needs %s at once, and %s are left for values",
+                            launch->job->invocation.name, plb_bytes_text((double)bytes).text,
+                            plb_bytes_text((double)most).text);
     }
     return PLB_OK;
 }

@@ -26,7 +26,8 @@ static enum plb_status rescue(const struct plb__launch *launch)
     if (!p->rescued[launch->slot])
         p->rescued[launch->slot] = malloc(launch->bytes);
     if (!p->rescued[launch->slot])
-        return plb_fail_within(PLB_ERROR_IO, "no memory to keep %zu bytes either", launch->bytes);
+        return plb_fail_within(PLB_ERROR_IO, "no memory to keep %s either",
+                               plb_bytes_text((double)launch->bytes).text);
     __atomic_store_n(&p->session->planning.disk_lost, true, __ATOMIC_RELEASE);
     return device->copy_out(launch->place.block, launch->place.offset, p->rescued[launch->slot],
                             launch->bytes);

@@ -116,5 +116,17 @@ static void no_budgets(void)
     }
 }
 
+static void texts(void)
+{
+    PLB_CHECK_STRING(plb_bytes_text(0).text, "0 bytes");
+    PLB_CHECK_STRING(plb_bytes_text(1).text, "1 byte");
+    PLB_CHECK_STRING(plb_bytes_text(1023).text, "1023 bytes");
+    PLB_CHECK_STRING(plb_bytes_text(1536).text, "1.5 KiB");
+    PLB_CHECK_STRING(plb_bytes_text(0x1p20 - 1).text, "1.0 MiB");
+    PLB_CHECK_STRING(plb_bytes_text(128870686736.0).text, "120.0 GiB");
+    PLB_CHECK_STRING(plb_bytes_text(0x1p54).text, "16384.0 TiB");
+    PLB_CHECK_STRING(plb_bytes_text((double)SIZE_MAX).text, "16777216.0 TiB");
+}
+
 PLB_TEST_MAIN("runtime/base/bytes", NULL, NULL, PLB_TEST(sizes), PLB_TEST(part_of_a_text),
-              PLB_TEST(no_sizes), PLB_TEST(budgets), PLB_TEST(no_budgets))
+              PLB_TEST(no_sizes), PLB_TEST(budgets), PLB_TEST(no_budgets), PLB_TEST(texts))

@@ -331,13 +331,14 @@ static const struct violation {
     {fetch_absent, "instruction 6: fetch of 'a', which is not there on the disk"},
     {fetch_present, "instruction 2: fetch of 'a', which is there already on the device"},
     {no_tier_here, "instruction 1: offload of 'a': there is no host here"},
-    {device_too_small, "(run gelu): copies on the device take 320 bytes, the limit is 319"},
-    {work_space_counts, "copies on the device take 385 bytes, the limit is 384"},
+    {device_too_small,
+     "(run gelu): copies on the device take 1 byte more than the limit of 319 bytes"},
+    {work_space_counts, "copies on the device take 1 byte more than the limit of 384 bytes"},
     {reserved_beyond_all, "before the first instruction"},
-    {initial_values_count, "before the first instruction 128 bytes of the device are taken, the "
-                           "limit is 64"},
+    {initial_values_count, "before the first instruction what is on the device takes 64 bytes more "
+                           "than the limit of 64 bytes"},
     {host_too_small,
-     "instruction 1 (offload a): copies on the host take 64 bytes, the limit is 63"},
+     "instruction 1 (offload a): copies on the host take 1 byte more than the limit of 63 bytes"},
 };
 
 static void checker_names_the_violation(void)

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/plan/policy.h"
 #include "runtime/plan/writer.h"
 #include "schedulers/schedulers.h"
@@ -155,23 +156,24 @@ static void impossible_budgets_are_refused(void)
     struct example e = make_example(3);
     const struct plb_needs *needs = &e.problem.needs;
     struct plb_platform small = *e.problem.platform;
-    char expected[64];
+    char expected[96];
     size_t least;
 
     e.problem.limits.bytes[PLB_DEVICE] = 0;
     expect_refusal(&plb_memory_none, &e, PLB_ERROR_INVALID, "a budget of 0 bytes");
     e.problem.limits.bytes[PLB_DEVICE] = needs->initial + needs->largest_task - 1;
     PLB_REQUIRE(plb_plan_least(&forgets, &e.problem, &least) == PLB_OK);
-    snprintf(expected, sizeof expected, "task %s needs %zu bytes",
-             plb_graph_task(e.random.graph, needs->largest)->name, needs->largest_task);
+    snprintf(expected, sizeof expected, "task %s needs %s beside",
+             plb_graph_task(e.random.graph, needs->largest)->name,
+             plb_bytes_text((double)needs->largest_task).text);
     expect_refusal(&forgets, &e, PLB_ERROR_MEMORY, expected);
-    snprintf(expected, sizeof expected, "the least with policy 'forgets' is %zu", least);
+    snprintf(expected, sizeof expected, "the least with policy 'forgets' is %zu bytes (", least);
     PLB_CHECK_CONTAINS(plb_error_message(), expected);
     small.bytes[PLB_DEVICE] = 1000000;
     e.problem.platform = &small;
     e.problem.limits.bytes[PLB_DEVICE] = 1000001;
     expect_refusal(&plb_memory_none, &e, PLB_ERROR_INVALID,
-                   "a budget of 1000001 bytes on a device of 1000000");
+                   "a budget of 976.6 KiB is 1 byte more than the device has");
     clear_example(&e);
 }
 
