@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define FILE_LIMIT ((size_t)64 << 20)
-#define PLB__COST_RATE_MIN   1e-3
 /* Room for "FILE: tasks[12]"; a longer name is cut in messages. */
 #define PLACE 512
 
@@ -116,9 +115,10 @@ static enum plb_status read_link(const struct plb_json_object *links, const char
     snprintf(place, sizeof place, "%s: the link to %s", links->file, name);
     object.file = place;
     PLB_TRY(check_members(&object, known));
-    PLB_TRY(
-        read_real(&object, known[0], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX, &link->out_bytes_per_second));
-    PLB_TRY(read_real(&object, known[1], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX, &link->in_bytes_per_second));
+    PLB_TRY(read_real(&object, known[0], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
+                      &link->out_bytes_per_second));
+    PLB_TRY(read_real(&object, known[1], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
+                      &link->in_bytes_per_second));
     PLB_TRY(plb_json_real(&object, known[2], 0, PLB__COST_SECONDS_MAX, &link->latency_seconds));
     return plb_json_boolean(&object, known[3], &link->duplex);
 }

@@ -25,6 +25,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/waits.h \
 	runtime/plan/walk.c \
 	runtime/plan/walk.h \
+	runtime/plan/walk_count.c \
 	runtime/plan/writer.c
 nobase_pkginclude_HEADERS += \
 	runtime/plan/costs.h \

@@ -37,6 +37,10 @@ struct plb__walk {
 enum plb_status plb__walk(const struct plb_plan *plan, const plb_graph_t *graph,
                           const struct plb_limits *limits, struct plb__walk *walk_out);
 void plb__walk_clear(struct plb__walk *walk);
+/* Fills in bytes, peaks and where limits are passed; plb__walk() calls it when the slots are known.
+ */
+void plb__walk_count(struct plb__walk *walk, const struct plb_plan *plan,
+                     const struct plb_limits *limits);
 
 /* Per value: is it made before the update phase and read in it? `held_out` has one entry per
  * value. */
