@@ -58,16 +58,33 @@ static void show(struct cli_run *run, struct cli_progress *progress, uint64_t st
                       run->seconds > 0.0 ? rows * (double)run->steps / run->seconds : 0.0);
 }
 
+/* A step that cannot be taken (no plan keeps the budget now that the disk is full) leaves whole
+ * ones behind it. Where a task has failed nothing can be saved. */
+static enum plb_status save_rest(struct cli_run *run, enum plb_status status)
+{
+    uint64_t step = plb_trainer_steps(run->trainer);
+    char why[512];
+
+    snprintf(why, sizeof why, "%s", plb_error_message());
+    if (run->steps > 0 && save(run) == PLB_OK)
+        return plb_fail(status, "%s; step %" PRIu64 " is saved in %s, go on with --resume", why,
+                        step, run->out);
+    return plb_fail(status, "%s", why);
+}
+
 /* One step with all that hangs on it. */
 static enum plb_status turn(struct cli_run *run, struct cli_progress *progress)
 {
     uint64_t every = run->options.schedule.steps / VALIDATIONS;
     double start = cli_seconds();
+    enum plb_status status;
     uint64_t step;
 
     if (plb_trainer_steps(run->trainer) + 1 == run->last)
         plb_session_trace(plb_trainer_session(run->trainer), true);
-    PLB_TRY(plb_pretrain_step(run->pretrain));
+    status = plb_pretrain_step(run->pretrain);
+    if (status != PLB_OK)
+        return save_rest(run, status);
     PLB_TRY(plb_trainer_read(run->trainer, &run->loss, NULL));
     run->seconds += cli_seconds() - start;
     run->steps++;

@@ -13,7 +13,7 @@
  *
  * Only the workers that compute are StarPU's. Whatever else must happen in order with tasks (a copy
  * between tiers) needs no worker: a task of a codelet that runs STARPU_NOWHERE calls its
- * prologue_callback_pop_func when it is ready, and ends when starpu_task_end_dep_release() says so.
+ * prologue_callback_func when it is ready, and ends when starpu_task_end_dep_release() says so.
  *
  * Thread-safety: take and give belong to the thread of the runtime; copies may run on any thread,
  * several at a time.

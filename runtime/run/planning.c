@@ -90,6 +90,9 @@ static enum plb_status read_budget(struct plb_session *s, const struct plb_sessi
     struct plb__planning *p = &s->planning;
     struct plb_budget budget = options->budget;
 
+    if (!(budget.share >= 0.0 && budget.share <= 1.0))
+        return plb_fail(PLB_ERROR_INVALID,
+                        "a budget that is a share is above 0 and at most 1, not %g", budget.share);
     if (!budget.bytes && !(budget.share > 0.0))
         PLB_TRY(plb_budget_read(getenv("PALOMBE_MEMORY_BUDGET"), &budget));
     p->asked = budget.bytes ? budget.bytes : SIZE_MAX;

@@ -75,27 +75,23 @@ static size_t arena_bytes(const struct plb_session *s, const struct plb_layout *
     return (double)bytes < most ? (size_t)most : bytes;
 }
 
-/* A larger arena takes the place of the present one, which tasks and readers must have left. */
+/* A larger arena takes the place of the present one, which tasks and readers must have left. That
+ * one is given back first: a device need not have room for both, and nothing in it lasts from step
+ * to step. */
 static enum plb_status grow_arena(struct plb_session *s, const struct plb_layout *layout)
 {
-    struct plb_block larger = {0};
-
     if (s->managed || layout->arena[PLB_DEVICE] <= s->arena.bytes)
         return PLB_OK;
     starpu_task_wait_for_all();
     plb__steps_collect(s);
     plb__session_reap(s);
-    PLB_TRY(
-        s->device->take(arena_bytes(s, layout), "one step (activations and gradients)", &larger));
     s->device->give(&s->arena);
-    s->arena = larger;
-    return PLB_OK;
+    return s->device->take(arena_bytes(s, layout), "one step (activations and gradients)",
+                           &s->arena);
 }
 
 void plb__arena_give(struct plb_session *s)
 {
-    if (!s->arena.bytes)
-        return;
     count_arena(s, 0, 0);
     s->device->give(&s->arena);
 }
@@ -273,9 +269,7 @@ static enum plb_status leave_disk(struct plb_session *s)
     plb__session_note(s, "writing offloaded values to '%s' failed; going on without a disk",
                       p->directory);
     status = make_pending(s, PLB_EVENT_PRESSURE);
-    if (status != PLB_OK)
-        plb__session_fail(s, "no plan without a disk", status);
-    return status;
+    return status == PLB_OK ? PLB_OK : plb_fail_within(status, "no plan without a disk");
 }
 
 /* Costs decide nothing where there is no limit. */
@@ -328,10 +322,8 @@ static void lower_budget(struct plb_session *s, size_t lacking)
     for (; lacking > 0 && lacking >= arena / 64; lacking /= 2) {
         p->lowered = have - lacking;
         if (make_pending(s, PLB_EVENT_PRESSURE) == PLB_OK) {
-            plb__session_note(s,
-                              "the machine is short of memory: the budget is %.1f MiB from here "
-                              "on",
-                              (double)p->lowered / 0x1p20);
+            plb__session_note(s, "the machine is short of memory: the budget is %s from here on",
+                              plb_bytes_text((double)p->lowered).text);
             return;
         }
     }

@@ -289,6 +289,7 @@ struct plb_session {
     struct plb__planning planning;
     uint32_t in_flight;
     bool in_plan_order; /* priorities follow the plan */
+    bool stopped;       /* `failed` between steps, for want of a plan: the store is whole */
     uint64_t submitted; /* launches */
     struct plb_session_info info;
 

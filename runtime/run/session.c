@@ -307,11 +307,13 @@ enum plb_status plb_session_read(plb_session_t *s, plb_value value, void *data, 
     info = plb_graph_value(s->whole, value);
     if (info->producer != PLB_NONE && !info->output)
         return plb_fail(PLB_ERROR_INVALID, "value '%s' is not marked as output", info->name);
+    if (info->producer != PLB_NONE && s->stopped)
+        return check_tasks(s); /* its memory may be gone */
     PLB_TRY(view_make(s, value, bytes, &view));
     status = plb__cells_read(&view.type, view.cell, view.n, data);
     free(view.cell);
     plb__runtime_rest();
-    return status == PLB_OK ? check_tasks(s) : status;
+    return status == PLB_OK && !s->stopped ? check_tasks(s) : status;
 }
 
 /* ---- steps ---- */
@@ -325,6 +327,16 @@ enum plb_status plb_session_wait(plb_session_t *s)
     plb__runtime_rest();
     plb__steps_collect(s);
     plb__session_reap(s);
+    return s->stopped ? PLB_OK : check_tasks(s);
+}
+
+/* There is no plan to go on with. The steps in flight end by theirs, so that what is in the store
+ * then is what a whole number of steps has left there, and can be saved. */
+static enum plb_status stop_whole(struct plb_session *s, enum plb_status status)
+{
+    starpu_task_wait_for_all();
+    s->stopped = s->failed == PLB_OK;
+    plb__session_fail(s, "a new plan", status);
     return check_tasks(s);
 }
 
@@ -334,10 +346,8 @@ enum plb_status plb_session_step(plb_session_t *s, uint64_t step)
 
     PLB_TRY(check_tasks(s));
     status = plb__plan_again(s);
-    if (status != PLB_OK) {
-        plb__session_fail(s, "a new plan", status);
-        return check_tasks(s);
-    }
+    if (status != PLB_OK)
+        return stop_whole(s, status);
     s->traced = s->trace;
     return plb__step_submit(s, step);
 }

@@ -124,15 +124,17 @@ enum plb_status plb_session_write(plb_session_t *session, plb_value input, const
 
 /* Submits one step. `step` is the number that counter-based randomness uses. A new plan, where one
  * is due, takes over here: its tasks wait for those of the former one only where both use the same
- * memory. */
+ * memory. Where a new plan is due and there is none, the steps in flight are waited for and this
+ * one and all later ones are refused: what is in the store then, a whole number of steps has left
+ * there, plb_session_wait() succeeds, and only outputs cannot be read any more. */
 enum plb_status plb_session_step(plb_session_t *session, uint64_t step);
 
 /* Changes the most bytes of the device that the session uses; the next step runs under a plan that
- * keeps it, and memory beyond it is given back when the steps in flight have ended.
- * PLB_ERROR_INVALID for 0, PLB_ERROR_MEMORY when no plan is that small (the message says which
- * budget would do) or it is more than the device has: then nothing changes. Memory that the machine
- * is short of (other programs, a container's limit) lowers the budget between steps by itself, and
- * never below the least that works. */
+ * keeps it, and main memory beyond it is given back when the steps in flight have ended (a card's
+ * stays taken for plans to come). PLB_ERROR_INVALID for 0 and for more than the device has,
+ * PLB_ERROR_MEMORY when no plan is that small (the message says which budget would do): then
+ * nothing changes. Memory that the machine is short of (other programs, a container's limit) lowers
+ * the budget between steps by itself, and never below the least that works. */
 enum plb_status plb_session_set_budget(plb_session_t *session, size_t bytes);
 
 /* Waits for and copies out a value marked as output (of the latest step), or an initial value.
@@ -140,7 +142,8 @@ enum plb_status plb_session_set_budget(plb_session_t *session, size_t bytes);
  * its store are then not to be used on. */
 enum plb_status plb_session_read(plb_session_t *session, plb_value value, void *data, size_t bytes);
 
-/* Waits for all steps; the first failure of any task. */
+/* Waits for all steps; the first failure of any task: then the tensors of the store are not to be
+ * used on. */
 enum plb_status plb_session_wait(plb_session_t *session);
 
 void plb_session_get_info(const plb_session_t *session, struct plb_session_info *info_out);

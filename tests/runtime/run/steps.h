@@ -24,6 +24,8 @@ void steps_clear(struct steps *steps);
 enum plb_status steps_submit(struct steps *steps, int n);
 /* Waits; a hash of the bits of the loss and of all tensors of the store. */
 uint64_t steps_hash(struct steps *steps);
+/* The same of the store alone, which outlives a session that failed. */
+uint64_t steps_hash_store(struct steps *steps);
 
 /* Writes a plan for the session's graph into a file: a third of what the forward pass leaves goes
  * to `tier` and is fetched when it is needed, `ahead` tasks early; a third is forgotten and made

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { STEPS = 6 };
+enum { STEPS = 6, MANY_STEPS = 40 };
 
 /* Files may not grow beyond this while a disk is to be full. */
 #define FULL_BYTES ((rlim_t)64)
@@ -211,6 +211,36 @@ static void the_run_stops_whole(void)
     steps_clear(&s);
 }
 
+/* The same with steps in flight when it turns out: they end, too, and no other begins. */
+static void steps_in_flight_end_before_it_stops(void)
+{
+    const struct plb_session_options none = {.memory_policy = "none"};
+    struct steps s, plain;
+    float loss;
+    int taken = 0;
+
+    PLB_REQUIRE(make("swap", plb_test_tmpdir(), 0.6, &s) == PLB_OK);
+    PLB_REQUIRE(steps_make(&graph, &none, &plain) == PLB_OK);
+    fill_disk(true);
+    while (taken < MANY_STEPS && steps_submit(&s, 1) == PLB_OK)
+        taken++;
+    if (taken == MANY_STEPS) {
+        plb_session_wait(s.session);
+        PLB_CHECK_EQ(steps_submit(&s, 1), PLB_ERROR_MEMORY);
+    }
+    fill_disk(false);
+    PLB_CHECK(taken > 0);
+    PLB_CHECK_EQ(steps_submit(&s, 1), PLB_ERROR_MEMORY);
+    PLB_CHECK_CONTAINS(plb_error_message(), "without a disk");
+    PLB_CHECK_EQ(plb_session_read(s.session, s.random.loss, &loss, sizeof loss), PLB_ERROR_MEMORY);
+    PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK); /* the store is whole */
+    PLB_CHECK_EQ(steps_submit(&plain, taken), PLB_OK);
+    PLB_CHECK(steps_hash_store(&s) == steps_hash_store(&plain));
+    steps_clear(&plain);
+    steps_clear(&s);
+}
+
 PLB_TEST_MAIN("runtime/run/disk", start, stop, PLB_TEST(bytes_come_back),
               PLB_TEST(the_directory_is_chosen), PLB_TEST(no_directory), PLB_TEST(no_room),
-              PLB_TEST(nothing_else_to_do), PLB_TEST(a_write_fails), PLB_TEST(the_run_stops_whole))
+              PLB_TEST(nothing_else_to_do), PLB_TEST(a_write_fails), PLB_TEST(the_run_stops_whole),
+              PLB_TEST(steps_in_flight_end_before_it_stops))

@@ -184,11 +184,25 @@ static void wrong_budgets_change_nothing(void)
     PLB_CHECK_EQ(plb_session_set_budget(s.session, 1000), PLB_ERROR_MEMORY);
     PLB_CHECK_CONTAINS(plb_error_message(), "the least with policy 'cheap' is");
     PLB_CHECK_EQ(plb_session_set_budget(s.session, SIZE_MAX - 1), PLB_ERROR_INVALID);
+    PLB_CHECK_CONTAINS(plb_error_message(), "more than the device has");
     PLB_CHECK_EQ(steps_submit(&s, 2), PLB_OK);
     PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
     PLB_CHECK_EQ(info_of(&s).budget, budget);
     PLB_CHECK_EQ(info_of(&s).replans, 0);
     steps_clear(&s);
+}
+
+static void wrong_shares_are_refused(void)
+{
+    const double shares[] = {-0.5, 1.5, (double)NAN, (double)INFINITY};
+
+    for (int k = 0; k < 4; k++) {
+        const struct plb_session_options options = {.budget = {.share = shares[k]}};
+        struct steps s;
+
+        PLB_CHECK_EQ(steps_make(&graph, &options, &s), PLB_ERROR_INVALID);
+        PLB_CHECK_CONTAINS(plb_error_message(), "above 0 and at most 1");
+    }
 }
 
 /* A table that says of every second operator that it takes forever; what is measured says
@@ -269,5 +283,5 @@ static void the_machine_runs_short(void)
 
 PLB_TEST_MAIN("runtime/run/replan", start, stop, PLB_TEST(budgets_change_in_flight),
               PLB_TEST(memory_follows), PLB_TEST(budgets_may_outgrow_the_first),
-              PLB_TEST(wrong_budgets_change_nothing), PLB_TEST(drift_makes_a_new_plan),
-              PLB_TEST(the_machine_runs_short))
+              PLB_TEST(wrong_budgets_change_nothing), PLB_TEST(wrong_shares_are_refused),
+              PLB_TEST(drift_makes_a_new_plan), PLB_TEST(the_machine_runs_short))

@@ -8,6 +8,7 @@
 
 #include "runtime/run/device.h"
 #include "runtime/run/ledger.h"
+#include "runtime/run/run_internal.h"
 #include "tests/runtime/run/steps.h"
 #include "tests/support/plb_test.h"
 
@@ -307,6 +308,41 @@ static void offloaded_values_have_the_same_bits(void)
     plb_runtime_stop();
 }
 
+/* A larger arena takes the place of a smaller one on a device that has no room for both. */
+static void an_arena_may_grow_where_two_do_not_fit(void)
+{
+    const struct random_options random = graph_of(1);
+    const struct plb_session_options options = {.memory_policy = "cheap", .budget.share = 0.5};
+    const struct plb_device *device;
+    struct plb_block ballast = {0};
+    size_t arena, most;
+    uint64_t wanted[SHAPES];
+    struct steps s;
+
+    expect(wanted);
+    if (!start("virtual:256MiB"))
+        return;
+    device = plb_runtime_device();
+    PLB_REQUIRE(steps_make(&random, &options, &s) == PLB_OK);
+    arena = s.session->arena.bytes;
+    most = 2 * (s.session->planning.problem.needs.activations +
+                s.session->planning.problem.needs.gradients);
+    PLB_CHECK_EQ(steps_submit(&s, 2), PLB_OK);
+    PLB_CHECK_EQ(plb_session_set_budget(s.session, s.session->planning.taken + most), PLB_OK);
+    PLB_CHECK(s.session->planning.draft.layout.arena[PLB_DEVICE] > arena);
+    most = s.session->planning.draft.layout.arena[PLB_DEVICE];
+    s.session->planning.asked = s.session->planning.taken + most; /* no larger one than needed */
+    PLB_REQUIRE(device->take(device->bytes - device->held() - (most - arena), "ballast",
+                             &ballast) == PLB_OK);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS - 2), PLB_OK);
+    PLB_CHECK_EQ(device->held(), device->bytes);
+    PLB_CHECK(steps_hash(&s) == wanted[1]);
+    steps_clear(&s);
+    device->give(&ballast);
+    PLB_CHECK_EQ(device->held(), plb__runtime_scratch_bytes());
+    plb_runtime_stop();
+}
+
 /* The peer: StarPU allocates, moves and evicts, and still the bits are the same. */
 static void values_left_to_starpu_have_the_same_bits(void)
 {
@@ -406,6 +442,7 @@ PLB_TEST_MAIN("runtime/run/virtual", NULL, NULL, PLB_TEST(bad_devices_are_refuse
 #ifdef PLB_HAVE_OPENCL
               PLB_TEST(the_link_is_slow), PLB_TEST(events_are_late),
               PLB_TEST(steps_have_the_same_bits), PLB_TEST(offloaded_values_have_the_same_bits),
+              PLB_TEST(an_arena_may_grow_where_two_do_not_fit),
               PLB_TEST(values_left_to_starpu_have_the_same_bits),
               PLB_TEST(starpu_evicts_when_memory_is_short),
               PLB_TEST(a_task_that_starpu_cannot_place_is_refused),
