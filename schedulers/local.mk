@@ -21,6 +21,7 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/cheap.c \
 	schedulers/memory/fates.c schedulers/memory/fates.h schedulers/memory/fates_setup.c \
 	schedulers/memory/fit.c schedulers/memory/fit.h \
+	schedulers/memory/held.c schedulers/memory/held.h \
 	schedulers/memory/knapsack.c \
 	schedulers/memory/lru.c \
 	schedulers/memory/pager.c schedulers/memory/pager.h \

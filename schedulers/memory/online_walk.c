@@ -11,7 +11,7 @@
 
 #include "schedulers/memory/online_internal.h"
 
-#include "runtime/plan/walk.h"
+#include "schedulers/memory/held.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -240,8 +240,7 @@ static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
             continue;
         PLB_TRY(run(o, o->frame[--o->depth].task));
         if (o->result.draft.n > most)
-            return plb_fail(PLB_ERROR_MEMORY, "in %zu bytes tasks run again without end",
-                            o->limit);
+            return plb_fail(PLB_ERROR_MEMORY, "in %zu bytes tasks run again without end", o->limit);
     }
     return PLB_OK;
 }
@@ -337,16 +336,16 @@ static void find_uses(struct plb__online *o)
 }
 
 /* Nothing is to be counted, or decided, of initial values and what replaces them, of outputs, and
- * of gradients that the limits hold anyway. */
+ * of gradients that the limits hold anyway and what these take over. */
 static enum plb_status find_bytes(struct plb__online *o)
 {
     bool *held = calloc((size_t)plb_graph_values(o->graph) + 1, sizeof *held);
+    enum plb_status status;
 
     if (!held)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %u values",
                         plb_graph_values(o->graph));
-    if (o->problem->limits.hold_gradients)
-        plb__held_values(o->graph, held);
+    status = plb__held_storage(o->problem, held);
     for (plb_value v = 0; v < plb_graph_values(o->graph); v++) {
         const struct plb_value_info *info = plb_graph_value(o->graph, v);
 
@@ -356,6 +355,8 @@ static enum plb_status find_bytes(struct plb__online *o)
                           PLB_SLOT_ALIGNMENT * PLB_SLOT_ALIGNMENT;
     }
     free(held);
+    if (status != PLB_OK)
+        return status;
     for (plb_value v = 0; v < plb_graph_values(o->graph); v++) {
         const struct plb_value_info *info = plb_graph_value(o->graph, v);
 

@@ -10,10 +10,10 @@
 
 #include "schedulers/memory/pager.h"
 
-#include "runtime/plan/walk.h"
 #include "runtime/plan/writer.h"
 #include "schedulers/memory/fates.h"
 #include "schedulers/memory/fit.h"
+#include "schedulers/memory/held.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,12 +72,11 @@ static void find_uses(struct pager *p)
     memcpy(p->next, p->in_use, plb_graph_values(graph) * sizeof *p->next);
 }
 
-static void find_fixed(struct pager *p)
+static enum plb_status find_fixed(struct pager *p)
 {
     const plb_graph_t *graph = p->problem->graph;
 
-    if (p->problem->limits.hold_gradients)
-        plb__held_values(graph, p->fixed);
+    PLB_TRY(plb__held_storage(p->problem, p->fixed));
     for (plb_value v = 0; v < plb_graph_values(graph); v++) {
         const struct plb_value_info *info = plb_graph_value(graph, v);
 
@@ -88,6 +87,7 @@ static void find_fixed(struct pager *p)
         if (info->next != PLB_NONE)
             p->fixed[info->next] = true;
     }
+    return PLB_OK;
 }
 
 static plb_task_id next_use(const struct pager *p, plb_value v)
@@ -286,7 +286,7 @@ static enum plb_status pager_make(struct pager *p)
     if (!p->use)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %u uses", p->in_use[values - 1]);
     find_uses(p);
-    find_fixed(p);
+    PLB_TRY(find_fixed(p));
     return plb_writer_create(graph, &p->writer);
 }
 

@@ -236,6 +236,41 @@ static void memory_may_fail_anywhere(void)
     }
 }
 
+/* The embedding of GPT-2 is also its last matrix, so it has two gradients. The first lies where
+ * their sum will, which is granted: it must not be counted again. All activations together are not
+ * twice as large here. */
+static void a_gradient_in_two_parts_is_granted_once(void)
+{
+    const struct gpt_options tied = {.layers = 4,
+                                     .hidden = 128,
+                                     .heads = 2,
+                                     .sequence = 32,
+                                     .batch = 1,
+                                     .vocabulary = 20000,
+                                     .dtype = PLB_F32,
+                                     .cut = true};
+    const size_t embedding = sizeof(float) * (size_t)(tied.vocabulary * tied.hidden);
+    struct plb_limits limits = plb_limits_none();
+    struct plb_problem p;
+    struct outcome outcome;
+    struct gpt small;
+    double *times;
+
+    limits.hold_gradients = true;
+    PLB_REQUIRE(gpt_make(&tied, &small) == PLB_OK);
+    times = calloc((size_t)plb_graph_tasks(small.graph) + 1, sizeof *times);
+    PLB_REQUIRE(times != NULL);
+    PLB_REQUIRE(plb_problem_prepare(small.graph, costs, &limits, times, &p) == PLB_OK);
+    PLB_CHECK(p.needs.activations < 2 * embedding);
+    p.limits.bytes[PLB_DEVICE] = plb_budget_of_share(&p.needs, 0.5, 0);
+    p.limits.bytes[PLB_HOST] = p.limits.bytes[PLB_DISK] = 0;
+    PLB_CHECK_EQ(try(&plb_memory_online, &p, NULL, NULL, &outcome), PLB_OK);
+    p.limits.bytes[PLB_HOST] = SIZE_MAX;
+    PLB_CHECK_EQ(try(&plb_memory_swap, &p, NULL, NULL, &outcome), PLB_OK);
+    free(times);
+    gpt_clear(&small);
+}
+
 static void too_little_is_said(void)
 {
     struct plb_problem p = under(0.002, 0);
@@ -248,4 +283,4 @@ PLB_TEST_MAIN("schedulers/online", setup, teardown, PLB_TEST(little_is_made_agai
               PLB_TEST(a_link_saves_half), PLB_TEST(a_slow_link_is_not_waited_for),
               PLB_TEST(host_memory_is_a_limit), PLB_TEST(pressure_is_answered),
               PLB_TEST(decisions_are_few_and_cheap), PLB_TEST(memory_may_fail_anywhere),
-              PLB_TEST(too_little_is_said))
+              PLB_TEST(a_gradient_in_two_parts_is_granted_once), PLB_TEST(too_little_is_said))
