@@ -6,6 +6,8 @@
 
 #include "frontends/cli/compare.h"
 
+#include "runtime/base/bytes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,11 +128,12 @@ static enum plb_status check_pair(const struct cli_pair *pair)
         return plb_fail(PLB_ERROR_INTERNAL, "the losses under '%s' are not those of the first run",
                         pair->policy);
     if (pair->budget_bytes > 0 && pair->peak_bytes > pair->budget_bytes)
-        return plb_fail(PLB_ERROR_INTERNAL, "'%s' held %zu bytes under the budget %s of %zu",
-                        pair->policy, pair->peak_bytes, budget, pair->budget_bytes);
+        return plb_fail(PLB_ERROR_INTERNAL, "'%s' held %s under the budget %s, %zu bytes too many",
+                        pair->policy, plb_bytes_text((double)pair->peak_bytes).text, budget,
+                        pair->peak_bytes - pair->budget_bytes);
     if (pair->own_moves > 0 && !pair->left_to_starpu)
-        return plb_fail(PLB_ERROR_INTERNAL, "StarPU moved %llu bytes by itself under '%s', %s",
-                        (unsigned long long)pair->own_moves, pair->policy, budget);
+        return plb_fail(PLB_ERROR_INTERNAL, "StarPU moved %s by itself under '%s', %s",
+                        plb_bytes_text((double)pair->own_moves).text, pair->policy, budget);
     return PLB_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "frontends/nn/pretrain.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/run/device.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct plb_pretrain {
     plb_trainer_t *trainer;
     plb_session_t *evaluator; /* made when first asked for */
     size_t evaluation_bytes;  /* of the device, that it may use beside work space; 0: no limit */
+    size_t set_aside;         /* of a budget in bytes, for the evaluator; 0: nothing */
     int32_t *tokens, *targets, *positions;
 };
 
@@ -167,6 +169,7 @@ static enum plb_status share_memory(plb_pretrain_t *pretrain)
     PLB_TRY(evaluation_bytes(pretrain, &own, &pretrain->evaluation_bytes));
     if (budget->bytes) {
         budget->bytes = budget->bytes > own ? budget->bytes - own : 1;
+        pretrain->set_aside = own;
         return PLB_OK;
     }
     PLB_TRY(training_activations(pretrain, &activations));
@@ -174,9 +177,9 @@ static enum plb_status share_memory(plb_pretrain_t *pretrain)
     if (budget->share > 0.0)
         return PLB_OK;
     return plb_fail(PLB_ERROR_MEMORY,
-                    "validation takes %zu bytes, which is more than the share of the activations' "
-                    "%zu that is the memory budget",
-                    own, activations);
+                    "validation takes %s, which is more than the share of the activations' %s "
+                    "that is the memory budget",
+                    plb_bytes_text((double)own).text, plb_bytes_text((double)activations).text);
 }
 
 enum plb_status plb_pretrain_create(const struct plb_model_config *config,
@@ -200,6 +203,9 @@ enum plb_status plb_pretrain_create(const struct plb_model_config *config,
         status = share_memory(pretrain);
     if (status == PLB_OK)
         status = make_trainer(pretrain);
+    if (status == PLB_ERROR_MEMORY && pretrain->set_aside > 0)
+        plb_fail_within(status, "beside the %s (%zu bytes) of the budget that validation takes",
+                        plb_bytes_text((double)pretrain->set_aside).text, pretrain->set_aside);
     if (status != PLB_OK) {
         plb_pretrain_destroy(pretrain);
         return status;

@@ -6,6 +6,7 @@
 
 #include "schedulers/memory/fit.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/plan/simulate.h"
 #include "schedulers/memory/prefetch.h"
 
@@ -191,6 +192,6 @@ enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct pl
     if (fit->offloads && bytes[PLB_HOST] == 0 && bytes[PLB_DISK] == 0)
         return plb_fail_within(PLB_ERROR_MEMORY,
                                "there is neither host memory nor a directory to offload to");
-    return plb_fail_within(PLB_ERROR_MEMORY, "no plan of this policy does with %zu bytes",
-                           bytes[PLB_DEVICE]);
+    return plb_fail_within(PLB_ERROR_MEMORY, "no plan of this policy does with %s",
+                           plb_bytes_text((double)bytes[PLB_DEVICE]).text);
 }

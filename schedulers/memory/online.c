@@ -10,6 +10,7 @@
  */
 #include "config.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/plan/simulate.h"
 #include "runtime/plan/walk.h"
 #include "runtime/plan/writer.h"
@@ -189,8 +190,8 @@ static enum plb_status aim(const struct plb_problem *problem, size_t goal,
     }
     return found ? PLB_OK
                  : plb_fail(PLB_ERROR_MEMORY,
-                            "no evictions come down to %zu bytes beside what is there all the time",
-                            goal);
+                            "no evictions come down to %s beside what is there all the time",
+                            plb_bytes_text((double)goal).text);
 }
 
 /* The plan of the largest part of the room, from parts[first] on, that can be laid out. */
@@ -269,7 +270,8 @@ static enum plb_status plan_online(const struct plb_problem *problem, struct plb
     else
         status = try_all(problem, n, REST_NONE, plan_out, &seconds, &best);
     if (status == PLB_ERROR_MEMORY)
-        plb_fail_within(status, "no plan of this policy does with %zu bytes", bytes[PLB_DEVICE]);
+        plb_fail_within(status, "no plan of this policy does with %s",
+                        plb_bytes_text((double)bytes[PLB_DEVICE]).text);
     return status;
 }
 

@@ -11,6 +11,7 @@
 
 #include "schedulers/memory/online_internal.h"
 
+#include "runtime/base/bytes.h"
 #include "schedulers/memory/held.h"
 
 #include <math.h>
@@ -90,8 +91,9 @@ static enum plb_status evict_one(struct plb__online *o, size_t need)
         return tier == PLB_DEVICE ? PLB_OK : plb__online_send(o, value, tier);
     }
     return plb_fail(PLB_ERROR_MEMORY,
-                    "%s needs %zu bytes more and nothing can be evicted from %zu of %zu",
-                    plb_graph_task(o->graph, o->now)->name, need, o->live, o->limit);
+                    "%s needs %s more, and nothing can be evicted of the %s that are taken of %s",
+                    plb_graph_task(o->graph, o->now)->name, plb_bytes_text((double)need).text,
+                    plb_bytes_text((double)o->live).text, plb_bytes_text((double)o->limit).text);
 }
 
 static enum plb_status make_room(struct plb__online *o, size_t need)
@@ -240,7 +242,8 @@ static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
             continue;
         PLB_TRY(run(o, o->frame[--o->depth].task));
         if (o->result.draft.n > most)
-            return plb_fail(PLB_ERROR_MEMORY, "in %zu bytes tasks run again without end", o->limit);
+            return plb_fail(PLB_ERROR_MEMORY, "in %s tasks run again without end",
+                            plb_bytes_text((double)o->limit).text);
     }
     return PLB_OK;
 }
