@@ -57,7 +57,11 @@ static enum plb_status list_pairs(struct cli_comparison *c)
     PLB_TRY(add_pair(c, "none", &none));
     rest = c->policies;
     for (char *word = strsep(&rest, ","); word; word = strsep(&rest, ",")) {
-        PLB_TRY(plb_memory_policy_find(*word ? word : "?", &policy));
+        if (!*word)
+            return plb_fail(PLB_ERROR_INVALID,
+                            "--policies wants policies separated by commas, not '%s'",
+                            plb_settings_text(c->settings, OPTION_POLICIES));
+        PLB_TRY(plb_memory_policy_find(word, &policy));
         PLB_TRY(add_budgets(c, word, budgets));
     }
     return PLB_OK;

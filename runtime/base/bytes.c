@@ -91,6 +91,14 @@ struct plb_bytes_text plb_bytes_text(double bytes)
     return text;
 }
 
+static enum plb_status fail_budget(const char *text)
+{
+    return plb_fail(PLB_ERROR_INVALID,
+                    "'%s' is no budget of memory: a share is above 0 and at most 1 (such as 0.5), "
+                    "bytes have a unit (such as 600MB or 1.5GiB)",
+                    text);
+}
+
 enum plb_status plb_budget_read(const char *text, struct plb_budget *budget_out)
 {
     struct plb_budget budget = {0};
@@ -98,15 +106,12 @@ enum plb_status plb_budget_read(const char *text, struct plb_budget *budget_out)
     double value;
 
     if (text && *text) {
-        bool plain = read_number(text, &value, &rest) && !*rest;
-
-        if (plain && value > 0.0 && value <= 1.0)
+        if (!read_number(text, &value, &rest) || (*rest && !(unit_bytes(rest) > 0.0)))
+            return fail_budget(text);
+        if (!*rest && value > 0.0 && value <= 1.0)
             budget.share = value;
-        else if (plain && (!(value > 0.0) || strchr(text, '.')))
-            return plb_fail(PLB_ERROR_INVALID,
-                            "'%s' is no budget of memory: a share is above 0 and at most 1, bytes "
-                            "have a unit (such as 600MB or 1.5GiB)",
-                            text);
+        else if (!*rest && (!(value > 0.0) || strchr(text, '.')))
+            return fail_budget(text);
         else
             PLB_TRY(plb_bytes_read(text, SIZE_MAX, &budget.bytes));
     }

@@ -34,8 +34,11 @@ static void wrong_budgets(void)
     refuse("plan " TINY "--memory-budget 0", 1, "'0' is no budget of memory");
     refuse("plan " TINY "--memory-budget -1", 1, "-1");
     refuse("plan " TINY "--memory-budget 1.5", 1, "'1.5' is no budget of memory");
-    refuse("plan " TINY "--memory-budget half", 1, "'half' is no number of bytes");
-    refuse("plan " TINY "--memory-budget 12parsecs", 1, "12parsecs");
+    refuse("plan " TINY "--memory-budget half", 1, "'half' is no budget of memory");
+    refuse("plan " TINY "--memory-budget 12parsecs", 1, "'12parsecs' is no budget of memory");
+    refuse("plan " TINY "--memory-budget nan", 1, "'nan' is no budget of memory");
+    refuse("plan " TINY "--memory-budget 1e99", 1, "'1e99' is no budget of memory");
+    refuse("plan " TINY "--memory-budget 99999999TiB", 1, "too many bytes");
     refuse("plan " TINY "--memory block --memory-budget 1kB", 1,
            "the least with policy 'block' is");
     refuse("plan " LARGE "--memory-budget 900GiB", 1, "is more than the");
@@ -48,7 +51,8 @@ static void wrong_names(void)
     refuse("plan " TINY "--memory psychic", 1, "unknown memory policy 'psychic'; known are: none");
     refuse("compare " TINY "--simulate --policies none,psychic", 1,
            "unknown memory policy 'psychic'");
-    refuse("compare " TINY "--simulate --policies none,", 1, "unknown memory policy");
+    refuse("compare " TINY "--simulate --policies none,", 1, "policies separated by commas");
+    refuse("compare " TINY "--simulate --policies=", 1, "policies separated by commas");
     refuse("plan " TINY "--costs nowhere", 1, "h200");
     refuse("plan " TINY "--costs @nowhere.json", 1, "nowhere.json");
     refuse("plan " TINY "--out plan.png", 1, "ends in .json (the plan) or .svg");
