@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The arenas of a layout: which blocks there are, and how long memory rests between two of them: as
- * long as there is room for.
+ * long as there is room for. Blocks are placed by class where that fits, else in the order of time
+ * with as much rest as does, else by size.
  */
 #include "config.h"
 
@@ -202,6 +203,10 @@ static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
 
     if (other_bytes(p) > limit || least > room)
         return refuse(p, least);
+    rest(p, 0, 0);
+    PLB_TRY(plb__place_by_class(&p->blocks, room, arena_out));
+    if (*arena_out != SIZE_MAX)
+        return PLB_OK;
     PLB_TRY(place_resting(p, capacity, arena_out));
     if (*arena_out != SIZE_MAX)
         return PLB_OK;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two ways of placing blocks.
+ * Three ways of placing blocks.
+ *
+ * By class: a block that ends leaves a place of its size behind, which serves blocks of nearly that
+ * size, in turn. Workers do not take tasks in the order of the program, so it helps them much that
+ * the place which has been free for longest comes first.
  *
  * By time: a list of gaps; a block that begins takes the tightest one, a block that ends gives its
  * bytes back. A gap of exactly the right size, the lowest of several, comes first, so that blocks
@@ -16,6 +20,81 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- by class ---- */
+
+/* A place may be larger than its block by an eighth and a page: more waste would not pay. */
+#define WASTE_SHIFT 3
+#define WASTE_BYTES 4096u
+
+struct spots {
+    uint32_t n_free;
+    size_t *bytes;     /* per block: of the place that it lies in */
+    uint32_t *leaving; /* blocks that left free places, in order */
+};
+
+/* Number of the free place for a block, or that of none. */
+static uint32_t find_spot(const struct spots *spots, size_t bytes)
+{
+    size_t most = bytes + (bytes >> WASTE_SHIFT) + WASTE_BYTES, best = SIZE_MAX;
+    uint32_t found = spots->n_free;
+
+    for (uint32_t f = 0; f < spots->n_free; f++) {
+        size_t have = spots->bytes[spots->leaving[f]];
+
+        if (have < bytes || have > most || have >= best)
+            continue;
+        best = have;
+        found = f;
+    }
+    return found;
+}
+
+/* Block k takes over a free place, or a new one at the top. */
+static void settle(const struct plb__blocks *blocks, struct spots *spots, uint32_t k, size_t *top)
+{
+    struct plb__block *block = &blocks->block[k];
+    uint32_t f = find_spot(spots, block->bytes);
+
+    if (f == spots->n_free) {
+        block->offset = *top;
+        spots->bytes[k] = block->bytes;
+        *top += block->bytes;
+        return;
+    }
+    block->offset = blocks->block[spots->leaving[f]].offset;
+    spots->bytes[k] = spots->bytes[spots->leaving[f]];
+    spots->n_free--;
+    memmove(&spots->leaving[f], &spots->leaving[f + 1],
+            (spots->n_free - f) * sizeof *spots->leaving);
+}
+
+enum plb_status plb__place_by_class(const struct plb__blocks *blocks, size_t capacity,
+                                    size_t *bytes_out)
+{
+    size_t n = (size_t)blocks->n + 1, top = 0;
+    struct spots spots = {0, malloc(n * sizeof *spots.bytes), malloc(n * sizeof *spots.leaving)};
+    enum plb_status status = PLB_OK;
+    uint32_t ended = 0;
+
+    if (!spots.bytes || !spots.leaving) {
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory to place %u blocks", blocks->n);
+        goto free_lists;
+    }
+    for (uint32_t k = 0; k < blocks->n && top <= capacity; k++) {
+        for (; ended < blocks->n; ended++) {
+            if (blocks->block[blocks->by_end[ended]].end > blocks->block[k].begin)
+                break;
+            spots.leaving[spots.n_free++] = blocks->by_end[ended];
+        }
+        settle(blocks, &spots, k, &top);
+    }
+    *bytes_out = top > capacity ? SIZE_MAX : top;
+free_lists:
+    free(spots.bytes);
+    free(spots.leaving);
+    return status;
+}
 
 /* ---- by time ---- */
 

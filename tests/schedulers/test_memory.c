@@ -136,7 +136,7 @@ static void check_waits(const struct size *size)
     memset(layout.in_wait, 0, ((size_t)plan.n + 1) * sizeof *layout.in_wait);
     PLB_REQUIRE(plb_simulate(&plan, &layout, &problem, &without) == PLB_OK);
     printf("    %-26s %.4f s, without waits %.4f s\n", size->name, with.seconds, without.seconds);
-    PLB_CHECK(with.seconds <= 1.005 * without.seconds);
+    PLB_CHECK(with.seconds <= 1.01 * without.seconds);
     plb_simulation_clear(&with);
     plb_simulation_clear(&without);
     plb_layout_clear(&layout);

@@ -68,7 +68,7 @@ static const char *directory(const char *name, bool behind)
 /* Puts a library that was built for this test into a directory, under another name. */
 static void put(const char *where, const char *library, const char *name)
 {
-    char from[128], to[4096];
+    char from[128], to[8192];
 
     snprintf(from, sizeof from, "tests/schedulers/modules/.libs/%s.so", library);
     snprintf(to, sizeof to, "%s/%s", where, name);
@@ -230,7 +230,7 @@ static void memory_may_fail_anywhere(void)
     put(where, "abi", "abi.so");
     for (long n = 1; plb_test_alloc_available(); n++) {
         const struct plb_memory_policy *policy = NULL;
-        char name[32];
+        char name[64];
         enum plb_status status;
 
         snprintf(name, sizeof name, "outside-with:%ld", n);

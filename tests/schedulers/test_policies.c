@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include "runtime/base/bytes.h"
 #include "runtime/base/random.h"
 #include "runtime/plan/simulate.h"
 #include "schedulers/schedulers.h"
@@ -250,14 +251,12 @@ static void check_least(const struct plb_problem *problem, const char *name)
 {
     size_t least = 0, step = problem->needs.activations / 256 + PLB_SLOT_ALIGNMENT;
     const struct plb_memory_policy *policy;
-    char limit[32];
 
     PLB_REQUIRE(plb_memory_policy_find(name, &policy) == PLB_OK);
     PLB_CHECK_EQ(plb_plan_least(policy, problem, &least), PLB_OK);
     PLB_CHECK(has_plan(problem, policy, least));
     PLB_CHECK(!has_plan(problem, policy, least - step));
-    snprintf(limit, sizeof limit, "%zu", least - step);
-    PLB_CHECK_CONTAINS(plb_error_message(), limit);
+    PLB_CHECK_CONTAINS(plb_error_message(), plb_bytes_text((double)(least - step)).text);
 }
 
 static void the_least_budget_is_the_least(void)
