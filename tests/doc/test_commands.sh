@@ -4,7 +4,7 @@
 # Runs every command that the documentation shows. A fenced block that opens with
 # ```sh is a list of commands; the blocks of a page run in order, in one shell, in
 # an empty folder, with the program that was just built first in PATH, and stop at
-# the first one that fails. Output is shown in blocks of another kind (```text).
+# the first one that fails, or that does not and should (a line that begins with "! "). Output is shown in blocks of another kind (```text).
 #
 # A block that cannot run here (it installs, or it takes minutes) is preceded by
 #   <!-- not run by the test: REASON -->
@@ -33,6 +33,7 @@ extract() {
         /^<!-- not run by the test[^>]*: .+ -->$/ { skipping = 1; next }
         !inside && /^```sh[ \t]*$/ { inside = 1; file = skipping ? skip : run; next }
         inside && /^```[ \t]*$/ { inside = 0; skipping = 0; next }
+        inside && /^! / { print "if " substr($0, 3) "; then echo \047it should have failed\047; exit 1; fi" > file; next }
         inside { print > file; next }
         !inside && NF { skipping = 0 }
         END { if (inside) { print "a block is not closed" > "/dev/stderr"; exit 1 } }' "$1"
