@@ -144,12 +144,14 @@ static void take_info(struct run *run)
     pair->simulated = 0.0;
 }
 
-/* What the first pass measured is what the runs plan with. */
+/* What the first pass measured is what the runs plan with; where StarPU evicts, tasks meet memory
+ * that is colder. */
 static enum plb_status keep_costs(struct run *run)
 {
     char *text;
 
-    if (run->timed || plb_settings_given(run->comparison->settings, OPTION_COSTS))
+    if (run->timed || run->pair->left_to_starpu ||
+        plb_settings_given(run->comparison->settings, OPTION_COSTS))
         return PLB_OK;
     PLB_TRY(plb_costs_to_json(plb_session_costs(plb_trainer_session(run->trainer)), &text));
     free(run->comparison->costs);
