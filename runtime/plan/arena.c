@@ -14,8 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What may be spent on rest: this part of the least that the copies need. */
+/* What may be spent on rest in the order of time: this part of the least that the copies need. */
 #define SPARE_PART 8
+/* ... and on places by class where there is no limit: values of very different sizes, none of which
+ * fits where another was, would otherwise take several times what exists at once. */
+#define SPARE_PART_BY_CLASS 2
 /* Placing so many blocks by size takes some ten milliseconds; more is not worth it unless a limit
  * asks for it. */
 #define BY_SIZE_BLOCKS 6000u
@@ -204,7 +207,8 @@ static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
     if (other_bytes(p) > limit || least > room)
         return refuse(p, least);
     rest(p, 0, 0);
-    PLB_TRY(plb__place_by_class(&p->blocks, room, arena_out));
+    PLB_TRY(plb__place_by_class(
+        &p->blocks, limit == SIZE_MAX ? least + least / SPARE_PART_BY_CLASS : room, arena_out));
     if (*arena_out != SIZE_MAX)
         return PLB_OK;
     PLB_TRY(place_resting(p, capacity, arena_out));

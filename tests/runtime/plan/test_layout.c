@@ -620,6 +620,12 @@ static void blocks_are_placed_apart(void)
         PLB_CHECK_EQ(enough, bytes);
         PLB_CHECK_EQ(plb__place_by_time(&blocks, peak - 64, &bytes), PLB_OK);
         PLB_CHECK_EQ(bytes, SIZE_MAX);
+        PLB_CHECK_EQ(plb__place_by_class(&blocks, SIZE_MAX, &bytes), PLB_OK);
+        PLB_CHECK(bytes >= peak && blocks_are_apart(&blocks, bytes));
+        PLB_CHECK_EQ(plb__place_by_class(&blocks, bytes, &enough), PLB_OK);
+        PLB_CHECK_EQ(enough, bytes);
+        PLB_CHECK_EQ(plb__place_by_class(&blocks, bytes - 64, &enough), PLB_OK);
+        PLB_CHECK_EQ(enough, SIZE_MAX);
     }
 }
 
