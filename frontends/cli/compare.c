@@ -153,6 +153,14 @@ static enum plb_status check_out(const struct plb_settings *s)
     return plb_fail(PLB_ERROR_INVALID, "--out wants a name that ends in .svg, not %s", path);
 }
 
+/* What was measured is told even if it cannot be drawn. */
+static enum plb_status tell(const struct cli_comparison *c)
+{
+    PLB_TRY(cli_compare_report(c));
+    PLB_TRY(draw(c));
+    return cli_compare_judge(c);
+}
+
 static enum plb_status compare(struct cli_comparison *c)
 {
     PLB_TRY(check_out(c->settings));
@@ -161,8 +169,7 @@ static enum plb_status compare(struct cli_comparison *c)
     PLB_TRY(plan_all(c));
     if (c->runs)
         PLB_TRY(cli_compare_run(c));
-    PLB_TRY(draw(c));
-    return cli_compare_report(c);
+    return tell(c);
 }
 
 enum plb_status cli_compare(const struct plb_settings *settings)

@@ -50,8 +50,10 @@ struct cli_comparison {
  */
 enum plb_status cli_compare_run(struct cli_comparison *comparison);
 
-/* compare_report.c */
+/* compare_report.c: prints what was found. */
 enum plb_status cli_compare_report(const struct cli_comparison *comparison);
+/* Other bits, a budget that was not kept, and transfers that nobody planned are failures. */
+enum plb_status cli_compare_judge(const struct cli_comparison *comparison);
 
 /* compare_picture.c: the front of memory and time as SVG; to be freed. */
 enum plb_status cli_compare_svg(const struct cli_comparison *comparison, char **text_out);

@@ -282,6 +282,18 @@ static void comparisons_in_virtual_time(void)
     json_decref(comparison);
 }
 
+/* A picture that cannot be written costs no figure. */
+static void results_come_before_pictures(void)
+{
+    struct plb_test_output output =
+        palombe("compare " TINY "--simulate --policies block --budgets 0.9 --out @no/front.svg");
+
+    PLB_CHECK_EQ(output.status, 1);
+    PLB_CHECK_CONTAINS(output.out, "block");
+    PLB_CHECK_CONTAINS(output.err, "no/front.svg");
+    plb_test_output_free(&output);
+}
+
 static void comparisons_that_run(void)
 {
     json_t *comparison = palombe_json("compare " TINY "--json --policies block,swap --budgets 0.8 "
@@ -420,5 +432,6 @@ PLB_TEST_MAIN("frontends/cli/memory", set_up, NULL, PLB_TEST(wrong_budgets), PLB
               PLB_TEST(the_least_is_the_least), PLB_TEST(plan_is_saved_and_printed),
               PLB_TEST(plans_for_a_card_that_is_not_here), PLB_TEST(the_reader_of_pictures_works),
               PLB_TEST(pictures_of_plans), PLB_TEST(comparisons_in_virtual_time),
-              PLB_TEST(comparisons_that_run), PLB_TEST(other_workloads), PLB_TEST(write_corpus),
+              PLB_TEST(results_come_before_pictures), PLB_TEST(comparisons_that_run),
+              PLB_TEST(other_workloads), PLB_TEST(write_corpus),
               PLB_TEST(on_the_virtual_accelerator), PLB_TEST(training_under_a_budget))
