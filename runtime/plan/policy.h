@@ -90,6 +90,10 @@ enum plb_status plb_problem_prepare(const plb_graph_t *graph, const plb_costs_t 
                                     const struct plb_limits *limits, double *seconds,
                                     struct plb_problem *problem_out);
 
+/* Bytes of the device that no plan of any policy does without: the initial values, work space and
+ * the largest task. */
+size_t plb_problem_floor(const struct plb_problem *problem);
+
 /* Asks the policy, proves its plan right and lays it out under the problem's limits. When no single
  * plan can (the largest task does not fit) the message names that task, its bytes and the least
  * budget. `current` NULL: a first plan. Nothing is written on failure. */

@@ -88,8 +88,7 @@ static enum plb_status attempt(const struct plb_memory_policy *policy,
     return status;
 }
 
-/* No plan does with less than the initial values and the largest task. */
-static size_t lower_bound(const struct plb_problem *problem)
+size_t plb_problem_floor(const struct plb_problem *problem)
 {
     const struct plb_needs *needs = &problem->needs;
     size_t bytes = needs->initial + problem->limits.reserved;
@@ -105,10 +104,10 @@ static enum plb_status refuse(const struct plb_memory_policy *policy,
 {
     const struct plb_needs *needs = &problem->needs;
     const struct plb_task *task = plb_graph_task(problem->graph, needs->largest);
-    size_t least = lower_bound(problem);
+    size_t least = plb_problem_floor(problem);
 
     if (plb_plan_least(policy, problem, &least) != PLB_OK)
-        least = lower_bound(problem);
+        least = plb_problem_floor(problem);
     return plb_fail(PLB_ERROR_MEMORY,
                     "task %s needs %s beside %s of initial values and %s of work space: that does "
                     "not fit into a budget of %s; the least with policy '%s' is %zu bytes (%s)",
@@ -133,7 +132,7 @@ enum plb_status plb_plan_make(const struct plb_memory_policy *policy,
         return plb_fail(PLB_ERROR_INVALID, "a budget of %s is %s more than the device has",
                         plb_bytes_text((double)budget).text,
                         plb_bytes_text((double)(budget - device)).text);
-    if (budget < lower_bound(problem))
+    if (budget < plb_problem_floor(problem))
         return refuse(policy, problem);
     return attempt(policy, problem, event, current, plan_out, layout_out);
 }
@@ -163,7 +162,7 @@ enum plb_status plb_plan_least(const struct plb_memory_policy *policy,
                                const struct plb_problem *problem, size_t *bytes_out)
 {
     size_t step = problem->needs.activations / LEAST_PARTS + PLB_SLOT_ALIGNMENT;
-    size_t low = lower_bound(problem), high = 0, used;
+    size_t low = plb_problem_floor(problem), high = 0, used;
 
     PLB_TRY(bytes_under(policy, problem, SIZE_MAX, &high));
     while (high > low && high - low > step) {

@@ -309,17 +309,6 @@ static enum plb_status look_for_drift(struct plb_session *s)
 
 /* ---- the machine's memory ---- */
 
-/* Less than this no plan does with. */
-static size_t hopeless(const struct plb_problem *problem)
-{
-    const struct plb_needs *needs = &problem->needs;
-    size_t least = needs->largest_task;
-
-    if (problem->limits.hold_gradients && needs->gradients > least)
-        least = needs->gradients;
-    return needs->initial + problem->limits.reserved + least;
-}
-
 /* Lowers the budget by what the machine lacks, or as much of that as the policy can do. To find
  * that out takes a few plans, not the many that the least budget takes. */
 static void lower_budget(struct plb_session *s, size_t lacking)
@@ -333,7 +322,8 @@ static void lower_budget(struct plb_session *s, size_t lacking)
         lacking = arena / 4 * 3;
     for (; lacking > 0 && lacking >= arena / 16; lacking /= 2) {
         p->lowered = have - lacking;
-        if (p->lowered >= hopeless(&p->problem) && make_pending(s, PLB_EVENT_PRESSURE) == PLB_OK) {
+        if (p->lowered >= plb_problem_floor(&p->problem) &&
+            make_pending(s, PLB_EVENT_PRESSURE) == PLB_OK) {
             plb__session_note(s, "the machine is short of memory: the budget is %s from here on",
                               plb_bytes_text((double)p->lowered).text);
             return;
