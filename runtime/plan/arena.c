@@ -19,6 +19,8 @@
 /* ... and on places by class where there is no limit: values of very different sizes, none of which
  * fits where another was, would otherwise take several times what exists at once. */
 #define SPARE_PART_BY_CLASS 2
+/* or this part of all that the device holds. */
+#define SPARE_PART_OF_ALL 4
 /* Placing so many blocks by size takes some ten milliseconds; more is not worth it unless a limit
  * asks for it. */
 #define BY_SIZE_BLOCKS 6000u
@@ -197,6 +199,15 @@ static enum plb_status place_tightly(struct placing *p, size_t *bytes_out)
     return plb__place_by_time(&p->blocks, SIZE_MAX, bytes_out);
 }
 
+/* What places by class may take where there is no limit. */
+static size_t generous(const struct placing *p, size_t least)
+{
+    size_t spare = least / SPARE_PART_BY_CLASS;
+    size_t of_all = (least + other_bytes(p)) / SPARE_PART_OF_ALL;
+
+    return least + (spare > of_all ? spare : of_all);
+}
+
 static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
 {
     size_t limit = p->limits->bytes[p->tier], least = least_bytes(p);
@@ -207,8 +218,8 @@ static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
     if (other_bytes(p) > limit || least > room)
         return refuse(p, least);
     rest(p, 0, 0);
-    PLB_TRY(plb__place_by_class(
-        &p->blocks, limit == SIZE_MAX ? least + least / SPARE_PART_BY_CLASS : room, arena_out));
+    PLB_TRY(plb__place_by_class(&p->blocks, limit == SIZE_MAX ? generous(p, least) : room,
+                                arena_out));
     if (*arena_out != SIZE_MAX)
         return PLB_OK;
     PLB_TRY(place_resting(p, capacity, arena_out));

@@ -64,7 +64,7 @@ size_t plb_layout_device_bytes(const struct plb_layout *layout);
 /*
  * Lays out a plan that passed the check. Memory rests a while before it is used again, so that
  * tasks seldom wait for it; as long as the limits allow and, where there is none, half more than
- * the copies need.
+ * the copies need or a quarter of all that the device holds.
  * Where a limit is tight there is no rest, and slots lie within a percent or so of the least that
  * could be. PLB_ERROR_MEMORY when a tier's limit cannot be kept, with the bytes that would do; a
  * device limit of plb_budget_of_share(needs, 1, reserved) can be kept by the plan that keeps
