@@ -3,34 +3,34 @@
 libpalombe_la_SOURCES += \
 	schedulers/modules.c schedulers/modules.h \
 	schedulers/registry.c \
-	schedulers/memory/online.c schedulers/memory/online_moves.c \
-	schedulers/memory/online_costs.c schedulers/memory/online_internal.h \
-	schedulers/memory/online_walk.c schedulers/memory/online_walk.h \
-	schedulers/memory/away.c schedulers/memory/away.h \
-	schedulers/memory/chain.c schedulers/memory/chain.h \
-	schedulers/memory/chain_dp.c \
-	schedulers/memory/chain_fit.c schedulers/memory/chain_fit.h \
-	schedulers/memory/chain_order.c \
-	schedulers/memory/chain_split.c \
-	schedulers/memory/chain_table.c schedulers/memory/chain_table.h \
-	schedulers/memory/chain_write.c schedulers/memory/chain_write.h \
-	schedulers/memory/offload_dp.c \
-	schedulers/memory/options.c schedulers/memory/options.h \
-	schedulers/memory/log.c \
 	schedulers/memory/block.c \
 	schedulers/memory/cheap.c \
-	schedulers/memory/fates.c schedulers/memory/fates.h schedulers/memory/fates_setup.c \
-	schedulers/memory/fit.c schedulers/memory/fit.h \
-	schedulers/memory/held.c schedulers/memory/held.h \
+	schedulers/memory/chain_dp.c \
 	schedulers/memory/knapsack.c \
+	schedulers/memory/log.c \
 	schedulers/memory/lru.c \
-	schedulers/memory/pager.c schedulers/memory/pager.h \
-	schedulers/memory/prefetch.c schedulers/memory/prefetch.h \
+	schedulers/memory/none.c \
+	schedulers/memory/offload_dp.c \
+	schedulers/memory/online.c \
+	schedulers/memory/replay.c \
 	schedulers/memory/sqrt.c \
 	schedulers/memory/starpu.c \
 	schedulers/memory/swap.c \
-	schedulers/memory/none.c \
-	schedulers/memory/replay.c
+	schedulers/memory/common/fates.c schedulers/memory/common/fates.h schedulers/memory/common/fates_setup.c \
+	schedulers/memory/common/fit.c schedulers/memory/common/fit.h \
+	schedulers/memory/common/held.c schedulers/memory/common/held.h \
+	schedulers/memory/common/pager.c schedulers/memory/common/pager.h \
+	schedulers/memory/common/prefetch.c schedulers/memory/common/prefetch.h \
+	schedulers/memory/chain/away.c schedulers/memory/chain/away.h \
+	schedulers/memory/chain/chain.c schedulers/memory/chain/chain.h \
+	schedulers/memory/chain/chain_fit.c schedulers/memory/chain/chain_fit.h \
+	schedulers/memory/chain/chain_order.c schedulers/memory/chain/chain_split.c \
+	schedulers/memory/chain/chain_table.c schedulers/memory/chain/chain_table.h \
+	schedulers/memory/chain/chain_write.c schedulers/memory/chain/chain_write.h \
+	schedulers/memory/chain/options.c schedulers/memory/chain/options.h \
+	schedulers/memory/online/online_costs.c schedulers/memory/online/online_internal.h \
+	schedulers/memory/online/online_moves.c \
+	schedulers/memory/online/online_walk.c schedulers/memory/online/online_walk.h
 nobase_pkginclude_HEADERS += \
 	schedulers/schedulers.h
 # The oracle is for tests, and a module: GLPK's licence is not the library's.

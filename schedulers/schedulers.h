@@ -3,9 +3,10 @@
  * The registry of scheduling policies.
  *
  * A policy is one file in the folder of the question it answers, ending in its record; the record
- * is listed in registry.c. Policies are chosen by name, on the command line or by environment
- * variable. Those in the shared objects of the directories that PALOMBE_POLICY_PATH names (separated
- * by colons) are found likewise; see doc/policies.md.
+ * is listed in registry.c. What several policies share lies in a folder `common` beside them, what
+ * a large one is made of in a folder of its own. Policies are chosen by name, on the command line
+ * or by environment variable. Those in the shared objects of the directories that
+ * PALOMBE_POLICY_PATH names (separated by colons) are found likewise; see doc/policies.md.
  *
  * Some take an argument after a colon: "replay:PATH", "log:POLICY".
  *

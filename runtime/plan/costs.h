@@ -5,9 +5,9 @@
  * A *platform* is what a plan needs to know of a machine: workers, capacities, rates, links. A
  * table of costs adds measured times to it, by operator and *footprint* (a hash of the types of a
  * task's operands in its own range, the same that StarPU's performance models are keyed with). For
- * each key the median of the latest samples counts, so that one bad sample poisons nothing. What was
- * not measured is modelled: the greater of flops over the arithmetic rate and bytes over the memory
- * rate, plus the cost of a task.
+ * each key the median of the latest samples counts, so that one bad sample poisons nothing. What
+ * was not measured is modelled: the greater of flops over the arithmetic rate and bytes over the
+ * memory rate, plus the cost of a task.
  *
  * A table is saved as JSON, so that a plan can be made for a machine that is not at hand.
  *
@@ -30,13 +30,13 @@ struct plb_link {
     bool duplex;                 /* both directions at once at full rate */
 };
 
-#define PLB_WORKERS_MAX 4096
+#define PLB_WORKERS_MAX   4096
 #define PLB_PLATFORM_NAME 64
 
 struct plb_platform {
-    char name[PLB_PLATFORM_NAME]; /* in ASCII */
-    int workers; /* tasks that run at the same time */
-    size_t bytes[PLB_TIERS]; /* capacities; 0: the tier is not there */
+    char name[PLB_PLATFORM_NAME];        /* in ASCII */
+    int workers;                         /* tasks that run at the same time */
+    size_t bytes[PLB_TIERS];             /* capacities; 0: the tier is not there */
     double flops_per_second[PLB_DTYPES]; /* of one worker, by the dtype of a task's first input */
     double bytes_per_second;             /* of one worker */
     double task_seconds;                 /* what the runtime adds to each task */

@@ -5,8 +5,8 @@
  * The draft is walked backwards once. A copy is *wanted* when a later instruction uses it before
  * it is made again; an instruction that uses a copy which is not wanted is its last use, and the
  * copy ends there. Moves that nobody wants, and second runs that make nothing wanted, are left out.
- * Then the plan is written forwards, with a DROP after each last use, or, where the operator permits
- * it, an output that takes over the storage of the input which ends.
+ * Then the plan is written forwards, with a DROP after each last use, or, where the operator
+ * permits it, an output that takes over the storage of the input which ends.
  */
 #include "runtime/plan/writer.h"
 
@@ -24,14 +24,14 @@ struct finisher {
     const plb_graph_t *graph;
     const struct plb_plan *draft;
     struct plb_plan plan;
-    uint8_t *wanted;      /* per value: bit per tier */
-    bool *skipped;        /* per instruction of the draft */
-    uint32_t *first_run;  /* per task: its first RUN in the draft */
+    uint8_t *wanted;       /* per value: bit per tier */
+    bool *skipped;         /* per instruction of the draft */
+    uint32_t *first_run;   /* per task: its first RUN in the draft */
     struct ending *ending; /* from last to first */
     uint32_t n_endings, capacity;
-    uint32_t *ends_at;    /* per value: the instruction being written, when its copy ends there */
-    plb_value *home;      /* per value: the initial value in whose storage it lies, or PLB_NONE */
-    bool *leaving;        /* per value: it has been offloaded since it was made */
+    uint32_t *ends_at; /* per value: the instruction being written, when its copy ends there */
+    plb_value *home;   /* per value: the initial value in whose storage it lies, or PLB_NONE */
+    bool *leaving;     /* per value: it has been offloaded since it was made */
 };
 
 static enum plb_status push_ending(struct finisher *f, uint32_t instruction, plb_value value,
@@ -146,8 +146,8 @@ static bool ends(const struct finisher *f, uint32_t i, plb_value value)
 }
 
 /* May `out` be put where `in` lies? The storage of an initial value is only for the version that is
- * carried into it. A task should not have to wait for the link because a value that is on its way to
- * another tier still lies where an output would be put. */
+ * carried into it. A task should not have to wait for the link because a value that is on its way
+ * to another tier still lies where an output would be put. */
 static bool may_take(const struct finisher *f, uint32_t i, plb_value in, plb_value out)
 {
     plb_value home = f->home[in];
@@ -235,11 +235,11 @@ static enum plb_status write_endings(struct finisher *f, uint32_t i, uint32_t fr
     for (uint32_t e = from; e-- > to;) {
         const struct ending *ending = &f->ending[e];
 
-        if (ending->tier == PLB_DEVICE && (!ends(f, i, ending->value) ||
-                                           f->home[ending->value] != PLB_NONE))
+        if (ending->tier == PLB_DEVICE &&
+            (!ends(f, i, ending->value) || f->home[ending->value] != PLB_NONE))
             continue;
-        PLB_TRY(plb_plan_append(&f->plan, (struct plb_instruction){PLB_DROP, ending->value, 0,
-                                                                   ending->tier}));
+        PLB_TRY(plb_plan_append(
+            &f->plan, (struct plb_instruction){PLB_DROP, ending->value, 0, ending->tier}));
     }
     return PLB_OK;
 }

@@ -27,9 +27,9 @@ struct plb_problem {
     const struct plb_platform *platform; /* rates and links */
     const double *seconds;               /* per task */
     struct plb_limits limits;
-    struct plb_needs needs;              /* of the graph */
-    const char *argument;                /* of the policy: "PATH" when it was named "replay:PATH";
-                                            NULL for none */
+    struct plb_needs needs; /* of the graph */
+    const char *argument;   /* of the policy: "PATH" when it was named "replay:PATH";
+                               NULL for none */
 };
 
 /* Why a policy is asked again while a plan runs. */
@@ -78,8 +78,8 @@ const char *plb_event_name(enum plb_event event);
 /* What a shared object exports under the name "plb_policy_module". */
 #define PLB_POLICY_ABI 1u
 struct plb_policy_module {
-    uint32_t abi;      /* PLB_POLICY_ABI of the headers that it was built with */
-    uint32_t record;   /* sizeof(struct plb_memory_policy) there */
+    uint32_t abi;    /* PLB_POLICY_ABI of the headers that it was built with */
+    uint32_t record; /* sizeof(struct plb_memory_policy) there */
     uint32_t n;
     const struct plb_memory_policy *const *memory; /* n records */
 };

@@ -19,22 +19,22 @@
 extern "C" {
 #endif
 
-struct plb_simulated {         /* of one instruction, seconds from the start of the step */
+struct plb_simulated { /* of one instruction, seconds from the start of the step */
     double start, end;
     int lane; /* RUN: the worker; moves: PLB_LANE_OUT, PLB_LANE_IN + tier; DROP: -1 */
 };
 #define PLB_LANE_OUT 1000 /* + tier */
-#define PLB_LANE_IN 2000  /* + tier */
+#define PLB_LANE_IN  2000 /* + tier */
 
 struct plb_simulation {
-    double seconds;          /* makespan of one step that starts on an idle platform */
-    double compute_seconds;  /* sum of the times of all RUNs */
-    double again_seconds;    /* of the RUNs of tasks that have run before */
+    double seconds;         /* makespan of one step that starts on an idle platform */
+    double compute_seconds; /* sum of the times of all RUNs */
+    double again_seconds;   /* of the RUNs of tasks that have run before */
     double again_flops;
-    double waited_seconds;   /* workers' time without a task, all workers together */
+    double waited_seconds; /* workers' time without a task, all workers together */
     uint32_t again_tasks;
     size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS]; /* bytes, from and to the device */
-    size_t peak[PLB_TIERS];  /* the layout's: initial values, arena */
+    size_t peak[PLB_TIERS];                           /* the layout's: initial values, arena */
     uint32_t n;
     struct plb_simulated *timeline; /* per instruction, of one step alone */
 };

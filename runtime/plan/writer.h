@@ -5,8 +5,8 @@
  * A writer keeps track of which values are where while a policy walks through a step. Asked to run
  * a task it first brings back what the task reads and is not on the device: it fetches a value that
  * has a copy elsewhere, and otherwise runs the value's producer again, likewise (lineage, one value
- * at a time). The policy says which tasks run in which order and which values it forgets, sends away
- * or fetches ahead; it need not say where values end.
+ * at a time). The policy says which tasks run in which order and which values it forgets, sends
+ * away or fetches ahead; it need not say where values end.
  *
  * What the writer holds is a *draft*: RUN, OFFLOAD and FETCH alone. Finishing it adds the DROPs
  * (each copy ends after its last use before it is made again) and the marks of storage that is

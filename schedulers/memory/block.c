@@ -10,8 +10,8 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/fates.h"
-#include "schedulers/memory/fit.h"
+#include "schedulers/memory/common/fates.h"
+#include "schedulers/memory/common/fit.h"
 #include "schedulers/schedulers.h"
 
 static enum plb_status propose(const struct plb_problem *problem, size_t target, void *context,

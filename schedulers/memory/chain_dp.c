@@ -14,8 +14,8 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/chain_fit.h"
-#include "schedulers/memory/chain_write.h"
+#include "schedulers/memory/chain/chain_fit.h"
+#include "schedulers/memory/chain/chain_write.h"
 #include "schedulers/schedulers.h"
 
 #include <math.h>

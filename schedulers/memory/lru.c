@@ -7,7 +7,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/pager.h"
+#include "schedulers/memory/common/pager.h"
 #include "schedulers/schedulers.h"
 
 static bool leaves(const struct plb__resident *a, const struct plb__resident *b)

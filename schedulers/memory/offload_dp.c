@@ -17,9 +17,9 @@
 #include "config.h"
 
 #include "runtime/plan/simulate.h"
-#include "schedulers/memory/away.h"
-#include "schedulers/memory/chain_fit.h"
-#include "schedulers/memory/chain_write.h"
+#include "schedulers/memory/chain/away.h"
+#include "schedulers/memory/chain/chain_fit.h"
+#include "schedulers/memory/chain/chain_write.h"
 #include "schedulers/schedulers.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 /*
  * The memory policy "online": tasks in their order, and when bytes are short the value whose return
  * costs least per byte and time leaves the device. The decisions are those of Dynamic Tensor
- * Rematerialization (online_costs.c), made on a graph whose future is known (online_walk.c).
+ * Rematerialization (online/online_costs.c), on a graph whose future is known (online/online_walk.c).
  *
  * A walk takes about a microsecond a decision, so several are made, which weigh candidates
  * differently; the best of them are fitted to the exact layout, and the fastest plan in virtual
@@ -14,7 +14,7 @@
 #include "runtime/plan/simulate.h"
 #include "runtime/plan/walk.h"
 #include "runtime/plan/writer.h"
-#include "schedulers/memory/online_walk.h"
+#include "schedulers/memory/online/online_walk.h"
 #include "schedulers/schedulers.h"
 
 #include <math.h>

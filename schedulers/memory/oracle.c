@@ -15,7 +15,7 @@
 #include "schedulers/memory/oracle.h"
 
 #include "runtime/plan/writer.h"
-#include "schedulers/memory/chain_fit.h"
+#include "schedulers/memory/chain/chain_fit.h"
 #include "schedulers/schedulers.h"
 
 #include <stdlib.h>

@@ -24,7 +24,7 @@
 #ifndef PLB_SCHEDULERS_MEMORY_ORACLE_H
 #define PLB_SCHEDULERS_MEMORY_ORACLE_H
 
-#include "schedulers/memory/chain.h"
+#include "schedulers/memory/chain/chain.h"
 
 #define PLB__ORACLE_TASKS_MAX 30
 

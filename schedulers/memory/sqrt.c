@@ -8,8 +8,8 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/fates.h"
-#include "schedulers/memory/fit.h"
+#include "schedulers/memory/common/fates.h"
+#include "schedulers/memory/common/fit.h"
 #include "schedulers/schedulers.h"
 
 #include <math.h>

@@ -7,9 +7,9 @@
 
 #include "runtime/plan/simulate.h"
 #include "runtime/plan/writer.h"
-#include "schedulers/memory/fates.h"
-#include "schedulers/memory/fit.h"
-#include "schedulers/memory/prefetch.h"
+#include "schedulers/memory/common/fates.h"
+#include "schedulers/memory/common/fit.h"
+#include "schedulers/memory/common/prefetch.h"
 #include "tests/support/plb_test.h"
 #include "tests/support/random_graph.h"
 

@@ -8,7 +8,7 @@
 #include "config.h"
 
 #include "runtime/plan/simulate.h"
-#include "schedulers/memory/online_walk.h"
+#include "schedulers/memory/online/online_walk.h"
 #include "schedulers/schedulers.h"
 #include "tests/support/gpt.h"
 #include "tests/support/plb_test.h"

@@ -11,7 +11,7 @@
 #ifndef PLB_SCHEDULERS_MEMORY_CHAIN_FIT_H
 #define PLB_SCHEDULERS_MEMORY_CHAIN_FIT_H
 
-#include "schedulers/memory/fit.h"
+#include "schedulers/memory/common/fit.h"
 
 /* Bytes that the device has beside initial values, work space and gradients that limits hold. */
 size_t plb__device_room(const struct plb_problem *problem);

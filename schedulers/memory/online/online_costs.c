@@ -12,7 +12,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/online_internal.h"
+#include "schedulers/memory/online/online_internal.h"
 
 #include <math.h>
 

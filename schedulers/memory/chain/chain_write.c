@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/chain_write.h"
+#include "schedulers/memory/chain/chain_write.h"
 
 #include "runtime/base/hash.h"
 

@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/options.h"
+#include "schedulers/memory/chain/options.h"
 
 #include <stdlib.h>
 #include <string.h>

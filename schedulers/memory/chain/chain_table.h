@@ -28,7 +28,7 @@
 #ifndef PLB_SCHEDULERS_MEMORY_CHAIN_TABLE_H
 #define PLB_SCHEDULERS_MEMORY_CHAIN_TABLE_H
 
-#include "schedulers/memory/options.h"
+#include "schedulers/memory/chain/options.h"
 
 struct plb__chain_away {
     size_t bytes;  /* the most that are away at once */

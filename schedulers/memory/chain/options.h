@@ -15,7 +15,7 @@
 #ifndef PLB_SCHEDULERS_MEMORY_OPTIONS_H
 #define PLB_SCHEDULERS_MEMORY_OPTIONS_H
 
-#include "schedulers/memory/chain.h"
+#include "schedulers/memory/chain/chain.h"
 
 #define PLB__GROUPS_MAX 10u
 #define PLB__OPTIONS_MAX 48u

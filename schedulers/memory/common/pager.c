@@ -8,12 +8,12 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/pager.h"
+#include "schedulers/memory/common/pager.h"
 
 #include "runtime/plan/writer.h"
-#include "schedulers/memory/fates.h"
-#include "schedulers/memory/fit.h"
-#include "schedulers/memory/held.h"
+#include "schedulers/memory/common/fates.h"
+#include "schedulers/memory/common/fit.h"
+#include "schedulers/memory/common/held.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #define PLB_SCHEDULERS_MEMORY_CHAIN_WRITE_H
 
 #include "runtime/plan/writer.h"
-#include "schedulers/memory/chain_table.h"
+#include "schedulers/memory/chain/chain_table.h"
 
 struct plb__pass {
     struct plb__chain chain;

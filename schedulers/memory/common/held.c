@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/held.h"
+#include "schedulers/memory/common/held.h"
 
 #include "runtime/plan/walk.h"
 

@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/fates.h"
+#include "schedulers/memory/common/fates.h"
 
 #include "runtime/plan/writer.h"
 

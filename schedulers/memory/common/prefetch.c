@@ -9,7 +9,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/prefetch.h"
+#include "schedulers/memory/common/prefetch.h"
 
 #include "runtime/plan/walk.h"
 #include "runtime/plan/writer.h"

@@ -9,10 +9,10 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/online_internal.h"
+#include "schedulers/memory/online/online_internal.h"
 
 #include "runtime/base/bytes.h"
-#include "schedulers/memory/held.h"
+#include "schedulers/memory/common/held.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/chain.h"
+#include "schedulers/memory/chain/chain.h"
 
 #include "runtime/base/hash.h"
 

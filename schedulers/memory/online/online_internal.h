@@ -8,7 +8,7 @@
 #ifndef PLB_MEMORY_ONLINE_INTERNAL_H
 #define PLB_MEMORY_ONLINE_INTERNAL_H
 
-#include "schedulers/memory/online_walk.h"
+#include "schedulers/memory/online/online_walk.h"
 
 /* A task that is being brought about: inputs before `input` are there. */
 struct plb__online_frame {

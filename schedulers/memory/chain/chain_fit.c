@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/chain_fit.h"
+#include "schedulers/memory/chain/chain_fit.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/chain.h"
+#include "schedulers/memory/chain/chain.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,11 +4,11 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/fit.h"
+#include "schedulers/memory/common/fit.h"
 
 #include "runtime/base/bytes.h"
 #include "runtime/plan/simulate.h"
-#include "schedulers/memory/prefetch.h"
+#include "schedulers/memory/common/prefetch.h"
 
 #include <float.h>
 #include <math.h>

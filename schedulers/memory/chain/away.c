@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/away.h"
+#include "schedulers/memory/chain/away.h"
 
 #include "runtime/plan/writer.h"
 

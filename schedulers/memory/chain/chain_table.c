@@ -7,7 +7,7 @@
  */
 #include "config.h"
 
-#include "schedulers/memory/chain_table.h"
+#include "schedulers/memory/chain/chain_table.h"
 
 #include <math.h>
 #include <stdlib.h>
