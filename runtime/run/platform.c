@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SAMPLES = 5 };
 
@@ -30,14 +29,6 @@ struct probe {
     char *buffer;
     size_t bytes;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static enum plb_status copy(const struct probe *p, bool out, size_t bytes)
 {
@@ -63,10 +54,10 @@ static enum plb_status time_copies(const struct probe *p, bool out, size_t bytes
     double seconds[SAMPLES];
 
     for (int k = 0; k < SAMPLES; k++) {
-        double start = now();
+        double start = plb__now();
 
         PLB_TRY(copy(p, out, bytes));
-        seconds[k] = now() - start;
+        seconds[k] = plb__now() - start;
     }
     qsort(seconds, SAMPLES, sizeof *seconds, compare);
     *seconds_out = seconds[SAMPLES / 2];

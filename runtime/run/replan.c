@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Drift is looked for after this many steps, then twice as many, and so on up to LOOK_MOST. */
@@ -33,14 +32,6 @@
 /* An arena is taken larger than a first plan needs, for plans to come, up to this share of what
  * keeping everything would need. */
 #define ARENA_SHARE 1.25
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- the arena ---- */
 
@@ -228,11 +219,11 @@ static void put_off(struct plb_session *s, struct plb__draft *draft)
 static enum plb_status make_pending(struct plb_session *s, enum plb_event event)
 {
     struct plb__draft draft;
-    double start = now();
+    double start = plb__now();
 
     PLB_TRY(plb__draft_make(s, event, &s->program->plan, &draft));
     put_off(s, &draft);
-    s->info.replan_seconds = now() - start;
+    s->info.replan_seconds = plb__now() - start;
     return PLB_OK;
 }
 
@@ -286,7 +277,7 @@ static enum plb_status look_for_drift(struct plb_session *s)
 {
     struct plb__planning *p = &s->planning;
     struct plb__draft draft;
-    double predicted, start = now();
+    double predicted, start = plb__now();
 
     if (!may_drift(s))
         return PLB_OK;
@@ -299,7 +290,7 @@ static enum plb_status look_for_drift(struct plb_session *s)
     p->predicted = s->info.predicted_seconds = predicted;
     if (plb__draft_make(s, PLB_EVENT_DRIFT, &s->program->plan, &draft) != PLB_OK)
         return PLB_OK; /* the present plan is right, if not the best */
-    s->info.replan_seconds = now() - start;
+    s->info.replan_seconds = plb__now() - start;
     if (same_program(&draft.plan, &s->program->plan))
         plb__draft_clear(&draft);
     else
@@ -346,7 +337,7 @@ static void raise_budget(struct plb_session *s)
 static void look_at_machine(struct plb_session *s)
 {
     struct plb__planning *p = &s->planning;
-    double least = SHORT_SHARE * (double)plb__memory_bytes(), available, time = now();
+    double least = SHORT_SHARE * (double)plb__memory_bytes(), available, time = plb__now();
 
     if (s->device->has_host || time < p->look_at_machine)
         return;

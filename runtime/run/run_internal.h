@@ -345,4 +345,7 @@ void plb__session_fail(struct plb_session *session, const char *what, enum plb_s
 struct starpu_task *plb__task_create(const starpu_data_handle_t *token,
                                      const enum starpu_data_access_mode *mode, uint32_t n);
 
+/* Seconds of the clock that only goes forwards, from session.c. */
+double plb__now(void);
+
 #endif

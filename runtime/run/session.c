@@ -15,7 +15,7 @@
 
 #define DEFAULT_IN_FLIGHT 4096u
 
-static double now(void)
+double plb__now(void)
 {
     struct timespec t;
 
@@ -174,7 +174,7 @@ enum plb_status plb_session_create(const plb_graph_t *whole,
                                    plb_session_t **session_out)
 {
     const struct plb_session_options defaults = {0};
-    double start = now();
+    double start = plb__now();
     struct plb_session *s;
     enum plb_status status;
 
@@ -194,7 +194,7 @@ enum plb_status plb_session_create(const plb_graph_t *whole,
         plb_session_destroy(s);
         return status;
     }
-    s->info.prepare_seconds = now() - start;
+    s->info.prepare_seconds = plb__now() - start;
     *session_out = s;
     return PLB_OK;
 }
