@@ -47,3 +47,7 @@ libpalombe_la_SOURCES += %D%/attention/attention.c %D%/attention/attention_gradi
 	%D%/attention/geometry.c %D%/attention/pairs.c %D%/attention/pairs.h \
 	%D%/attention/tiles.c %D%/attention/tiles.h
 libpalombe_la_SOURCES += %D%/cache/attention_cached.c %D%/cache/cache.h %D%/cache/cache_write.c
+
+# The same operators on CUDA cards.
+noinst_HEADERS += %D%/common/cuda.h %D%/common/kernel.cuh
+cuda_sources += %D%/add/add.cu

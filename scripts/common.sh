@@ -12,7 +12,7 @@ bootstrap() {
     local newer
     newer=yes
     if [ -e "$top/configure" ] && [ -e "$top/Makefile.in" ]; then
-        newer=$(find "$top/configure.ac" "$top/m4/plb.m4" -newer "$top/configure" | head -n 1)
+        newer=$(find "$top/configure.ac" "$top"/m4/plb*.m4 -newer "$top/configure" | head -n 1)
     fi
     [ -n "$newer" ] || return 0
     say "making configure"

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The table of the operators' CUDA kernels, made from codelets/operators.def.
+ */
+#include "config.h"
+
+#include "runtime/run/cuda/table.h"
+
+#include <string.h>
+
+#define PLB_OPERATOR(name) extern const struct plb_cuda_operator plb_cuda_##name __attribute__((weak));
+#include "codelets/operators.def"
+#undef PLB_OPERATOR
+
+static const struct plb_cuda_operator *const table[] = {
+#define PLB_OPERATOR(name) &plb_cuda_##name,
+#include "codelets/operators.def"
+#undef PLB_OPERATOR
+};
+
+const struct plb_cuda_operator *plb__cuda_operator(const char *name)
+{
+    for (size_t k = 0; k < sizeof table / sizeof table[0]; k++)
+        if (table[k] && strcmp(table[k]->name, name) == 0)
+            return table[k];
+    return NULL;
+}
