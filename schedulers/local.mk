@@ -29,7 +29,8 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/chain/chain_write.c schedulers/memory/chain/chain_write.h \
 	schedulers/memory/chain/options.c schedulers/memory/chain/options.h \
 	schedulers/memory/online/online_costs.c schedulers/memory/online/online_internal.h \
-	schedulers/memory/online/online_moves.c \
+	schedulers/memory/online/online_moves.c schedulers/memory/online/online_order.c \
+	schedulers/memory/online/online_setup.c \
 	schedulers/memory/online/online_walk.c schedulers/memory/online/online_walk.h
 nobase_pkginclude_HEADERS += \
 	schedulers/schedulers.h

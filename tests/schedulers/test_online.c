@@ -202,11 +202,14 @@ static void decisions_are_few_and_cheap(void)
     struct plb_problem p = under(0.33, 0);
     size_t bytes = (size_t)(0.33 * (double)p.needs.activations);
     struct plb__online_result result = {.evictions = 0};
+    struct plb__online *walks;
     uint32_t decisions;
     double began = now(), took;
 
-    PLB_REQUIRE(plb__online_walk(&p, bytes, &weights, &result) == PLB_OK);
+    PLB_REQUIRE(plb__online_create(&p, &walks) == PLB_OK);
+    PLB_REQUIRE(plb__online_walk(walks, bytes, &weights, &result) == PLB_OK);
     took = now() - began;
+    plb__online_destroy(walks);
     decisions = result.draft.n + result.evictions;
     printf("\n    %u tasks, %u instructions, %u evictions, %u looks: %.2f us a decision\n",
            plb_graph_tasks(gpt.graph), result.draft.n, result.evictions, result.looks,
@@ -224,10 +227,14 @@ static void memory_may_fail_anywhere(void)
 
     for (long n = 1; plb_test_alloc_available(); n++) {
         struct plb__online_result result = {.evictions = 0};
+        struct plb__online *walks = NULL;
         enum plb_status status;
 
         plb_test_alloc_fail_at(n);
-        status = plb__online_walk(&p, bytes, &weights, &result);
+        status = plb__online_create(&p, &walks);
+        if (status == PLB_OK)
+            status = plb__online_walk(walks, bytes, &weights, &result);
+        plb__online_destroy(walks);
         plb_plan_clear(&result.draft);
         if (!plb_test_alloc_stop())
             break;

@@ -20,19 +20,19 @@
 #define UPWARD_MOST   256u
 #define DOWNWARD_MOST 16u
 
-plb_task_id plb__online_next(const struct plb__online *o, plb_value value)
+uint32_t plb__online_next(const struct plb__online *o, plb_value value)
 {
     return o->next_use[value] < o->in_use[value + 1] ? o->use[o->next_use[value]] : PLB_NONE;
 }
 
-/* The last task of the step that reads a value; only for values with one. */
-static plb_task_id last_use(const struct plb__online *o, plb_value value)
+/* The last turn that reads a value; only for values with one. */
+static uint32_t last_use(const struct plb__online *o, plb_value value)
 {
     return o->use[o->in_use[value + 1] - 1];
 }
 
 /* 1: nobody else makes the two at about one time; 0: at the same time. */
-static double apart(const struct plb__online *o, plb_task_id a, plb_task_id b)
+static double apart(const struct plb__online *o, uint32_t a, uint32_t b)
 {
     double between = fabs(o->time[a] - o->time[b]);
     double near = o->weights.near * o->time[plb_graph_tasks(o->graph)];
@@ -40,24 +40,24 @@ static double apart(const struct plb__online *o, plb_task_id a, plb_task_id b)
     return between < near ? between / near : 1.0;
 }
 
-/* Is the value on the device when task `at` comes? */
-static bool will_be_here(const struct plb__online *o, plb_value value, plb_task_id at)
+/* Is the value on the device when turn `at` comes? */
+static bool will_be_here(const struct plb__online *o, plb_value value, uint32_t at)
 {
     return o->here[value] && plb__online_next(o, value) != PLB_NONE && last_use(o, value) >= at;
 }
 
 /* How much of the cost of making a missing value counts for another one that is wanted at `at`. */
-static double share_of(const struct plb__online *o, plb_value missing, plb_task_id at)
+static double share_of(const struct plb__online *o, plb_value missing, uint32_t at)
 {
-    plb_task_id next = plb__online_next(o, missing);
+    uint32_t next = plb__online_next(o, missing);
 
     if (next == PLB_NONE || last_use(o, missing) < at)
         return 1.0;
     return apart(o, next, at);
 }
 
-/* Seconds to make `value` again for task `at`. */
-static double cost_upwards(struct plb__online *o, plb_value value, plb_task_id at)
+/* Seconds to make `value` again for turn `at`. */
+static double cost_upwards(struct plb__online *o, plb_value value, uint32_t at)
 {
     plb_task_id producer = plb_graph_value(o->graph, value)->producer;
     double total = o->problem->seconds[producer];
@@ -98,7 +98,7 @@ static double cost_upwards(struct plb__online *o, plb_value value, plb_task_id a
 
 /* How much of a value's cost comes on top because something that is missing, made from it, is
  * wanted earlier than the value itself. */
-static double share_downwards(struct plb__online *o, plb_value value, plb_task_id at)
+static double share_downwards(struct plb__online *o, plb_value value, uint32_t at)
 {
     double most = 0.0;
     uint32_t n = 0, seen = 0;
@@ -108,14 +108,15 @@ static double share_downwards(struct plb__online *o, plb_value value, plb_task_i
         plb_value v = o->todo[--n];
 
         for (uint32_t k = o->in_use[v]; k < o->in_use[v + 1] && seen < DOWNWARD_MOST; k++) {
-            const struct plb_task *task = plb_graph_task(o->graph, o->use[k]);
+            const struct plb_task *task;
 
-            if (!o->has_run[o->use[k]])
+            if (o->use[k] >= o->now)
                 break;
+            task = plb_graph_task(o->graph, o->order[o->use[k]]);
             seen++;
             for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
                 plb_value out = task->out[j];
-                plb_task_id next = plb__online_next(o, out);
+                uint32_t next = plb__online_next(o, out);
 
                 if (o->here[out])
                     continue;
@@ -131,7 +132,7 @@ static double share_downwards(struct plb__online *o, plb_value value, plb_task_i
 
 double plb__online_again_cost(struct plb__online *o, plb_value value)
 {
-    plb_task_id at = plb__online_next(o, value);
+    uint32_t at = plb__online_next(o, value);
     double cost = cost_upwards(o, value, at);
 
     return cost + cost * share_downwards(o, value, at);

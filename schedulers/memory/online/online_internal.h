@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the files of the policy "online" share: the state of a walk. Not installed.
+ * What the files of the policy "online" share: what is known of a step, and the state of a walk.
+ * Not installed.
  *
- * Time is that of the step without a task run again: the time of a task is the sum of the seconds
- * of the tasks before it. The next use of a value is thus known from the graph.
+ * A *turn* is a place in the order in which the walk brings tasks about (online_setup.c). Time is
+ * that of the step without a task run again: the time of a turn is the sum of the seconds of the
+ * tasks before it. The next use of a value is thus known before the walk.
  */
 #ifndef PLB_MEMORY_ONLINE_INTERNAL_H
 #define PLB_MEMORY_ONLINE_INTERNAL_H
@@ -17,33 +19,36 @@ struct plb__online_frame {
 };
 
 struct plb__online {
+    /* ---- known of the step, the same for all walks (online_setup.c) ---- */
     const struct plb_problem *problem;
     const plb_graph_t *graph;
+    size_t lasting; /* bytes of outputs of the graph, which stay once they are made */
+
+    plb_task_id *order; /* per turn: the task */
+    double *time;       /* per turn: when it starts; one entry more: the end of the step */
+    /* Per value. */
+    size_t *bytes; /* that it takes of the device; 0 where the limits hold them anyway, and
+                      where it stays once it is made */
+    uint32_t *use; /* the turns that read it, rising: use[in_use[v]] to use[in_use[v + 1] - 1] */
+    uint32_t *in_use;
+    uint32_t *until; /* initial values: the turn that replaces it, or PLB_NONE */
+
+    /* ---- state of a walk ---- */
     struct plb__online_weights weights;
     size_t limit, live; /* bytes on the device */
-
-    /* Per task. */
-    double *time;    /* when it starts; one entry more: the end of the step */
-    uint32_t *stamp; /* the last search that came by */
-    bool *has_run;
-
+    uint32_t now;       /* the turn that is being brought about */
     /* Per value. */
-    size_t *bytes; /* that it takes of the device; 0 where the limits hold them anyway */
-    plb_task_id
-        *use; /* the tasks that read it, in order: use[in_use[v]] to use[in_use[v + 1] - 1] */
-    uint32_t *in_use;
-    uint32_t *next_use;  /* the first of them that has not run yet: an index of `use` */
-    plb_task_id *until;  /* initial values: the task that replaces it, or PLB_NONE */
+    uint32_t *next_use;  /* the first use that has not run yet: an index of `use` */
     bool *here;          /* on the device */
     enum plb_tier *copy; /* where it has a copy besides, or PLB_DEVICE: nowhere */
     double *made_at;     /* when, by the platform's clock */
     uint16_t *locks;     /* of tasks that are being brought about */
 
     /* Links (online_moves.c). */
-    double *due;                 /* seconds of transfers back, summed over the tasks that wait */
+    double *due;                 /* seconds of transfers back, summed over the turns that wait */
     double link_free[PLB_TIERS]; /* when the transfers out so far have ended */
     double back_free;            /* ... and those back */
-    plb_task_id ahead;           /* what tasks before this one read has been fetched */
+    uint32_t ahead;              /* what turns before this one read has been fetched */
     size_t away[PLB_TIERS];      /* bytes of copies */
 
     /* Candidates for eviction, a heap by price; `place` is per value, PLB_NONE outside. */
@@ -52,7 +57,8 @@ struct plb__online {
     double *price;
     uint32_t *place;
 
-    plb_task_id now; /* the task of the step that is being brought about */
+    /* Searches along the graph (online_costs.c). */
+    uint32_t *stamp; /* per task: the last search that came by */
     uint32_t search;
     uint32_t *todo, n_todo;          /* stack of a search, and its room */
     double *share;                   /* beside it */
@@ -61,9 +67,12 @@ struct plb__online {
     struct plb__online_result result;
 };
 
-/* The task that reads a value next; PLB_NONE when none does. Outputs of the graph are never read
- * last: see plb__online_lasts(). */
-plb_task_id plb__online_next(const struct plb__online *o, plb_value value);
+/* Finds `order`: that of the graph, but for tasks that free what they read and need nothing else
+ * (online_order.c). `bytes` must be known; PLB_ERROR_MEMORY. */
+enum plb_status plb__online_order(struct plb__online *o);
+
+/* The turn that reads a value next; PLB_NONE when none does. */
+uint32_t plb__online_next(const struct plb__online *o, plb_value value);
 
 /* What evicting a value costs: seconds to make it again, with what is missing for that and would
  * not be made at about that time anyway. Infinite when it cannot be made again. */
@@ -81,8 +90,8 @@ double plb__online_fetch_cost(const struct plb__online *o, plb_value value);
 /* Appends the OFFLOAD, unless the copy is there, or the FETCH, and keeps account of the links. */
 enum plb_status plb__online_send(struct plb__online *o, plb_value value, enum plb_tier tier);
 enum plb_status plb__online_fetch(struct plb__online *o, plb_value value);
-/* Is it time to fetch what task `at` reads? */
-bool plb__online_is_due(const struct plb__online *o, plb_task_id at);
+/* Is it time to fetch what turn `at` reads? */
+bool plb__online_is_due(const struct plb__online *o, uint32_t at);
 /* A value has been made (not fetched); a value is of no more use: its copy ends. */
 void plb__online_made(struct plb__online *o, plb_value value);
 void plb__online_end_copy(struct plb__online *o, plb_value value);

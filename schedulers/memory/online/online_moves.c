@@ -15,14 +15,14 @@
 #include <math.h>
 
 /* Seconds of the platform since the step began. */
-static double clock_of(const struct plb__online *o, plb_task_id at)
+static double clock_of(const struct plb__online *o, uint32_t at)
 {
     return (o->time[at] + o->result.again_seconds) / o->problem->platform->workers;
 }
 
-/* ---- what is due, a tree of sums (Fenwick) over the tasks that read it ---- */
+/* ---- what is due, a tree of sums (Fenwick) over the turns that read it ---- */
 
-static void add_due(struct plb__online *o, plb_task_id at, double seconds)
+static void add_due(struct plb__online *o, uint32_t at, double seconds)
 {
     uint32_t n = plb_graph_tasks(o->graph);
 
@@ -30,7 +30,7 @@ static void add_due(struct plb__online *o, plb_task_id at, double seconds)
         o->due[k] += seconds;
 }
 
-static double due_until(const struct plb__online *o, plb_task_id at)
+static double due_until(const struct plb__online *o, uint32_t at)
 {
     double seconds = 0.0;
 
@@ -78,7 +78,7 @@ static double seconds_out_seen(const struct plb__online *o, enum plb_tier tier, 
 
 double plb__online_move_cost(const struct plb__online *o, plb_value value, enum plb_tier *tier_out)
 {
-    plb_task_id at = plb__online_next(o, value);
+    uint32_t at = plb__online_next(o, value);
     enum plb_tier tier = o->copy[value] != PLB_DEVICE ? o->copy[value] : tier_for(o, value);
     double left, in, cost;
 
@@ -114,7 +114,7 @@ enum plb_status plb__online_send(struct plb__online *o, plb_value value, enum pl
 
 enum plb_status plb__online_fetch(struct plb__online *o, plb_value value)
 {
-    plb_task_id at = plb__online_next(o, value);
+    uint32_t at = plb__online_next(o, value);
 
     double seconds = transfer_seconds(o, o->copy[value], false, value);
 
@@ -126,7 +126,7 @@ enum plb_status plb__online_fetch(struct plb__online *o, plb_value value)
                            (struct plb_instruction){PLB_FETCH, value, 0, o->copy[value]});
 }
 
-bool plb__online_is_due(const struct plb__online *o, plb_task_id at)
+bool plb__online_is_due(const struct plb__online *o, uint32_t at)
 {
     double whole = o->time[plb_graph_tasks(o->graph)] / o->problem->platform->workers;
     double begin = fmax(o->back_free, clock_of(o, o->now));
@@ -136,7 +136,7 @@ bool plb__online_is_due(const struct plb__online *o, plb_task_id at)
 
 void plb__online_made(struct plb__online *o, plb_value value)
 {
-    plb_task_id at = plb__online_next(o, value);
+    uint32_t at = plb__online_next(o, value);
 
     if (o->copy[value] != PLB_DEVICE && at != PLB_NONE)
         add_due(o, at, -transfer_seconds(o, o->copy[value], false, value));

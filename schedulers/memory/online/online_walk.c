@@ -12,10 +12,8 @@
 #include "schedulers/memory/online/online_internal.h"
 
 #include "runtime/base/bytes.h"
-#include "schedulers/memory/common/held.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define AGAIN_MOST 16u /* times the number of tasks: a walk that runs more again is stuck */
@@ -62,10 +60,11 @@ static void arrive(struct plb__online *o, plb_value value)
     o->here[value] = true;
     o->live += o->bytes[value];
     for (uint32_t k = o->in_use[value]; k < o->in_use[value + 1]; k++) {
-        const struct plb_task *task = plb_graph_task(o->graph, o->use[k]);
+        const struct plb_task *task;
 
-        if (!o->has_run[o->use[k]])
+        if (o->use[k] >= o->now)
             break;
+        task = plb_graph_task(o->graph, o->order[o->use[k]]);
         for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
             if (o->place[task->out[j]] != PLB_NONE)
                 plb__online_heap_put(o, task->out[j], 0.0);
@@ -92,8 +91,9 @@ static enum plb_status evict_one(struct plb__online *o, size_t need)
     }
     return plb_fail(PLB_ERROR_MEMORY,
                     "%s needs %s more, and nothing can be evicted of the %s that are taken of %s",
-                    plb_graph_task(o->graph, o->now)->name, plb_bytes_text((double)need).text,
-                    plb_bytes_text((double)o->live).text, plb_bytes_text((double)o->limit).text);
+                    plb_graph_task(o->graph, o->order[o->now])->name,
+                    plb_bytes_text((double)need).text, plb_bytes_text((double)o->live).text,
+                    plb_bytes_text((double)o->limit).text);
 }
 
 static enum plb_status make_room(struct plb__online *o, size_t need)
@@ -134,10 +134,11 @@ static size_t taken_bytes(const struct plb__online *o, const struct plb_task *ta
 static enum plb_status run(struct plb__online *o, plb_task_id id)
 {
     const struct plb_task *task = plb_graph_task(o->graph, id);
+    bool first = id == o->order[o->now];
     size_t need = 0, taken;
 
-    for (uint32_t j = 0; id == o->now && j < task->in_start[task->n_in]; j++)
-        while (plb__online_next(o, task->in[j]) == id)
+    for (uint32_t j = 0; first && j < task->in_start[task->n_in]; j++)
+        while (plb__online_next(o, task->in[j]) == o->now)
             o->next_use[task->in[j]]++;
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
         need += o->here[task->out[j]] ? 0 : o->bytes[task->out[j]];
@@ -145,9 +146,8 @@ static enum plb_status run(struct plb__online *o, plb_task_id id)
     PLB_TRY(make_room(o, need > taken ? need - taken : 0));
     PLB_TRY(
         plb_plan_append(&o->result.draft, (struct plb_instruction){PLB_RUN, id, 0, PLB_DEVICE}));
-    if (o->has_run[id])
+    if (!first)
         o->result.again_seconds += o->problem->seconds[id];
-    o->has_run[id] = true;
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
         if (o->here[task->out[j]])
             continue;
@@ -212,7 +212,7 @@ static enum plb_status fetch_ahead(struct plb__online *o)
     if (o->ahead < o->now)
         o->ahead = o->now;
     for (; o->ahead < plb_graph_tasks(o->graph) && plb__online_is_due(o, o->ahead); o->ahead++) {
-        const struct plb_task *task = plb_graph_task(o->graph, o->ahead);
+        const struct plb_task *task = plb_graph_task(o->graph, o->order[o->ahead]);
 
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
             plb_value in = task->in[j];
@@ -226,14 +226,14 @@ static enum plb_status fetch_ahead(struct plb__online *o)
     return PLB_OK;
 }
 
-static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
+static enum plb_status bring_about(struct plb__online *o, uint32_t turn)
 {
     uint32_t most = AGAIN_MOST * (plb_graph_tasks(o->graph) + 1);
 
-    o->now = id;
+    o->now = turn;
     o->depth = 0;
     PLB_TRY(fetch_ahead(o));
-    push(o, id);
+    push(o, o->order[turn]);
     while (o->depth > 0) {
         bool waits;
 
@@ -248,156 +248,41 @@ static enum plb_status bring_about(struct plb__online *o, plb_task_id id)
     return PLB_OK;
 }
 
-/* ---- what is known before the walk ---- */
+/* ---- a walk ---- */
 
-static enum plb_status allocate(struct plb__online *o)
+static void begin(struct plb__online *o, size_t bytes, const struct plb__online_weights *weights)
 {
-    size_t tasks = (size_t)plb_graph_tasks(o->graph) + 1;
-    size_t values = (size_t)plb_graph_values(o->graph) + 1, uses = 1;
+    uint32_t values = plb_graph_values(o->graph);
 
-    for (plb_task_id t = 0; t + 1 < tasks; t++) {
-        const struct plb_task *task = plb_graph_task(o->graph, t);
-
-        uses += task->in_start[task->n_in];
-    }
-    o->n_todo = (uint32_t)(tasks + values);
-    o->time = calloc(tasks, sizeof *o->time);
-    o->stamp = calloc(tasks, sizeof *o->stamp);
-    o->has_run = calloc(tasks, sizeof *o->has_run);
-    o->bytes = calloc(values, sizeof *o->bytes);
-    o->use = calloc(uses, sizeof *o->use);
-    o->in_use = calloc(values + 1, sizeof *o->in_use);
-    o->next_use = calloc(values, sizeof *o->next_use);
-    o->until = malloc(values * sizeof *o->until);
-    o->here = calloc(values, sizeof *o->here);
-    o->locks = calloc(values, sizeof *o->locks);
-    o->copy = calloc(values, sizeof *o->copy); /* PLB_DEVICE */
-    o->made_at = calloc(values, sizeof *o->made_at);
-    o->due = calloc(tasks, sizeof *o->due);
-    o->heap = calloc(values, sizeof *o->heap);
-    o->price = calloc(values, sizeof *o->price);
-    o->place = malloc(values * sizeof *o->place);
-    o->todo = calloc(o->n_todo, sizeof *o->todo);
-    o->share = calloc(o->n_todo, sizeof *o->share);
-    o->frame = calloc(tasks, sizeof *o->frame);
-    if (!o->time || !o->stamp || !o->has_run || !o->bytes || !o->use || !o->in_use ||
-        !o->next_use || !o->until || !o->here || !o->locks || !o->copy || !o->made_at || !o->due ||
-        !o->heap || !o->price || !o->place || !o->todo || !o->share || !o->frame)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %zu values", values);
-    memset(o->until, 0xff, values * sizeof *o->until);
+    o->weights = *weights;
+    o->limit = bytes > o->lasting ? bytes - o->lasting : 0;
+    o->live = 0;
+    o->back_free = 0.0;
+    o->ahead = o->n_heap = 0;
+    o->result = (struct plb__online_result){.evictions = 0};
+    memset(o->link_free, 0, sizeof o->link_free);
+    memset(o->away, 0, sizeof o->away);
+    memset(o->locks, 0, values * sizeof *o->locks);
+    memset(o->copy, 0, values * sizeof *o->copy); /* PLB_DEVICE */
+    memset(o->due, 0, ((size_t)plb_graph_tasks(o->graph) + 1) * sizeof *o->due);
     memset(o->place, 0xff, values * sizeof *o->place);
-    return PLB_OK;
+    memcpy(o->next_use, o->in_use, values * sizeof *o->next_use);
+    for (plb_value v = 0; v < values; v++)
+        o->here[v] = plb_graph_value(o->graph, v)->producer == PLB_NONE;
 }
 
-static void release(struct plb__online *o)
-{
-    free(o->time);
-    free(o->stamp);
-    free(o->has_run);
-    free(o->bytes);
-    free(o->use);
-    free(o->in_use);
-    free(o->next_use);
-    free(o->until);
-    free(o->here);
-    free(o->locks);
-    free(o->copy);
-    free(o->made_at);
-    free(o->due);
-    free(o->heap);
-    free(o->price);
-    free(o->place);
-    free(o->todo);
-    free(o->share);
-    free(o->frame);
-}
-
-/* Who reads what, in the order of the step; a task that reads a value twice stands there once. */
-static void find_uses(struct plb__online *o)
-{
-    uint32_t n = 0;
-
-    for (plb_task_id t = 0; t < plb_graph_tasks(o->graph); t++) {
-        const struct plb_task *task = plb_graph_task(o->graph, t);
-
-        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-            o->next_use[task->in[j]]++;
-    }
-    for (plb_value v = 0; v < plb_graph_values(o->graph); v++) {
-        o->in_use[v] = n;
-        n += o->next_use[v];
-        o->next_use[v] = o->in_use[v];
-    }
-    o->in_use[plb_graph_values(o->graph)] = n;
-    for (plb_task_id t = 0; t < plb_graph_tasks(o->graph); t++) {
-        const struct plb_task *task = plb_graph_task(o->graph, t);
-
-        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-            o->use[o->next_use[task->in[j]]++] = t;
-    }
-    memcpy(o->next_use, o->in_use, plb_graph_values(o->graph) * sizeof *o->next_use);
-}
-
-/* Nothing is to be counted, or decided, of initial values and what replaces them, of outputs, and
- * of gradients that the limits hold anyway and what these take over. */
-static enum plb_status find_bytes(struct plb__online *o)
-{
-    bool *held = calloc((size_t)plb_graph_values(o->graph) + 1, sizeof *held);
-    enum plb_status status;
-
-    if (!held)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %u values",
-                        plb_graph_values(o->graph));
-    status = plb__held_storage(o->problem, held);
-    for (plb_value v = 0; v < plb_graph_values(o->graph); v++) {
-        const struct plb_value_info *info = plb_graph_value(o->graph, v);
-
-        o->here[v] = info->producer == PLB_NONE;
-        if (info->producer != PLB_NONE && !held[v])
-            o->bytes[v] = (plb_type_bytes(&info->type) + PLB_SLOT_ALIGNMENT - 1) /
-                          PLB_SLOT_ALIGNMENT * PLB_SLOT_ALIGNMENT;
-    }
-    free(held);
-    if (status != PLB_OK)
-        return status;
-    for (plb_value v = 0; v < plb_graph_values(o->graph); v++) {
-        const struct plb_value_info *info = plb_graph_value(o->graph, v);
-
-        if (info->producer == PLB_NONE && info->next != PLB_NONE) {
-            o->bytes[info->next] = 0;
-            o->until[v] = plb_graph_value(o->graph, info->next)->producer;
-        }
-        if (info->producer != PLB_NONE && info->output && o->bytes[v] > 0) {
-            o->limit -= o->bytes[v] < o->limit ? o->bytes[v] : o->limit;
-            o->bytes[v] = 0;
-        }
-    }
-    return PLB_OK;
-}
-
-static enum plb_status prepare(struct plb__online *o)
-{
-    PLB_TRY(allocate(o));
-    find_uses(o);
-    for (plb_task_id t = 0; t < plb_graph_tasks(o->graph); t++)
-        o->time[t + 1] = o->time[t] + o->problem->seconds[t];
-    return find_bytes(o);
-}
-
-enum plb_status plb__online_walk(const struct plb_problem *problem, size_t bytes,
+enum plb_status plb__online_walk(struct plb__online *o, size_t bytes,
                                  const struct plb__online_weights *weights,
                                  struct plb__online_result *result_out)
 {
-    struct plb__online o = {
-        .problem = problem, .graph = problem->graph, .weights = *weights, .limit = bytes};
-    enum plb_status status = prepare(&o);
+    enum plb_status status = PLB_OK;
 
-    for (plb_task_id t = 0; t < plb_graph_tasks(o.graph) && status == PLB_OK; t++)
-        status = bring_about(&o, t);
-    release(&o);
+    begin(o, bytes, weights);
+    for (uint32_t turn = 0; turn < plb_graph_tasks(o->graph) && status == PLB_OK; turn++)
+        status = bring_about(o, turn);
     if (status == PLB_OK)
-        *result_out = o.result;
+        *result_out = o->result;
     else
-        plb_plan_clear(&o.result.draft);
+        plb_plan_clear(&o->result.draft);
     return status;
 }
