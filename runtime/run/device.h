@@ -39,6 +39,8 @@ struct plb_device {
     uint32_t where;       /* STARPU_CPU or STARPU_OPENCL: the workers that compute */
     unsigned node;        /* StarPU's memory node */
     int workers;          /* that compute */
+    double grain_seconds; /* how long a batch of tasks should take, where there is one worker: some
+                             fifty times what handing over a task costs */
     int ledger;           /* its number in the ledger (see ledger.h) */
     size_t bytes;         /* capacity: no more is ever taken */
     bool has_host;        /* main memory is a tier of its own */

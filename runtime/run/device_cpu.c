@@ -62,6 +62,7 @@ static enum plb_status start(const struct plb__device_wish *wish, struct plb_dev
                                      .where = STARPU_CPU,
                                      .node = STARPU_MAIN_RAM,
                                      .workers = (int)starpu_cpu_worker_get_count(),
+                                     .grain_seconds = PLB__GRAIN_CPU,
                                      .ledger = 0,
                                      .bytes = plb__memory_bytes(),
                                      .take = take,

@@ -198,6 +198,7 @@ static enum plb_status start(const struct plb__device_wish *wish, struct plb_dev
                                       .where = STARPU_OPENCL,
                                       .node = starpu_worker_get_memory_node((unsigned)worker),
                                       .workers = 1,
+                                      .grain_seconds = PLB__GRAIN_CPU,
                                       .ledger = 1,
                                       .bytes = wish->bytes,
                                       .has_host = true,

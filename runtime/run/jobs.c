@@ -63,6 +63,8 @@ enum plb_status plb__jobs_prepare(struct plb_session *s)
     s->job = calloc((size_t)n + 1, sizeof *s->job);
     if (!s->job)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare %u tasks", n);
+    if (!s->managed)
+        place_nowhere(plb__runtime_batch_codelet());
     for (plb_task_id id = 0; id < n; id++)
         PLB_TRY(prepare_job(s, id));
     return prepare_priorities(s);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: the executor on StarPU.
 libpalombe_la_SOURCES += \
+	runtime/run/batch.c \
 	runtime/run/calibrated.c \
 	runtime/run/cells.c \
 	runtime/run/device.c runtime/run/device_internal.h \

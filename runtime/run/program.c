@@ -117,6 +117,7 @@ static void add_buffer(struct plb__launch *launch, const struct finder *finder, 
     if (*buffer == PLB_NONE) {
         *buffer = launch->n_buffers++;
         launch->token[*buffer] = token_of(launch->program, slot);
+        launch->key[*buffer] = finder->key_of_slot[slot];
         launch->mode[*buffer] = mode;
     } else {
         launch->mode[*buffer] |= mode;
@@ -141,7 +142,8 @@ static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, u
 
     launch->token = malloc(n * sizeof *launch->token);
     launch->mode = malloc(n * sizeof *launch->mode);
-    if (!launch->token || !launch->mode)
+    launch->key = malloc(n * sizeof *launch->key);
+    if (!launch->token || !launch->mode || !launch->key)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare an instruction of %zu slots", n);
     for (uint32_t j = first; j < last; j++)
         add_buffer(launch, finder, layout->operand[j], j - first < n_read ? STARPU_R : STARPU_W);
@@ -238,11 +240,10 @@ static enum plb_status prepare_drop(struct plb__program *p, uint32_t i)
 
 static enum plb_status prepare_launches(struct plb__program *p, const struct finder *finder)
 {
-    uint32_t n_keys = p->n_ranges;
-
+    p->n_keys = p->n_ranges;
     for (uint32_t k = 0; k < p->layout.n_slots; k++)
-        finder->key_of_slot[k] = p->range_of_slot[k] == PLB_NONE ? n_keys++ : p->range_of_slot[k];
-    memset(finder->buffer_of_slot, 0xff, ((size_t)n_keys + 1) * sizeof *finder->buffer_of_slot);
+        finder->key_of_slot[k] = p->range_of_slot[k] == PLB_NONE ? p->n_keys++ : p->range_of_slot[k];
+    memset(finder->buffer_of_slot, 0xff, ((size_t)p->n_keys + 1) * sizeof *finder->buffer_of_slot);
     for (plb_value v = 0; v < plb_graph_values(p->session->cut); v++)
         p->slot_at_end[v] = PLB_NONE;
     for (uint32_t k = 0; k < p->layout.n_slots; k++)
@@ -254,7 +255,7 @@ static enum plb_status prepare_launches(struct plb__program *p, const struct fin
         else
             PLB_TRY(prepare_launch(p, i, finder));
     }
-    return PLB_OK;
+    return plb__batches_single(p, &p->single);
 }
 
 static enum plb_status make_launches(struct plb__program *p)
@@ -349,6 +350,7 @@ void plb__program_destroy(struct plb__program *p)
     for (uint32_t k = 0; k < p->n_launches; k++) {
         free(p->launch[k].token);
         free(p->launch[k].mode);
+        free(p->launch[k].key);
         free(p->launch[k].data);
         free(p->launch[k].buffer_of);
         free(p->launch[k].drop);
@@ -363,6 +365,8 @@ void plb__program_destroy(struct plb__program *p)
         free(p->rescued[k]);
     plb__memory_unmap(p->host, p->layout.arena[PLB_HOST]);
     plb__disk_close(&p->disk);
+    plb__batches_clear(&p->single);
+    plb__batches_clear(&p->batches);
     free(p->launch);
     free(p->range);
     free(p->range_of_slot);

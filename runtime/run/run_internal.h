@@ -38,8 +38,10 @@ void *plb__runtime_scratch(void);
  * (block) while no task is submitted, and are woken before one is. */
 void plb__runtime_wake(void);
 void plb__runtime_rest(void); /* does nothing while tasks are in flight */
-/* The StarPU codelet of an operator, for values that are left to StarPU or not. */
+/* The StarPU codelet of an operator, for values that are left to StarPU or not; of a batch of
+ * several tasks. */
 struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op, bool managed);
+struct starpu_codelet *plb__runtime_batch_codelet(void);
 /* A failure of a StarPU call, named. */
 enum plb_status plb__starpu_failed(const char *call, int error);
 
@@ -140,6 +142,7 @@ struct plb__launch {
     uint32_t n_buffers; /* distinct tokens */
     starpu_data_handle_t *token;
     enum starpu_data_access_mode *mode;
+    uint32_t *key;       /* per token: its number in the program */
     void **data;         /* RUN: address of each cell of the invocation, */
     uint32_t *buffer_of; /* or, where values are left to StarPU, its number among the
                             tokens; and the tokens of values that end after this */
@@ -148,6 +151,22 @@ struct plb__launch {
     struct plb__place place; /* moves: on the device, */
     uint32_t slot;           /* and in the other tier */
     size_t bytes;
+};
+
+/* What StarPU gets as one task: a move, or RUNs that follow one another (batch.c). */
+struct plb__batch {
+    uint32_t n;
+    const uint32_t *member; /* launches, in the plan's order */
+    uint32_t n_buffers;     /* distinct tokens */
+    starpu_data_handle_t *token;
+    enum starpu_data_access_mode *mode;
+};
+
+struct plb__batches {
+    uint32_t n; /* in the order in which they are submitted */
+    struct plb__batch *batch;
+    uint32_t *member; /* of all */
+    bool own_tokens;  /* the arrays of tokens are the batches', not the launches' */
 };
 
 struct plb__program {
@@ -160,6 +179,9 @@ struct plb__program {
     uint32_t *slot_at_end;   /* per value: where it lies after a step, PLB_NONE: nowhere */
     uint32_t n_launches;
     struct plb__launch *launch;
+    uint32_t n_keys;             /* distinct tokens */
+    struct plb__batches single;  /* one for each launch */
+    struct plb__batches batches; /* larger ones, made when times are known; else empty */
     uint32_t again_tasks;
     double again_flops;
     size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS];
@@ -184,6 +206,20 @@ struct plb__place plb__program_place(const struct plb__program *program, uint32_
 /* Submits what makes the tasks of `program` wait for those of the programs in `former` where they
  * use the same bytes of the device. */
 enum plb_status plb__program_bridge(struct plb__program *program, struct plb__program *former);
+
+/* ---- batch.c: the grain of tasks ---- */
+
+enum plb_status plb__batches_single(const struct plb__program *program,
+                                    struct plb__batches *batches_out);
+struct plb__grain {
+    double target;         /* seconds that a batch takes, about */
+    const double *seconds; /* per task */
+};
+
+enum plb_status plb__batches_make(const struct plb__program *program,
+                                  const struct plb__grain *grain,
+                                  struct plb__batches *batches_out);
+void plb__batches_clear(struct plb__batches *batches);
 
 /* ---- tiers.c: moving bytes ---- */
 
@@ -289,6 +325,7 @@ struct plb_session {
     struct plb__planning planning;
     uint32_t in_flight;
     bool in_plan_order; /* priorities follow the plan */
+    double grain_seconds; /* of a batch of tasks; 0: every task is handed over by itself */
     bool stopped;       /* `failed` between steps, for want of a plan: the store is whole */
     uint64_t submitted; /* launches */
     struct plb_session_info info;
@@ -309,7 +346,8 @@ struct plb__instance {
     struct plb__request request; /* for a mover; first */
     struct plb__step *step;
     const struct plb__launch *launch;
-    struct starpu_task *task; /* of a move */
+    const struct plb__batch *batch; /* first members of one */
+    struct starpu_task *task;       /* of a move */
     uint64_t start, end;      /* nanoseconds; end 0: nothing was done */
     int worker;
 };

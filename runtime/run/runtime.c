@@ -25,6 +25,7 @@ static struct {
     int first_worker;                /* StarPU's number of the first of them */
     struct starpu_codelet *codelet;  /* per operator, in the order of the table; then once more, for
                                         values that are left to StarPU */
+    struct starpu_codelet batch;     /* of several tasks */
     struct starpu_perfmodel *model;
     char (*symbol)[64];
     int n_operators;
@@ -79,15 +80,15 @@ static enum plb_status start_device(const struct plb__device_wish *wish)
     return status;
 }
 
-static void make_codelet(struct starpu_codelet *codelet, size_t k, const char *name,
-                         starpu_cpu_func_t function)
+static void make_codelet(struct starpu_codelet *codelet, struct starpu_perfmodel *model,
+                         const char *name, starpu_cpu_func_t function)
 {
     starpu_codelet_init(codelet);
     codelet->name = name;
     codelet->cpu_funcs[0] = function;
     codelet->opencl_funcs[0] = function;
     codelet->nbuffers = STARPU_VARIABLE_NBUFFERS;
-    codelet->model = &runtime.model[k];
+    codelet->model = model;
 }
 
 static enum plb_status make_codelets(void)
@@ -105,9 +106,10 @@ static enum plb_status make_codelets(void)
         runtime.model[k] = (struct starpu_perfmodel){.type = STARPU_HISTORY_BASED,
                                                      .symbol = runtime.symbol[k],
                                                      .footprint = plb__task_footprint};
-        make_codelet(&runtime.codelet[k], k, ops[k]->name, plb__task_run);
-        make_codelet(&runtime.codelet[n + k], k, ops[k]->name, plb__managed_run);
+        make_codelet(&runtime.codelet[k], &runtime.model[k], ops[k]->name, plb__task_run);
+        make_codelet(&runtime.codelet[n + k], &runtime.model[k], ops[k]->name, plb__managed_run);
     }
+    make_codelet(&runtime.batch, NULL, "batch", plb__task_run);
     return PLB_OK;
 }
 
@@ -159,6 +161,7 @@ static void place_codelets(void)
 {
     for (int k = 0; k < 2 * runtime.n_operators; k++)
         runtime.codelet[k].where = runtime.device->where;
+    runtime.batch.where = runtime.device->where;
 }
 
 /* StarPU numbers the workers of a kind without a gap. */
@@ -282,6 +285,11 @@ int plb__runtime_worker(void)
 void *plb__runtime_scratch(void)
 {
     return (char *)runtime.scratch.address + (size_t)plb__runtime_worker() * runtime.scratch_bytes;
+}
+
+struct starpu_codelet *plb__runtime_batch_codelet(void)
+{
+    return &runtime.batch;
 }
 
 struct starpu_codelet *plb__runtime_codelet(const struct plb_operator *op, bool managed)

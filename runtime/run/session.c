@@ -14,6 +14,7 @@
 #include <time.h>
 
 #define DEFAULT_IN_FLIGHT 4096u
+#define MOST_GRAIN        10.0
 
 double plb__now(void)
 {
@@ -147,6 +148,24 @@ static void choose_priorities(struct plb_session *s)
         any && (s->device->workers == 1 || plb__planning_budget(s) != SIZE_MAX) && !s->managed;
 }
 
+/* Where several workers share the tasks, or StarPU moves values, every task is by itself. */
+static enum plb_status choose_grain(struct plb_session *s, double asked)
+{
+    const char *text = getenv("PALOMBE_GRAIN");
+    char *end;
+
+    if (!(asked < 0.0 || asked > 0.0) && text && *text) {
+        asked = strtod(text, &end);
+        if (*end || end == text || !(asked >= 0.0 && asked <= MOST_GRAIN))
+            return plb_fail(PLB_ERROR_INVALID, "PALOMBE_GRAIN is '%s', not 0 to %g seconds", text,
+                            MOST_GRAIN);
+        asked = asked > 0.0 ? asked : -1.0;
+    }
+    if (s->device->workers == 1 && !s->managed && !(asked < 0.0))
+        s->grain_seconds = asked > 0.0 ? asked : s->device->grain_seconds;
+    return PLB_OK;
+}
+
 /* All that does not depend on the plan comes first: what it takes is not there for the plan. */
 static enum plb_status prepare(struct plb_session *s, const struct plb_session_options *options)
 {
@@ -165,6 +184,7 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
     PLB_TRY(reserve_scratch(s));
     PLB_TRY(plb__planning_limit(s, options));
     choose_priorities(s);
+    PLB_TRY(choose_grain(s, options->grain_seconds));
     PLB_TRY(plb__plan_first(s));
     return s->managed ? plb__managed_limit(s) : PLB_OK;
 }

@@ -73,6 +73,9 @@ struct plb_session_options {
     size_t disk_bytes;        /* most room on disk for copies [what is free] */
     const char *offload_dir;  /* where the file for them is made
                                  [PALOMBE_OFFLOAD_DIR, else TMPDIR, else /var/tmp] */
+    double grain_seconds;     /* tasks that take less are handed to a device with one worker in
+                                 batches of about that time; negative: never
+                                 [PALOMBE_GRAIN, else what suits the device] */
     plb_costs_t *costs;       /* to plan with and to record into; must outlive the session
                                  [a table of its own, modelled at first] */
     double drift;             /* a plan under a budget is made anew when the predicted time of
@@ -94,6 +97,7 @@ struct plb_session_info {
     double prepare_seconds; /* cutting, planning, checking, registering */
     double submit_seconds;  /* host time of all steps so far in submission */
     uint64_t steps;
+    uint32_t handed_over; /* tasks and moves that StarPU got in the latest step */
 
     size_t budget;            /* bytes of the device; SIZE_MAX: none */
     size_t planned_bytes;     /* of the device under the present plan: store, inputs, arena

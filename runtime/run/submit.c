@@ -59,15 +59,13 @@ static bool has_failed(const struct plb_session *session)
     return __atomic_load_n(&session->failed, __ATOMIC_ACQUIRE) != PLB_OK;
 }
 
-void plb__task_run(void *buffers[], void *argument)
+static void run_task(struct plb__instance *instance)
 {
-    struct plb__instance *instance = argument;
     const struct plb__launch *launch = instance->launch;
     const struct plb__invocation *invocation = &launch->job->invocation;
     struct plb_session *session = instance->step->session;
     enum plb_status status;
 
-    (void)buffers;
     if (has_failed(session))
         return;
     instance->start = nanoseconds(CLOCK_MONOTONIC);
@@ -77,6 +75,16 @@ void plb__task_run(void *buffers[], void *argument)
     instance->worker = plb__runtime_worker();
     if (status != PLB_OK)
         fail_task(session, invocation->name, status);
+}
+
+void plb__task_run(void *buffers[], void *argument)
+{
+    struct plb__instance *first = argument;
+    const struct plb__batch *batch = first->batch;
+
+    (void)buffers;
+    for (uint32_t k = 0; k < batch->n; k++)
+        run_task(&first->step->instance[batch->member[k]]);
 }
 
 void plb__move_perform(struct plb__request *request, void *argument)
@@ -130,7 +138,9 @@ static void end_tasks(struct plb__step *step, uint32_t n)
 
 static void end_task(void *argument)
 {
-    end_tasks(((struct plb__instance *)argument)->step, 1);
+    const struct plb__instance *first = argument;
+
+    end_tasks(first->step, first->batch->n);
 }
 
 /* ---- after a step ---- */
@@ -268,23 +278,27 @@ static int priority_of(const struct plb__instance *instance)
 
 static void describe_run(struct starpu_task *task, struct plb__instance *instance)
 {
+    const struct plb__batch *batch = instance->batch;
     const struct plb__job *job = instance->launch->job;
 
-    task->cl = job->codelet;
+    task->cl = batch->n == 1 ? job->codelet : plb__runtime_batch_codelet();
     task->name = job->invocation.name;
     task->cl_arg = instance;
-    task->flops = job->flops;
+    for (uint32_t k = 0; k < batch->n; k++)
+        task->flops += instance->step->program->launch[batch->member[k]].job->flops;
     task->priority = priority_of(instance);
 }
 
-static enum plb_status submit(struct plb__instance *instance)
+static enum plb_status submit(struct plb__step *step, const struct plb__batch *batch)
 {
+    struct plb__instance *instance = &step->instance[batch->member[0]];
     const struct plb__launch *launch = instance->launch;
-    struct starpu_task *task = plb__task_create(launch->token, launch->mode, launch->n_buffers);
+    struct starpu_task *task = plb__task_create(batch->token, batch->mode, batch->n_buffers);
     int error;
 
     if (!task)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for a task of %u tokens", launch->n_buffers);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a task of %u tokens", batch->n_buffers);
+    instance->batch = batch;
     task->callback_func = end_task;
     task->callback_arg = instance;
     if (launch->job)
@@ -331,6 +345,32 @@ static enum plb_status break_off(struct plb__step *step, uint32_t submitted, enu
     return status;
 }
 
+static enum plb_status make_batches(struct plb_session *s, struct plb__program *p)
+{
+    double *seconds = malloc(((size_t)s->n_jobs + 1) * sizeof *seconds);
+    struct plb__grain grain = {s->grain_seconds, seconds};
+    enum plb_status status;
+
+    if (!seconds)
+        return PLB_ERROR_MEMORY;
+    status = plb_costs_of_graph(s->planning.costs, s->cut, seconds, NULL);
+    if (status == PLB_OK)
+        status = plb__batches_make(p, &grain, &p->batches);
+    free(seconds);
+    return status;
+}
+
+/* The batches to submit: single tasks until a step has shown how long they take. */
+static const struct plb__batches *batches_of(struct plb_session *s)
+{
+    struct plb__program *p = s->program;
+
+    if (p->batches.n == 0 && s->grain_seconds > 0 && s->planning.steps > 0 &&
+        make_batches(s, p) != PLB_OK)
+        s->grain_seconds = 0; /* want of memory to go faster is no failure */
+    return p->batches.n > 0 ? &p->batches : &p->single;
+}
+
 /* The first step of a program that replaces others waits for them where it must. */
 static enum plb_status enter(struct plb_session *s)
 {
@@ -343,26 +383,31 @@ static enum plb_status enter(struct plb_session *s)
 enum plb_status plb__step_submit(struct plb_session *s, uint64_t number)
 {
     uint64_t start = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
+    const struct plb__batches *batches;
     struct plb__step *step;
+    uint32_t submitted = 0;
 
     if (s->program->n_launches == 0)
         return PLB_OK;
+    batches = batches_of(s);
     step = new_step(s, number);
     if (!step)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to submit %u tasks", s->program->n_launches);
     plb__runtime_wake();
-    for (uint32_t k = 0; k < s->program->n_launches; k++) {
+    for (uint32_t k = 0; k < batches->n; k++) {
         enum plb_status status = k == 0 ? enter(s) : PLB_OK;
 
         if (k % THROTTLE_EVERY == 0)
             starpu_task_wait_for_n_submitted(s->in_flight);
         if (status == PLB_OK)
-            status = submit(&step->instance[k]);
+            status = submit(step, &batches->batch[k]);
         if (status != PLB_OK)
-            return break_off(step, k, status);
+            return break_off(step, submitted, status);
+        submitted += batches->batch[k].n;
     }
     s->submitted += s->program->n_launches;
     s->info.submit_seconds += 1e-9 * (double)(nanoseconds(CLOCK_THREAD_CPUTIME_ID) - start);
     s->info.steps++;
+    s->info.handed_over = batches->n;
     return PLB_OK;
 }
