@@ -7,6 +7,10 @@
 
 #include "codelets/conv2d/image.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The windows of an image x[B,C,H,W] seen through w[O,C,R,S]. */
 struct plb__windows plb__conv2d_windows(const struct plb_shape *x, const struct plb_shape *w,
                                         int64_t stride, int64_t padding);
@@ -16,5 +20,9 @@ const float *plb__conv2d_weights(const struct plb_operand *w, float *buffer);
 
 /* Floating-point operations of the product for `images` images and `outputs` output channels. */
 double plb__conv2d_flops(const struct plb__windows *w, int64_t images, int64_t outputs);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

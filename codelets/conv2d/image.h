@@ -13,6 +13,10 @@
 
 #include "runtime/graph/operator.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What is seen of an image and how. */
 struct plb__windows {
     int64_t channels, height, width; /* C, H, W */
@@ -52,5 +56,9 @@ static inline size_t plb__floats_bytes(int64_t n)
 {
     return ((size_t)n * sizeof(float) + 63) / 64 * 64;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 
 #include "runtime/graph/operator.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct plb__pool {
     int64_t height, width; /* of the image */
     int64_t window, stride;
@@ -28,5 +32,9 @@ enum plb_status plb__pool_dx_shape(const struct plb_operator *op,
 
 /* Scratch for one channel of the input and of the output, as floats. */
 size_t plb__pool_scratch(const struct plb_task_types *types);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
