@@ -54,7 +54,8 @@ static enum plb_status plb_launch(const struct plb_cuda_queue *queue, const char
         return PLB_OK;
 #ifdef PLB_CUDA_EMULATED
     return plb_cuda_check(
-        emulator::launch(queue->stream, kernel, blocks, threads, shared, P(arguments)...), name);
+        emulator::launch(queue->stream, name, kernel, blocks, threads, shared, P(arguments)...),
+        name);
 #else
     cudaLaunchConfig_t config = {};
 
