@@ -34,3 +34,9 @@ tests_runtime_run_test_virtual_LDADD = $(LDADD) $(STARPU_LIBS) $(OPENCL_LIBS)
 check_PROGRAMS += %D%/test_calibrated
 TESTS += %D%/test_calibrated
 tests_runtime_run_test_calibrated_SOURCES = %D%/test_calibrated.c %D%/steps.c %D%/steps.h
+
+# The grain of tasks.
+check_PROGRAMS += %D%/test_batch
+TESTS += %D%/test_batch
+tests_runtime_run_test_batch_SOURCES = %D%/test_batch.c %D%/steps.c %D%/steps.h
+tests_runtime_run_test_batch_LDADD = $(LDADD) $(STARPU_LIBS)
