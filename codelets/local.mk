@@ -54,3 +54,8 @@ cuda_sources += %D%/add/add.cu
 noinst_HEADERS += %D%/common/cublas.cuh
 cuda_sources += %D%/common/cublas.cu %D%/conv2d/conv2d.cu %D%/linear/linear.cu \
 	%D%/linear/linear_dw.cu %D%/linear/linear_dx.cu %D%/pool/pool.cu %D%/relu/relu.cu
+
+# Kernels that are bound by memory.
+noinst_HEADERS += %D%/common/map.cuh %D%/common/mask.cuh %D%/silu/silu.cuh
+cuda_sources += %D%/cast/cast.cu %D%/dropout/dropout.cu %D%/fill/fill.cu %D%/gelu/gelu.cu \
+	%D%/reshape/reshape.cu %D%/silu/silu.cu %D%/silu/swiglu.cu

@@ -154,7 +154,7 @@ static inline bool plb_aligned(const void *a, const void *b = nullptr, const voi
 /* ---- reductions, in a fixed tree ---- */
 
 struct plb_sum {
-    __device__ __forceinline__ float operator()(float a, float b) const
+    template <typename X> __device__ __forceinline__ X operator()(X a, X b) const
     {
         return a + b;
     }
@@ -178,7 +178,7 @@ struct plb_max {
 
 /* All lanes of a full warp get the result: the butterfly is the same in every lane, since a + b and
  * b + a have the same bits. */
-template <typename F> __device__ __forceinline__ float plb_warp_reduce(float x, F f)
+template <typename X, typename F> __device__ __forceinline__ X plb_warp_reduce(X x, F f)
 {
 #pragma unroll
     for (int distance = PLB_WARP / 2; distance > 0; distance /= 2)
@@ -186,9 +186,11 @@ template <typename F> __device__ __forceinline__ float plb_warp_reduce(float x, 
     return x;
 }
 
-/* All threads of the block get the result. `shared` has room for 32 floats and may be used again
- * after the next barrier. The number of threads is a multiple of 32 and follows from shapes. */
-template <typename F> __device__ __forceinline__ float plb_block_reduce(float x, F f, float *shared)
+/* All threads of the block get the result; x is a float or a double. `shared` has room for 32 of
+ * them and may be used again after the next barrier. The number of threads is a multiple of 32 and
+ * follows from shapes. */
+template <typename X, typename F>
+__device__ __forceinline__ X plb_block_reduce(X x, F f, X *shared)
 {
     int lane = threadIdx.x % PLB_WARP, warp = threadIdx.x / PLB_WARP, warps = blockDim.x / PLB_WARP;
 

@@ -18,14 +18,21 @@
 extern "C" {
 #endif
 
+/* Pure functions of integers, for kernels of cards too. */
+#ifdef __CUDACC__
+#define PLB_RANDOM_INLINE static inline __host__ __device__
+#else
+#define PLB_RANDOM_INLINE static inline
+#endif
+
 #define PLB_PHILOX_M0 0xD2511F53u
 #define PLB_PHILOX_M1 0xCD9E8D57u
 #define PLB_PHILOX_W0 0x9E3779B9u
 #define PLB_PHILOX_W1 0xBB67AE85u
 
 /* Four 32-bit words for the 128-bit counter (counter, stream) under the 64-bit key `seed`. */
-static inline void plb_random_words(uint64_t seed, uint64_t stream, uint64_t counter,
-                                    uint32_t words_out[4])
+PLB_RANDOM_INLINE void plb_random_words(uint64_t seed, uint64_t stream, uint64_t counter,
+                                        uint32_t words_out[4])
 {
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32);
