@@ -42,6 +42,51 @@ void plb_costs_destroy(plb_costs_t *costs)
     free(costs);
 }
 
+void plb_costs_forget(plb_costs_t *costs)
+{
+    pthread_mutex_lock(&costs->lock);
+    for (uint32_t b = 0; b < costs->n_buckets; b++)
+        costs->bucket[b] = PLB_NONE;
+    costs->n = 0;
+    costs->added.recorded = 0;
+    for (int tier = 0; tier < PLB_TIERS; tier++)
+        for (int out = 0; out < 2; out++)
+            costs->transfers[tier][out].recorded = 0;
+    costs->stale = true;
+    pthread_mutex_unlock(&costs->lock);
+}
+
+/* ---- samples of a time ---- */
+
+void plb__samples_add(struct plb__samples *samples, double seconds)
+{
+    samples->sample[samples->recorded++ % PLB__COST_SAMPLES] = seconds;
+}
+
+uint64_t plb__samples_first(const struct plb__samples *samples)
+{
+    return samples->recorded > PLB__COST_SAMPLES ? samples->recorded - PLB__COST_SAMPLES : 0;
+}
+
+/* The lower one of an even number. */
+double plb__samples_median(const struct plb__samples *samples)
+{
+    uint32_t n = (uint32_t)(samples->recorded - plb__samples_first(samples));
+    double number[PLB__COST_SAMPLES];
+
+    if (n == 0)
+        return 0;
+    for (uint32_t i = 0; i < n; i++) {
+        double x = samples->sample[i];
+        uint32_t j = i;
+
+        for (; j > 0 && number[j - 1] > x; j--)
+            number[j] = number[j - 1];
+        number[j] = x;
+    }
+    return number[(n - 1) / 2];
+}
+
 /* ---- samples of tasks ---- */
 
 /* The bucket where a key is, or the free one where it would be. */
@@ -108,7 +153,7 @@ static void add_sample(plb_costs_t *costs, const char *op, size_t length, uint32
         costs->bucket[b] = costs->n++;
     }
     cost = &costs->cost[costs->bucket[b]];
-    cost->sample[cost->recorded++ % PLB__COST_SAMPLES] = seconds;
+    plb__samples_add(&cost->samples, seconds);
 }
 
 static bool is_time(double seconds)
@@ -127,37 +172,30 @@ void plb_costs_record(plb_costs_t *costs, const char *op, uint32_t footprint, do
     pthread_mutex_unlock(&costs->lock);
 }
 
-double plb__median(double *number, uint32_t n)
+void plb_costs_record_added(plb_costs_t *costs, double seconds)
 {
-    for (uint32_t i = 1; i < n; i++) {
-        double x = number[i];
-        uint32_t j = i;
-
-        for (; j > 0 && number[j - 1] > x; j--)
-            number[j] = number[j - 1];
-        number[j] = x;
-    }
-    return number[(n - 1) / 2];
+    if (!is_time(seconds))
+        return;
+    pthread_mutex_lock(&costs->lock);
+    plb__samples_add(&costs->added, seconds);
+    costs->stale = true;
+    pthread_mutex_unlock(&costs->lock);
 }
 
 double plb_costs_measured(const plb_costs_t *costs, const char *op, uint32_t footprint)
 {
     pthread_mutex_t *lock = (pthread_mutex_t *)&costs->lock;
-    double sample[PLB__COST_SAMPLES];
-    uint32_t n = 0, b;
+    struct plb__samples samples = {0};
+    uint32_t b;
 
     pthread_mutex_lock(lock);
     if (costs->n_buckets > 0) {
         b = find_bucket(costs, op, strlen(op), footprint);
-        if (costs->bucket[b] != PLB_NONE) {
-            const struct plb__cost *cost = &costs->cost[costs->bucket[b]];
-
-            n = cost->recorded < PLB__COST_SAMPLES ? (uint32_t)cost->recorded : PLB__COST_SAMPLES;
-            memcpy(sample, cost->sample, sizeof sample);
-        }
+        if (costs->bucket[b] != PLB_NONE)
+            samples = costs->cost[costs->bucket[b]].samples;
     }
     pthread_mutex_unlock(lock);
-    return n > 0 ? plb__median(sample, n) : 0;
+    return plb__samples_median(&samples);
 }
 
 uint32_t plb_costs_keys(const plb_costs_t *costs)
@@ -184,7 +222,7 @@ void plb_costs_record_transfer(plb_costs_t *costs, enum plb_tier tier, bool out,
     pthread_mutex_lock(&costs->lock);
     transfers->sample[transfers->recorded++ % PLB__LINK_SAMPLES] =
         (struct plb__transfer){bytes, seconds};
-    costs->moved = true;
+    costs->stale = true;
     pthread_mutex_unlock(&costs->lock);
 }
 
@@ -204,11 +242,13 @@ const struct plb_platform *plb_costs_platform(const plb_costs_t *constant)
     plb_costs_t *costs = (plb_costs_t *)constant; /* what is kept up to date is not the table */
 
     pthread_mutex_lock(&costs->lock);
-    if (costs->moved) {
+    if (costs->stale) {
         costs->refined = costs->platform;
         for (int tier = PLB_HOST; tier < PLB_TIERS; tier++)
             refine(&costs->refined.link[tier], costs->transfers[tier]);
-        costs->moved = false;
+        if (costs->added.recorded > 0)
+            costs->refined.task_seconds = plb__samples_median(&costs->added);
+        costs->stale = false;
     }
     pthread_mutex_unlock(&costs->lock);
     return &costs->refined;
@@ -219,7 +259,7 @@ enum plb_status plb_costs_set_platform(plb_costs_t *costs, const struct plb_plat
     PLB_TRY(plb_platform_check(platform));
     costs->platform = costs->refined = *platform;
     pthread_mutex_lock(&costs->lock);
-    costs->moved = true;
+    costs->stale = true;
     pthread_mutex_unlock(&costs->lock);
     return PLB_OK;
 }

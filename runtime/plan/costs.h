@@ -59,12 +59,14 @@ typedef struct plb_costs plb_costs_t;
 enum plb_status plb_costs_create(const struct plb_platform *platform, plb_costs_t **costs_out);
 void plb_costs_destroy(plb_costs_t *costs); /* NULL is allowed */
 
-/* The platform, its links by the transfers recorded so far where there are enough of them. What is
- * returned stays where it is as long as the table; later calls bring it up to date. */
+/* The platform, its links by the transfers recorded so far where there are enough of them, and what
+ * the runtime adds to a task where that was recorded. What is returned stays where it is as long as the table; later calls bring it up to date. */
 const struct plb_platform *plb_costs_platform(const plb_costs_t *costs);
 /* Replaces what was given as the platform; samples stay. PLB_ERROR_INVALID. */
 enum plb_status plb_costs_set_platform(plb_costs_t *costs, const struct plb_platform *platform);
 uint32_t plb_costs_keys(const plb_costs_t *costs); /* different tasks that were measured */
+/* Forgets all samples; what was given as the platform stays. */
+void plb_costs_forget(plb_costs_t *costs);
 
 /* Files (see doc/costs.md). Reading bounds everything; PLB_ERROR_FORMAT says what is wrong where.
  * Saving is all or nothing, and the same table makes the same file. */
@@ -85,6 +87,10 @@ uint32_t plb_task_footprint(const plb_graph_t *graph, const struct plb_task *tas
 /* Adds a sample: seconds that a task spent in its kernel. Samples that are not positive and finite
  * are refused silently; so are new keys when the table is full. */
 void plb_costs_record(plb_costs_t *costs, const char *op, uint32_t footprint, double seconds);
+/* Adds a sample of what passes on a worker between the end of one kernel and the beginning of the
+ * next when nothing is waited for: what the runtime adds to each task, in place of the platform's
+ * task_seconds. Safe like plb_costs_record(). */
+void plb_costs_record_added(plb_costs_t *costs, double seconds);
 /* Adds a sample of a transfer of `bytes` between the device and a tier. Safe like
  * plb_costs_record(). */
 void plb_costs_record_transfer(plb_costs_t *costs, enum plb_tier tier, bool out, size_t bytes,

@@ -26,12 +26,17 @@
 #define PLB__COSTS_VERSION   1
 #define PLB__COSTS_UNLIMITED "unlimited"
 
-/* The samples of one key, a ring: sample k is at k % PLB__COST_SAMPLES. */
+/* The latest samples of a time, a ring: sample k is at k % PLB__COST_SAMPLES. */
+struct plb__samples {
+    uint64_t recorded;
+    double sample[PLB__COST_SAMPLES];
+};
+
+/* The samples of one key. */
 struct plb__cost {
     char op[PLB__COST_NAME];
     uint32_t footprint;
-    uint64_t recorded;
-    double sample[PLB__COST_SAMPLES];
+    struct plb__samples samples;
 };
 
 struct plb__transfer {
@@ -47,19 +52,24 @@ struct plb__transfers {
 
 struct plb_costs {
     struct plb_platform platform; /* as given */
-    struct plb_platform refined;  /* links by samples; up to date unless `moved` */
+    struct plb_platform refined;  /* links and what a task takes beside its kernel by samples; up to
+                                     date unless `stale` */
 
     pthread_mutex_t lock; /* of all that follows */
-    bool moved;
+    bool stale;
     struct plb__transfers transfers[PLB_TIERS][2]; /* [tier][out] */
+    struct plb__samples added;
     uint32_t n, capacity;
     struct plb__cost *cost;
     uint32_t n_buckets; /* a power of two, more than twice n */
     uint32_t *bucket;   /* index of a cost, PLB_NONE: free; the next ones where it is taken */
 };
 
-/* Lower median of n >= 1 numbers, which are sorted. */
-double plb__median(double *number, uint32_t n);
+void plb__samples_add(struct plb__samples *samples, double seconds);
+/* Their median; 0 when there is none. */
+double plb__samples_median(const struct plb__samples *samples);
+/* The oldest one that is still there, as a number for a loop to `recorded`. */
+uint64_t plb__samples_first(const struct plb__samples *samples);
 
 /* The rate of one direction by its samples, and the latency where they tell; both are left alone
  * where there are too few. */

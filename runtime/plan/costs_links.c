@@ -5,7 +5,9 @@
  * A transfer takes latency + bytes / bandwidth. The line is found by the estimator of Theil and Sen
  * (Sen 1968, Journal of the American Statistical Association 63:1379, eq. 2.5 f.): its slope is the
  * median of the slopes through all pairs of samples, its height the median of what the slope
- * leaves. Up to 29 % of the samples may be arbitrarily wrong.
+ * leaves. Up to 29 % of the samples may be arbitrarily wrong. Of the pairs those count whose sizes are
+ * far apart: what disturbs a transfer (a thread that wakes late) is as long for a small one as for a
+ * large one.
  */
 #include "config.h"
 
@@ -17,8 +19,8 @@
 /* Fewer samples say nothing that one bad one could not spoil. */
 #define SAMPLES_LEAST 3u
 #define SAMPLES_LINE  5u
-/* Sizes this close together say nothing about the slope. */
-#define SIZES_APART 1.5
+/* Sizes closer together than this share of the largest one say little about the slope. */
+#define SIZES_APART 0.125
 /* Of a sample's time, what a latency that was taken over may explain at most. */
 #define LATENCY_SHARE 0.5
 
@@ -35,16 +37,19 @@ static double median(double *number, uint32_t n)
     return number[(n - 1) / 2];
 }
 
-/* Slopes through all pairs of samples whose sizes differ. */
+/* Slopes through all pairs of samples whose sizes are far apart. */
 static uint32_t find_slopes(const struct plb__transfer *sample, uint32_t n, double *slope)
 {
     uint32_t n_slopes = 0;
+    double largest = 0;
 
+    for (uint32_t i = 0; i < n; i++)
+        largest = fmax(largest, (double)sample[i].bytes);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t j = i + 1; j < n; j++) {
             double a = (double)sample[i].bytes, b = (double)sample[j].bytes;
 
-            if (fmax(a, b) >= SIZES_APART * fmin(a, b))
+            if (fabs(b - a) >= SIZES_APART * largest)
                 slope[n_slopes++] = (sample[j].seconds - sample[i].seconds) / (b - a);
         }
     return n_slopes;

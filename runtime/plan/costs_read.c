@@ -196,11 +196,28 @@ static enum plb_status read_entry(const struct plb_json_object *parent, const js
     return PLB_OK;
 }
 
-static bool is_seconds(const json_t *number)
+static enum plb_status check_sample(const struct plb_json_object *of, const json_t *samples,
+                                    size_t k)
 {
+    const json_t *number = json_array_get(samples, k);
     double seconds = json_number_value(number);
 
-    return json_is_number(number) && seconds > 0 && seconds <= PLB__COST_SECONDS_MAX;
+    if (json_is_number(number) && seconds > 0 && seconds <= PLB__COST_SECONDS_MAX)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_FORMAT, "%s: sample %zu is not a number of seconds above 0", of->file,
+                    k);
+}
+
+static enum plb_status read_added(const struct plb_json_object *root, plb_costs_t *costs)
+{
+    const json_t *samples = NULL;
+
+    PLB_TRY(read_array(root, "added_seconds", PLB__COST_SAMPLES, &samples));
+    for (size_t k = 0; k < json_array_size(samples); k++) {
+        PLB_TRY(check_sample(root, samples, k));
+        plb_costs_record_added(costs, json_number_value(json_array_get(samples, k)));
+    }
+    return PLB_OK;
 }
 
 static enum plb_status read_task(const struct plb_json_object *task, plb_costs_t *costs)
@@ -220,12 +237,9 @@ static enum plb_status read_task(const struct plb_json_object *task, plb_costs_t
         return plb_fail(PLB_ERROR_FORMAT, "%s: an operator's name has %zu bytes, not 1 to %u",
                         task->file, strlen(op), PLB__COST_NAME - 1);
     for (size_t k = 0; k < json_array_size(samples); k++) {
-        const json_t *sample = json_array_get(samples, k);
-
-        if (!is_seconds(sample))
-            return plb_fail(PLB_ERROR_FORMAT, "%s: sample %zu is not a number of seconds above 0",
-                            task->file, k);
-        plb_costs_record(costs, op, (uint32_t)footprint, json_number_value(sample));
+        PLB_TRY(check_sample(task, samples, k));
+        plb_costs_record(costs, op, (uint32_t)footprint,
+                         json_number_value(json_array_get(samples, k)));
     }
     return PLB_OK;
 }
@@ -290,8 +304,8 @@ static enum plb_status read_transfers(const struct plb_json_object *root, plb_co
 
 static enum plb_status check_format(const struct plb_json_object *root)
 {
-    static const char *const known[] = {"format", "version",   "note", "platform",
-                                        "tasks",  "transfers", NULL};
+    static const char *const known[] = {"format", "version",       "note",      "platform",
+                                        "tasks",  "added_seconds", "transfers", NULL};
     const char *format = NULL;
     int64_t version = 0;
 
@@ -321,7 +335,9 @@ static enum plb_status read_costs(const struct plb_json_object *root, plb_costs_
     if (status != PLB_OK)
         return plb_fail_within(status == PLB_ERROR_MEMORY ? status : PLB_ERROR_FORMAT, "%s",
                                root->file);
-    status = read_tasks(root, costs);
+    status = read_added(root, costs);
+    if (status == PLB_OK)
+        status = read_tasks(root, costs);
     if (status == PLB_OK)
         status = read_transfers(root, costs);
     if (status == PLB_OK)

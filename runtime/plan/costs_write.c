@@ -65,18 +65,22 @@ static json_t *pack_platform(const struct plb_platform *platform)
 }
 
 /* Oldest first, so that a reader has the same ring. */
+static json_t *pack_samples(const struct plb__samples *samples)
+{
+    json_t *list = json_array();
+
+    for (uint64_t k = plb__samples_first(samples); list && k < samples->recorded; k++)
+        if (json_array_append_new(list, json_real(samples->sample[k % PLB__COST_SAMPLES])) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
 static json_t *pack_task(const struct plb__cost *cost)
 {
-    uint64_t first = cost->recorded > PLB__COST_SAMPLES ? cost->recorded - PLB__COST_SAMPLES : 0;
-    json_t *samples = json_array();
-
-    for (uint64_t k = first; samples && k < cost->recorded; k++)
-        if (json_array_append_new(samples, json_real(cost->sample[k % PLB__COST_SAMPLES])) != 0) {
-            json_decref(samples);
-            samples = NULL;
-        }
     return json_pack("{s:s, s:I, s:o}", "operator", cost->op, "footprint",
-                     (json_int_t)cost->footprint, "seconds", samples);
+                     (json_int_t)cost->footprint, "seconds", pack_samples(&cost->samples));
 }
 
 static json_t *pack_transfer(enum plb_tier tier, bool out, const struct plb__transfer *transfer)
@@ -158,6 +162,7 @@ static bool write_costs(FILE *file, const plb_costs_t *costs)
     return fprintf(file, "{\n  \"format\": \"" PLB__COSTS_FORMAT "\",\n  \"version\": %d,\n",
                    PLB__COSTS_VERSION) > 0 &&
            write_lines(file, "  \"platform\": ", pack_platform(&costs->platform)) &&
+           write_line(file, ",\n  \"added_seconds\": ", pack_samples(&costs->added)) &&
            write_tasks(file, costs) && write_transfers(file, costs);
 }
 

@@ -283,6 +283,23 @@ static void a_link_is_found_from_its_transfers(void)
     plb_costs_destroy(costs);
 }
 
+/* Threads wake late: by as much for the many small transfers as for the few large ones. */
+static void small_transfers_do_not_hide_the_rate(void)
+{
+    plb_costs_t *costs = new_costs();
+    double found;
+
+    for (size_t k = 0; k < 64; k++) {
+        size_t bytes = k % 8 == 0 ? (size_t)1 << 20 : (size_t)2048 << k % 4;
+        double late = 5e-5 * (double)(k * 7 % 10) / 10;
+
+        plb_costs_record_transfer(costs, PLB_HOST, true, bytes, transfer_seconds(bytes) + late);
+    }
+    found = plb_costs_platform(costs)->link[PLB_HOST].out_bytes_per_second;
+    PLB_CHECK_NEAR(found, RATE, 0.05 * RATE);
+    plb_costs_destroy(costs);
+}
+
 static void one_size_tells_the_rate_alone(void)
 {
     struct plb_platform platform = plb_platform_nominal(1);
@@ -331,8 +348,37 @@ static plb_costs_t *full_costs(void)
         plb_costs_record(costs, "linear", 4000000000u, 1e-3 / (k + 1));
         plb_costs_record(costs, "gelu", (uint32_t)k, 1e-4 * (k + 1));
         plb_costs_record_transfer(costs, PLB_HOST, k % 2, 1000u << k % 4, 1e-3 / (k + 1));
+        plb_costs_record_added(costs, 1e-6 * (k + 1));
     }
     return costs;
+}
+
+/* What the runtime adds to a task is what was measured last, in the middle. */
+static void what_is_added_is_measured(void)
+{
+    plb_costs_t *costs = new_costs();
+
+    PLB_CHECK_NEAR(plb_costs_platform(costs)->task_seconds, plb_platform_nominal(1).task_seconds,
+                   0);
+    for (int k = 0; k < 9; k++)
+        plb_costs_record_added(costs, k % 3 == 0 ? POISON : 7e-6);
+    plb_costs_record_added(costs, -1.0);
+    PLB_CHECK_NEAR(plb_costs_platform(costs)->task_seconds, 7e-6, 0);
+    plb_costs_destroy(costs);
+}
+
+static void samples_are_forgotten(void)
+{
+    plb_costs_t *costs = full_costs();
+
+    plb_costs_forget(costs);
+    PLB_CHECK_EQ(plb_costs_keys(costs), 0);
+    PLB_CHECK_NEAR(plb_costs_measured(costs, "linear", 4000000000u), 0, 0);
+    PLB_CHECK_NEAR(plb_costs_platform(costs)->link[PLB_HOST].in_bytes_per_second, 4.9e10 / 3, 1);
+    plb_costs_record(costs, "linear", 4000000000u, 1e-3);
+    PLB_CHECK_EQ(plb_costs_keys(costs), 1);
+    PLB_CHECK_NEAR(plb_costs_measured(costs, "linear", 4000000000u), 1e-3, 0);
+    plb_costs_destroy(costs);
 }
 
 /* What is kept of a number. */
@@ -364,6 +410,7 @@ static void what_is_saved_is_loaded(void)
     PLB_CHECK_NEAR(b->link[PLB_HOST].in_bytes_per_second, a->link[PLB_HOST].in_bytes_per_second,
                    1e-6 * a->link[PLB_HOST].in_bytes_per_second); /* of rounded samples */
     PLB_CHECK_NEAR(b->link[PLB_HOST].latency_seconds, a->link[PLB_HOST].latency_seconds, 1e-9);
+    PLB_CHECK_NEAR(b->task_seconds, a->task_seconds, DIGITS * 1e-3);
     PLB_CHECK(b->link[PLB_HOST].duplex);
     free(first);
     free(second);
@@ -442,6 +489,8 @@ static const struct change {
      "tasks[0] is not an object"},
     {"\"tier\":\"host\"", "\"tier\":\"device\"", "transfers[0]: the tier is \"device\""},
     {"\"bytes\":1000,", "\"bytes\":0,", "transfers[0]: \"bytes\" is 0"},
+    {"\"added_seconds\": [", "\"added_seconds\": [-1,",
+     "\"added_seconds\" has 16 entries, more than 15"},
     {"\"tasks\": [", "\"tasks\": 5, \"task\": [", "unknown member \"task\""},
 };
 
@@ -508,8 +557,11 @@ PLB_TEST_MAIN("runtime/plan/costs", NULL, NULL, PLB_TEST(one_poisoned_sample_cou
               PLB_TEST(many_keys_are_found_again), PLB_TEST(threads_record_at_once),
               PLB_TEST(footprints_follow_types), PLB_TEST(what_was_not_measured_is_modelled),
               PLB_TEST(nominal_times_need_no_table), PLB_TEST(platforms_without_sense_are_refused),
-              PLB_TEST(a_link_is_found_from_its_transfers), PLB_TEST(one_size_tells_the_rate_alone),
-              PLB_TEST(transfers_take_latency_and_bytes), PLB_TEST(what_is_saved_is_loaded),
+              PLB_TEST(a_link_is_found_from_its_transfers),
+              PLB_TEST(small_transfers_do_not_hide_the_rate),
+              PLB_TEST(one_size_tells_the_rate_alone),
+              PLB_TEST(transfers_take_latency_and_bytes), PLB_TEST(what_is_added_is_measured),
+              PLB_TEST(samples_are_forgotten), PLB_TEST(what_is_saved_is_loaded),
               PLB_TEST(a_failed_save_leaves_the_old_file),
               PLB_TEST(files_that_come_along_load_by_name), PLB_TEST(broken_files_are_refused),
               PLB_TEST(short_memory_is_told))
