@@ -4,6 +4,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/batch.c \
 	runtime/run/calibrated.c \
 	runtime/run/cells.c \
+	runtime/run/cuda_module.c runtime/run/cuda_module.h \
 	runtime/run/device.c runtime/run/device_internal.h \
 	runtime/run/device_cpu.c \
 	runtime/run/device_virtual.c \

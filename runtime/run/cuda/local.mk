@@ -10,10 +10,11 @@ cuda_objects = $(cuda_sources:.cu=.cuda.lo)
 if CUDA
 pkglib_LTLIBRARIES += libpalombe_cuda.la
 endif
-libpalombe_cuda_la_SOURCES = %D%/table.c %D%/table.h
+cuda_core = %D%/cards.c %D%/memory.c %D%/module_internal.h %D%/table.c %D%/work.c
+libpalombe_cuda_la_SOURCES = $(cuda_core)
 libpalombe_cuda_la_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
 libpalombe_cuda_la_LDFLAGS = $(PLB_LDFLAGS) -module -avoid-version \
-	-export-symbols-regex '^plb_cuda_'
+	-export-symbols-regex '^plb_cuda_module$$'
 libpalombe_cuda_la_LIBADD = $(cuda_objects) libpalombe.la $(CUDA_LIBS)
 libpalombe_cuda_la_DEPENDENCIES = $(cuda_objects) libpalombe.la
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The table of the operators' CUDA kernels, made from codelets/operators.def.
+ * The module's record, and the table of the operators' kernels, made from codelets/operators.def.
  */
 #include "config.h"
 
-#include "runtime/run/cuda/table.h"
+#include "runtime/run/cuda/module_internal.h"
 
 #include <string.h>
 
@@ -25,3 +25,9 @@ const struct plb_cuda_operator *plb__cuda_operator(const char *name)
             return table[k];
     return NULL;
 }
+
+const struct plb__cuda_module plb_cuda_module = {.abi = PLB__CUDA_ABI,
+                                                 .bytes = PLB__CUDA_MODULE_BYTES,
+                                                 .cards = &plb__cuda_cards,
+                                                 .memory = &plb__cuda_memory,
+                                                 .work = &plb__cuda_work};
