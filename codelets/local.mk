@@ -56,6 +56,10 @@ cuda_sources += %D%/common/cublas.cu %D%/conv2d/conv2d.cu %D%/linear/linear.cu \
 	%D%/linear/linear_dw.cu %D%/linear/linear_dx.cu %D%/pool/pool.cu %D%/relu/relu.cu
 
 # Kernels that are bound by memory.
-noinst_HEADERS += %D%/common/map.cuh %D%/common/mask.cuh %D%/silu/silu.cuh
+noinst_HEADERS += %D%/common/columns.cuh %D%/common/map.cuh %D%/common/mask.cuh \
+	%D%/norm/row.cuh %D%/norm/weights.cuh %D%/silu/silu.cuh
 cuda_sources += %D%/cast/cast.cu %D%/dropout/dropout.cu %D%/fill/fill.cu %D%/gelu/gelu.cu \
 	%D%/reshape/reshape.cu %D%/silu/silu.cu %D%/silu/swiglu.cu
+noinst_HEADERS += %D%/common/mma.cuh
+cuda_sources += %D%/norm/layer_norm.cu %D%/norm/layer_norm_gradient.cu %D%/norm/rms_norm.cu
+cuda_sources += %D%/conv2d/conv2d_db.cu %D%/linear/linear_db.cu

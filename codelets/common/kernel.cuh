@@ -151,6 +151,18 @@ static inline bool plb_aligned(const void *a, const void *b = nullptr, const voi
         }                                  \
     } while (0)
 
+/* Statements in which V is a constant, true or false as flag_ is. */
+#define PLB_BY_FLAG(flag_, V, ...)     \
+    do {                               \
+        if (flag_) {                   \
+            const bool V = true;       \
+            __VA_ARGS__                \
+        } else {                       \
+            const bool V = false;      \
+            __VA_ARGS__                \
+        }                              \
+    } while (0)
+
 /* ---- reductions, in a fixed tree ---- */
 
 struct plb_sum {
