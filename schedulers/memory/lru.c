@@ -10,14 +10,9 @@
 #include "schedulers/memory/common/pager.h"
 #include "schedulers/schedulers.h"
 
-static bool leaves(const struct plb__resident *a, const struct plb__resident *b)
-{
-    return a->last_use < b->last_use;
-}
-
 static enum plb_status plan_lru(const struct plb_problem *problem, struct plb_plan *plan_out)
 {
-    return plb__pager_plan(problem, leaves, false, plan_out);
+    return plb__pager_plan(problem, plb__leaves_oldest, false, plan_out);
 }
 
 const struct plb_memory_policy plb_memory_lru = {

@@ -15,6 +15,7 @@
 #include "runtime/plan/simulate.h"
 #include "runtime/plan/walk.h"
 #include "runtime/plan/writer.h"
+#include "schedulers/memory/common/pager.h"
 #include "schedulers/memory/online/online_walk.h"
 #include "schedulers/schedulers.h"
 
@@ -24,35 +25,62 @@
 /* DTR as it is has a distance of 1 and nothing near. With a weight of 0.5 neither the far and dear
  * nor the near and cheap leave first. The later ones differ in what only matters with a link. */
 static const struct plb__online_weights all_weights[] = {
-    {.distance = 0.5, .near = 0.01, .link = 0.02, .lead = 0.03},
-    {.distance = 1.0, .near = 1e-9, .link = 0.3, .lead = 0.03},
-    {.distance = 0.5, .near = 1e-9, .link = 0.1, .lead = 0.03},
-    {.distance = 0.1, .near = 0.01, .link = 0.1, .lead = 0.03},
-    {.distance = 0.5, .near = 0.01, .link = 0.3, .lead = 0.03},
-    {.distance = 0.5, .near = 1e-9, .link = 0.02, .lead = 0.01},
-    {.distance = 1.0, .near = 0.01, .link = 0.02, .lead = 0.1},
+    {.distance = 0.5, .near = 0.01, .link = 0.02, .lead = 0.03, .again = 1.0},
+    {.distance = 1.0, .near = 1e-9, .link = 0.3, .lead = 0.03, .again = 1.0},
+    {.distance = 0.5, .near = 1e-9, .link = 0.1, .lead = 0.03, .again = 1.0},
+    {.distance = 0.1, .near = 0.01, .link = 0.1, .lead = 0.03, .again = 1.0},
+    {.distance = 0.5, .near = 0.01, .link = 0.3, .lead = 0.03, .again = 1.0},
+    {.distance = 0.5, .near = 1e-9, .link = 0.02, .lead = 0.01, .again = 1.0},
+    {.distance = 1.0, .near = 0.01, .link = 0.02, .lead = 0.1, .again = 1.0},
+};
+
+/* What is left when none of these has a plan: what can be moved is not made again. */
+static const struct plb__online_weights last_weights[] = {
+    {.distance = 4.0, .near = 0.01, .link = 1.0, .lead = 0.0, .again = 1e6},
+    {.distance = 1.0, .near = 0.01, .link = 1.0, .lead = 0.0, .again = 1e6},
 };
 
 enum {
     N_WEIGHTS = sizeof all_weights / sizeof all_weights[0],
     N_WEIGHTS_ALONE = 4, /* without a link */
-    AIMS = 8,            /* walks at most to come close to a number of bytes, */
-    AIM_PARTS = 400,     /* to one part of it in so many */
+    N_LAST = sizeof last_weights / sizeof last_weights[0],
+    AIMS = 8,        /* walks at most to come close to a number of bytes, */
+    AIM_PARTS = 400, /* to one part of it in so many */
 };
 
 /* Parts of the room that copies may take. A layout needs a little more than the copies that exist
  * at once; and where several workers run, memory that may rest a while before it is used again
  * keeps them from waiting for each other. */
 static const double parts[] = {1.0, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6};
-enum { REST_NONE = 0, REST_SOME = 3, REST_MUCH = 6 }; /* where to begin among them */
+enum {
+    N_PARTS = sizeof parts / sizeof parts[0],
+    REST_NONE = 0, /* where to begin among them */
+    REST_SOME = 3,
+    REST_MUCH = 6,
+};
 
-/* Plans that are tried, and the fastest so far. */
+/* Plans that are tried. */
 struct search {
     const struct plb_problem *problem;
     struct plb__online *walks;
+    uint64_t fingerprint; /* of the graph */
+    size_t room;          /* bytes of the device that are free for what the step makes */
 };
 
-/* Bytes of the device that are free for what the step makes. SIZE_MAX: no limit. */
+/* A plan that can be laid out, and the seconds that it takes. */
+struct found {
+    struct plb_plan plan;
+    struct plb_layout layout;
+    double seconds;
+};
+
+static void found_clear(struct found *found)
+{
+    plb_plan_clear(&found->plan);
+    plb_layout_clear(&found->layout);
+}
+
+/* SIZE_MAX: no limit. */
 static size_t room_of(const struct plb_problem *problem)
 {
     size_t limit = problem->limits.bytes[PLB_DEVICE];
@@ -74,52 +102,32 @@ static enum plb_status propose(const struct search *s, size_t target,
     PLB_TRY(plb__online_walk(s->walks, target, weights, &result));
     status = plb_plan_finish(s->problem->graph, &result.draft, plan_out);
     plb_plan_clear(&result.draft);
-    plan_out->fingerprint = plb_graph_fingerprint(s->problem->graph);
+    plan_out->fingerprint = s->fingerprint;
     return status;
 }
 
-static enum plb_status simulated_seconds(const struct plb_problem *problem,
-                                         const struct plb_plan *plan, double *seconds_out)
+static enum plb_status lay_out(const struct search *s, struct found *found)
 {
-    struct plb_layout layout;
-    struct plb_simulation simulation;
-    enum plb_status status;
-
-    PLB_TRY(plb_layout_assign(plan, problem->graph, &problem->limits, &layout));
-    status = plb_simulate(plan, &layout, problem, &simulation);
-    plb_layout_clear(&layout);
-    if (status != PLB_OK)
-        return status;
-    *seconds_out = simulation.seconds;
-    plb_simulation_clear(&simulation);
-    return PLB_OK;
+    return plb_layout_assign(&found->plan, s->problem->graph, &s->problem->limits, &found->layout);
 }
 
-/* Keeps the plan if it is faster than the best so far. */
-static enum plb_status keep_faster(const struct plb_problem *problem, struct plb_plan *plan,
-                                   struct plb_plan *best, double *best_seconds)
+/* Keeps what was found if it is faster than the best so far. */
+static enum plb_status keep_faster(const struct search *s, struct found *found, struct found *best)
 {
-    double seconds;
-    enum plb_status status = simulated_seconds(problem, plan, &seconds);
+    struct plb_simulation simulation;
+    enum plb_status status = plb_simulate(&found->plan, &found->layout, s->problem, &simulation);
 
-    if (status == PLB_OK && seconds < *best_seconds) {
-        plb_plan_clear(best);
-        *best = *plan;
-        *best_seconds = seconds;
+    if (status == PLB_OK) {
+        found->seconds = simulation.seconds;
+        plb_simulation_clear(&simulation);
+    }
+    if (status == PLB_OK && found->seconds < best->seconds) {
+        found_clear(best);
+        *best = *found;
         return PLB_OK;
     }
-    plb_plan_clear(plan);
+    found_clear(found);
     return status;
-}
-
-static bool fits(const struct plb_problem *problem, const struct plb_plan *plan)
-{
-    struct plb_layout layout;
-
-    if (plb_layout_assign(plan, problem->graph, &problem->limits, &layout) != PLB_OK)
-        return false;
-    plb_layout_clear(&layout);
-    return true;
 }
 
 /* Most bytes of copies at once, beside what is there all the time. */
@@ -201,61 +209,90 @@ static enum plb_status aim(const struct search *s, size_t goal,
                             plb_bytes_text((double)goal).text);
 }
 
-/* The plan of the largest part of the room, from parts[first] on, that can be laid out. */
-static enum plb_status fit(const struct search *s, int first,
-                           const struct plb__online_weights *weights, struct plb_plan *plan_out)
+/* The plan of the largest part of the room, from parts[*part] on, that can be laid out; `part` gets
+ * the number of that part. */
+static enum plb_status fit(const struct search *s, size_t *part,
+                           const struct plb__online_weights *weights, struct found *found)
 {
-    size_t room = room_of(s->problem);
+    enum plb_status status;
 
-    for (size_t k = (size_t)first; k < sizeof parts / sizeof parts[0]; k++) {
-        PLB_TRY(aim(s, (size_t)(parts[k] * (double)room), weights, plan_out));
-        if (fits(s->problem, plan_out))
+    for (; *part < N_PARTS; ++*part) {
+        PLB_TRY(aim(s, (size_t)(parts[*part] * (double)s->room), weights, &found->plan));
+        status = lay_out(s, found);
+        if (status == PLB_OK)
             return PLB_OK;
-        plb_plan_clear(plan_out);
+        plb_plan_clear(&found->plan);
+        if (status != PLB_ERROR_MEMORY)
+            return status;
     }
     return plb_fail_within(PLB_ERROR_MEMORY, "the gaps between copies take too much");
 }
 
 /* Fits a plan with these weights and keeps it if it is faster than the best so far. */
-static enum plb_status try_weights(const struct search *s, int first,
-                                   const struct plb__online_weights *weights, struct plb_plan *best,
-                                   double *best_seconds)
+static enum plb_status try_weights(const struct search *s, size_t *part,
+                                   const struct plb__online_weights *weights, struct found *best)
 {
-    struct plb_plan plan = {.n = 0};
+    struct found found = {.seconds = INFINITY};
+    enum plb_status status = fit(s, part, weights, &found);
 
-    PLB_TRY(fit(s, first, weights, &plan));
-    return keep_faster(s->problem, &plan, best, best_seconds);
+    if (status == PLB_OK)
+        return keep_faster(s, &found, best);
+    found_clear(&found);
+    return status;
 }
 
-/* Tries n weights from parts[first] on; `best_out` gets the number of the best of them. */
-static enum plb_status try_all(const struct search *s, int n, int first, struct plb_plan *plan,
-                               double *seconds, int *best_out)
+/* Tries n weights from parts[first] on; `best_out` gets the number of the best of them. What one of
+ * them loses in gaps, the next will too. */
+static enum plb_status try_all(const struct search *s, int n, size_t first, struct found *best,
+                               int *best_out)
 {
     enum plb_status last = PLB_OK;
 
     for (int k = 0; k < n; k++) {
-        double before = *seconds;
+        double before = best->seconds;
+        size_t part = first;
 
-        last = try_weights(s, first, &all_weights[k], plan, seconds);
+        last = try_weights(s, &part, &all_weights[k], best);
         if (last != PLB_OK && last != PLB_ERROR_MEMORY)
             return last;
-        if (*seconds < before)
+        if (best->seconds < before)
             *best_out = k;
+        if (last == PLB_OK && part > first + 2)
+            first = part - 2;
     }
-    return isinf(*seconds) ? last : PLB_OK;
+    return isinf(best->seconds) ? last : PLB_OK;
+}
+
+/* Where values can be moved, any plan: at last those of "swap" and "lru", which fill the last gaps
+ * of a layout in other ways. */
+static enum plb_status try_last(const struct search *s, struct found *best)
+{
+    enum plb_status status = PLB_ERROR_MEMORY;
+
+    for (int k = 0; k < N_LAST && status == PLB_ERROR_MEMORY; k++) {
+        size_t part = REST_NONE;
+
+        status = try_weights(s, &part, &last_weights[k], best);
+    }
+    if (status == PLB_ERROR_MEMORY)
+        status = plb__pager_plan(s->problem, plb__leaves_farthest, true, &best->plan);
+    if (status == PLB_ERROR_MEMORY)
+        status = plb__pager_plan(s->problem, plb__leaves_oldest, true, &best->plan);
+    return status;
 }
 
 /* Several workers: first with some memory that may rest, then with other amounts of it. */
-static enum plb_status plan_for_workers(const struct search *s, int n, struct plb_plan *plan,
-                                        double *seconds)
+static enum plb_status try_rests(const struct search *s, int n, struct found *best)
 {
-    int best = 0;
-    enum plb_status status = try_all(s, n, REST_SOME, plan, seconds, &best);
+    int k = 0;
+    enum plb_status status = try_all(s, n, REST_SOME, best, &k);
 
     if (status == PLB_ERROR_MEMORY)
-        return try_all(s, n, REST_NONE, plan, seconds, &best);
-    for (int first = REST_SOME + 1; status == PLB_OK && first <= REST_MUCH; first++) {
-        status = try_weights(s, first, &all_weights[best], plan, seconds);
+        return try_all(s, n, REST_NONE, best, &k);
+    for (size_t first = REST_SOME + 1; status == PLB_OK && first <= REST_MUCH; first++) {
+        size_t part = first;
+
+        status = try_weights(s, &part, &all_weights[k], best);
         if (status == PLB_ERROR_MEMORY)
             status = PLB_OK;
     }
@@ -265,64 +302,78 @@ static enum plb_status plan_for_workers(const struct search *s, int n, struct pl
 static enum plb_status search_plan(const struct search *s, struct plb_plan *plan_out)
 {
     const size_t *bytes = s->problem->limits.bytes;
-    int n = bytes[PLB_HOST] > 0 || bytes[PLB_DISK] > 0 ? N_WEIGHTS : N_WEIGHTS_ALONE;
-    double seconds = INFINITY;
+    bool moves = bytes[PLB_HOST] > 0 || bytes[PLB_DISK] > 0;
+    int n = moves ? N_WEIGHTS : N_WEIGHTS_ALONE, k;
+    struct found best = {.seconds = INFINITY};
     enum plb_status status;
-    int best;
 
     if (bytes[PLB_DEVICE] == SIZE_MAX)
         return propose(s, SIZE_MAX, &all_weights[0], plan_out);
     if (s->problem->platform->workers > 1)
-        status = plan_for_workers(s, n, plan_out, &seconds);
+        status = try_rests(s, n, &best);
     else
-        status = try_all(s, n, REST_NONE, plan_out, &seconds, &best);
+        status = try_all(s, n, REST_NONE, &best, &k);
+    if (status == PLB_ERROR_MEMORY && moves)
+        status = try_last(s, &best);
+    *plan_out = best.plan;
+    plb_layout_clear(&best.layout);
     if (status == PLB_ERROR_MEMORY)
         plb_fail_within(status, "no plan of this policy does with %s",
                         plb_bytes_text((double)bytes[PLB_DEVICE]).text);
     return status;
 }
 
-static enum plb_status plan_online(const struct plb_problem *problem, struct plb_plan *plan_out)
+/* One walk with the bytes of the limit, which nearly always fits, or with a few less. */
+static enum plb_status search_soon(const struct search *s, struct plb_plan *plan_out)
 {
-    struct search s = {.problem = problem};
+    for (size_t k = 0; k < N_PARTS && s->room != SIZE_MAX; k += k ? 1 : REST_SOME) {
+        size_t target = (size_t)(parts[k] * (double)s->room);
+        struct found found = {.seconds = INFINITY};
+        enum plb_status status = propose(s, target, &all_weights[0], &found.plan);
+
+        if (status != PLB_OK)
+            break;
+        status = lay_out(s, &found);
+        if (status == PLB_OK) {
+            *plan_out = found.plan;
+            plb_layout_clear(&found.layout);
+            return PLB_OK;
+        }
+        plb_plan_clear(&found.plan);
+        if (status != PLB_ERROR_MEMORY)
+            return status;
+    }
+    return search_plan(s, plan_out);
+}
+
+/* Makes what walks have in common, and searches with it. */
+static enum plb_status search_with(const struct plb_problem *problem,
+                                   enum plb_status (*how)(const struct search *s,
+                                                          struct plb_plan *plan_out),
+                                   struct plb_plan *plan_out)
+{
+    struct search s = {.problem = problem,
+                       .fingerprint = plb_graph_fingerprint(problem->graph),
+                       .room = room_of(problem)};
     enum plb_status status;
 
     PLB_TRY(plb__online_create(problem, &s.walks));
-    status = search_plan(&s, plan_out);
+    status = how(&s, plan_out);
     plb__online_destroy(s.walks);
     return status;
 }
 
-/* One walk with the bytes of the limit, which nearly always fits, or with a few less. */
-static enum plb_status search_soon(const struct search *s, struct plb_plan *plan_out)
+static enum plb_status plan_online(const struct plb_problem *problem, struct plb_plan *plan_out)
 {
-    size_t room = room_of(s->problem);
-
-    for (size_t k = 0; k < sizeof parts / sizeof parts[0] && room != SIZE_MAX;
-         k += k ? 1 : REST_SOME) {
-        size_t target = (size_t)(parts[k] * (double)room);
-
-        if (propose(s, target, &all_weights[0], plan_out) != PLB_OK)
-            break;
-        if (fits(s->problem, plan_out))
-            return PLB_OK;
-        plb_plan_clear(plan_out);
-    }
-    return search_plan(s, plan_out);
+    return search_with(problem, search_plan, plan_out);
 }
 
 static enum plb_status replan_online(const struct plb_problem *problem, enum plb_event event,
                                      const struct plb_plan *current, struct plb_plan *plan_out)
 {
-    struct search s = {.problem = problem};
-    enum plb_status status;
-
     (void)event;
     (void)current;
-    PLB_TRY(plb__online_create(problem, &s.walks));
-    status = search_soon(&s, plan_out);
-    plb__online_destroy(s.walks);
-    return status;
+    return search_with(problem, search_soon, plan_out);
 }
 
 const struct plb_memory_policy plb_memory_online = {

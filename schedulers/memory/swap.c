@@ -11,16 +11,9 @@
 #include "schedulers/memory/common/pager.h"
 #include "schedulers/schedulers.h"
 
-static bool leaves(const struct plb__resident *a, const struct plb__resident *b)
-{
-    if (a->next_use != b->next_use)
-        return a->next_use > b->next_use;
-    return a->bytes > b->bytes;
-}
-
 static enum plb_status plan_swap(const struct plb_problem *problem, struct plb_plan *plan_out)
 {
-    return plb__pager_plan(problem, leaves, true, plan_out);
+    return plb__pager_plan(problem, plb__leaves_farthest, true, plan_out);
 }
 
 const struct plb_memory_policy plb_memory_swap = {

@@ -198,7 +198,8 @@ static void pressure_is_answered(void)
 
 static void decisions_are_few_and_cheap(void)
 {
-    const struct plb__online_weights weights = {.distance = 0.5, .near = 0.01, .link = 0.1};
+    const struct plb__online_weights weights = {
+        .distance = 0.5, .near = 0.01, .link = 0.1, .again = 1.0};
     struct plb_problem p = under(0.33, 0);
     size_t bytes = (size_t)(0.33 * (double)p.needs.activations);
     struct plb__online_result result = {.evictions = 0};
@@ -221,7 +222,8 @@ static void decisions_are_few_and_cheap(void)
 
 static void memory_may_fail_anywhere(void)
 {
-    const struct plb__online_weights weights = {.distance = 0.5, .near = 0.01, .link = 0.1};
+    const struct plb__online_weights weights = {
+        .distance = 0.5, .near = 0.01, .link = 0.1, .again = 1.0};
     struct plb_problem p = under(0.33, SIZE_MAX);
     size_t bytes = (size_t)(0.33 * (double)p.needs.activations);
 

@@ -40,6 +40,18 @@ static size_t bytes_of(const struct pager *p, plb_value v)
     return plb_type_bytes(&plb_graph_value(p->problem->graph, v)->type);
 }
 
+bool plb__leaves_oldest(const struct plb__resident *a, const struct plb__resident *b)
+{
+    return a->last_use < b->last_use;
+}
+
+bool plb__leaves_farthest(const struct plb__resident *a, const struct plb__resident *b)
+{
+    if (a->next_use != b->next_use)
+        return a->next_use > b->next_use;
+    return a->bytes > b->bytes;
+}
+
 /* ---- uses ---- */
 
 /* Room in `use` by value; a value that a task lists twice has two entries. */

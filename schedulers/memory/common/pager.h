@@ -24,6 +24,11 @@ struct plb__resident {
 /* Should `a` leave rather than `b`? */
 typedef bool (*plb__leaves)(const struct plb__resident *a, const struct plb__resident *b);
 
+/* What was used the longest time ago leaves (lru); what is needed last does, of several the largest
+ * (swap). */
+bool plb__leaves_oldest(const struct plb__resident *a, const struct plb__resident *b);
+bool plb__leaves_farthest(const struct plb__resident *a, const struct plb__resident *b);
+
 /* Writes the plan of the most room under the limits. */
 enum plb_status plb__pager_plan(const struct plb_problem *problem, plb__leaves leaves,
                                 bool fetches_ahead, struct plb_plan *plan_out);

@@ -142,7 +142,7 @@ double plb__online_price(struct plb__online *o, plb_value value, enum plb_tier *
 {
     double distance = o->time[plb__online_next(o, value)] - o->time[o->now];
     double whole = o->time[plb_graph_tasks(o->graph)];
-    double again = plb__online_again_cost(o, value);
+    double again = o->weights.again * plb__online_again_cost(o, value);
     double move = plb__online_move_cost(o, value, tier_out);
 
     o->result.looks++;

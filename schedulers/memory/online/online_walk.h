@@ -15,6 +15,7 @@ struct plb__online_weights {
     double near;     /* share of the step within which values that are missing are made together */
     double link;     /* what a second of a transfer costs that is not seen */
     double lead;     /* share of the step by which a value is fetched before it must be */
+    double again;    /* what a second counts of tasks that run again */
 };
 
 /* What a walk came to. */
