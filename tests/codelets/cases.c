@@ -10,6 +10,9 @@
 
 #include "codelets/codelets.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static plb_value gamma_of(struct subject *s, const char *name, int64_t c)
 {
     return subject_real(s, name, plb_shape1(c));
@@ -435,4 +438,24 @@ const struct subject_case *cases_table(int *n_out)
 {
     *n_out = (int)(sizeof(table) / sizeof(table[0]));
     return table;
+}
+
+void cases_each(void (*check)(struct subject *s))
+{
+    static const enum plb_dtype dtypes[] = {PLB_F32, PLB_BF16};
+    const char *only = getenv("PLB_TEST_CASE");
+    int n;
+    const struct subject_case *cases = cases_table(&n);
+    struct subject s;
+
+    for (int k = 0; k < n; k++) {
+        if (only != NULL && strstr(cases[k].name, only) == NULL)
+            continue;
+        for (int i = 0; i < 2 * SUBJECT_ROWS && cases[k].dims[i / 2][0] > 0; i++) {
+            if (!subject_create(&s, &cases[k], cases[k].dims[i / 2], dtypes[i % 2], 1))
+                continue;
+            check(&s);
+            subject_destroy(&s);
+        }
+    }
 }

@@ -10,4 +10,8 @@
 
 const struct subject_case *cases_table(int *n_out);
 
+/* Calls `check` with a subject of every case, row of dimensions and dtype; with PLB_TEST_CASE, only
+ * of the cases whose name contains that. */
+void cases_each(void (*check)(struct subject *s));
+
 #endif

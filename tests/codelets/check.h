@@ -34,6 +34,10 @@ void check_nan(struct subject *s);
 /* Shape rules: absent operands, other dtypes, ranks and extents. */
 void check_rejections(struct subject *s);
 
+/* Indices out of range are refused by the kernels of the forward pass: the message has the value, or
+ * "row N" when it is by row. Nothing but their operands is touched. */
+void check_indices(bool by_row);
+
 /* Notes that an operator was seen with a dtype; check_coverage() fails for every operator of the
  * table that has no reference, or was not seen by check_values() in each dtype that it has. */
 void check_coverage(void);

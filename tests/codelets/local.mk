@@ -2,7 +2,7 @@
 # Operators against references, see check.h.
 check_LTLIBRARIES += %D%/liboperators.la
 tests_codelets_liboperators_la_SOURCES = %D%/cases.c %D%/cases.h %D%/check.c %D%/check.h \
-	%D%/differences.c %D%/pieces.c %D%/pieces.h %D%/rejections.c %D%/subject.c %D%/subject.h \
+	%D%/differences.c %D%/indices.c %D%/pieces.c %D%/pieces.h %D%/rejections.c %D%/subject.c %D%/subject.h \
 	%D%/reference.c %D%/reference.h %D%/reference_attention.c %D%/reference_dense.c \
 	%D%/reference_image.c %D%/reference_loss.c %D%/reference_norm.c %D%/reference_pointwise.c \
 	%D%/reference_update.c
@@ -15,6 +15,23 @@ tests_codelets_test_operators_SOURCES = %D%/test_operators.c
 tests_codelets_test_operators_LDADD = %D%/liboperators.la $(LDADD)
 tests_codelets_test_random_SOURCES = %D%/test_random.c
 tests_codelets_test_random_LDADD = %D%/liboperators.la $(LDADD)
+
+# Operators on an emulated CUDA card; on a card by operators_on_card, which nothing runs by itself.
+check_LTLIBRARIES += %D%/libcudarunner.la
+tests_codelets_libcudarunner_la_SOURCES = %D%/cuda_runner.c %D%/cuda_runner.h
+if CUDA_EMULATED
+check_PROGRAMS += %D%/test_operators_cuda
+TESTS += %D%/test_operators_cuda
+endif
+if CUDA
+check_PROGRAMS += %D%/operators_on_card
+endif
+tests_codelets_test_operators_cuda_SOURCES = %D%/test_operators_cuda.c
+tests_codelets_test_operators_cuda_LDFLAGS = $(EMULATED_CARD_FLAGS)
+tests_codelets_test_operators_cuda_LDADD = %D%/libcudarunner.la %D%/liboperators.la \
+	$(EMULATED_CARD) $(LDADD)
+tests_codelets_operators_on_card_SOURCES = %D%/test_operators_cuda.c
+tests_codelets_operators_on_card_LDADD = %D%/libcudarunner.la %D%/liboperators.la $(LDADD)
 
 # Products of matrices, by each library.
 check_LTLIBRARIES += %D%/common/libproducts.la

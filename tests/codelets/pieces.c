@@ -52,6 +52,41 @@ struct session {
     int n_places[PLB_AXES];
 };
 
+/* --- runners ---------------------------------------------------------------------------------- */
+
+static bool cpu_same_bits(const struct plb_operator *op)
+{
+    (void)op;
+    return false;
+}
+
+static size_t cpu_scratch(const struct plb_operator *op, const struct plb_task_types *types)
+{
+    return op->scratch != NULL ? op->scratch(types) : 0;
+}
+
+static enum plb_status cpu_run(const struct plb_operator *op, const struct plb_call *call,
+                               size_t scratch)
+{
+    (void)scratch;
+    return op->cpu(call);
+}
+
+const struct pieces_runner pieces_cpu = {
+    .same_bits = cpu_same_bits, .scratch = cpu_scratch, .run = cpu_run};
+
+static const struct pieces_runner *runner = &pieces_cpu;
+
+void pieces_use(const struct pieces_runner *other)
+{
+    runner = other;
+}
+
+const struct pieces_runner *pieces_runner(void)
+{
+    return runner;
+}
+
 /* --- places of a cut -------------------------------------------------------------------------- */
 
 static int64_t draw(uint64_t seed, int64_t extent, int k)
@@ -232,7 +267,7 @@ static struct plb_tensor *part_add(struct session *p, plb_value value, const str
     p->n_parts++;
     *part = (struct plb_tensor){NULL, dtype, region_shape(r, &whole), r->row0, r->col0};
     memory_allocate(m, (size_t)plb_shape_elements(&part->shape) * element,
-                    (size_t)p->pieces->offset * element);
+                    runner->aligned ? 0 : (size_t)p->pieces->offset * element);
     part->data = m->data;
     return part;
 }
@@ -288,6 +323,16 @@ static int list_regions(const struct session *p, const struct plb_operand_spec *
     return n;
 }
 
+/* Cells in one: they fill a rectangle, of which the last one is the far corner. */
+static int gathered(struct region *list, int n)
+{
+    if (n == 0 || !runner->gathers)
+        return n;
+    list[0].row1 = list[n - 1].row1;
+    list[0].col1 = list[n - 1].col1;
+    return 1;
+}
+
 static void input_prepare(struct session *p, int k)
 {
     const struct plb_operand_spec *spec = &p->op->in[k];
@@ -302,7 +347,7 @@ static void input_prepare(struct session *p, int k)
     shape = shape_of(p, p->task->in[from]);
     r = region_of(p, spec, &shape);
     if (pieces_takes_list(spec))
-        n = list_regions(p, spec, &shape, &r, shared(p, k), list);
+        n = gathered(list, list_regions(p, spec, &shape, &r, shared(p, k), list));
     else
         list[0] = r;
     for (uint32_t i = from; i < to; i++) {
@@ -334,7 +379,7 @@ static void output_prepare(struct session *p, int k)
     shape = shape_of(p, value);
     r = region_of(p, spec, &shape);
     if (pieces_takes_list(spec))
-        n = list_regions(p, spec, &shape, &r, true, list);
+        n = gathered(list, list_regions(p, spec, &shape, &r, true, list));
     else
         list[0] = r;
     for (int j = 0; j < n; j++) {
@@ -440,14 +485,14 @@ static enum plb_status call_once(struct session *p, struct made *made)
     for (int k = 0; k < p->op->n_out; k++)
         output_prepare(p, k);
     call_types(p, &types);
-    memory_allocate(&scratch, p->op->scratch != NULL ? p->op->scratch(&types) : 0, 0);
+    memory_allocate(&scratch, runner->scratch(p->op, &types), 0);
     p->call.scratch = scratch.data;
     p->op->cost(&types, &cost);
     PLB_CHECK(cost.flops >= 0 && cost.bytes > 0);
     made->cost.flops += cost.flops;
     made->cost.bytes += cost.bytes;
     made->calls++;
-    status = p->op->cpu(&p->call);
+    status = runner->run(p->op, &p->call, scratch.bytes);
     for (int k = 0; k < p->op->n_out && status == PLB_OK; k++)
         output_collect(p, k, made);
     memory_check(p, &scratch);

@@ -39,6 +39,23 @@ struct made {
     struct plb_cost cost; /* sum over the calls */
 };
 
+/* How a call is made, and what it is made on. */
+struct pieces_runner {
+    bool gathers; /* an operand is one part: the cells of a list are gathered */
+    bool aligned; /* parts always begin on a boundary of 256 bytes: `offset` is passed over */
+    /* Bits of an output do not depend on the ranges of calls, for this operator. */
+    bool (*same_bits)(const struct plb_operator *op);
+    size_t (*scratch)(const struct plb_operator *op, const struct plb_task_types *types);
+    /* `scratch` bytes are at call->scratch. */
+    enum plb_status (*run)(const struct plb_operator *op, const struct plb_call *call,
+                           size_t scratch);
+};
+
+/* The operators' CPU kernels, with which calls are made unless another is used. */
+extern const struct pieces_runner pieces_cpu;
+void pieces_use(const struct pieces_runner *runner);
+const struct pieces_runner *pieces_runner(void);
+
 /* Runs the kernel on data[] (by value). Returns the status of the first call that fails; guards
  * and inputs that were written, or a negative cost, are failed checks. */
 enum plb_status pieces_run(const struct subject *s, const struct plb_task *task, void *const *data,

@@ -32,3 +32,4 @@ $(cuda_objects): %.cuda.lo: %.cu
 
 mostlyclean-local:
 	-rm -f $(cuda_objects) $(cuda_objects:.lo=.o) $(cuda_objects:.lo=.d)
+	-rm -f $(cuda_emulated_objects) $(cuda_emulated_objects:.lo=.o) $(cuda_emulated_objects:.lo=.d)
