@@ -13,7 +13,7 @@ libpalombe_la_SOURCES += %D%/common/check.c %D%/common/check.h \
 
 # Element-wise operators.
 libpalombe_la_SOURCES += %D%/add/add.c %D%/cast/cast.c %D%/dropout/dropout.c %D%/fill/fill.c \
-	%D%/gelu/gelu.c %D%/reshape/reshape.c %D%/rope/rope.c %D%/silu/silu.c %D%/silu/swiglu.c \
+	%D%/gelu/gelu.c %D%/reshape/reshape.c %D%/rope/rope.c %D%/rope/rope.h %D%/silu/silu.c %D%/silu/swiglu.c \
 	%D%/take_rows/take_rows.c
 
 # Updates of parameters, and sums.
@@ -58,8 +58,16 @@ cuda_sources += %D%/common/cublas.cu %D%/conv2d/conv2d.cu %D%/linear/linear.cu \
 # Kernels that are bound by memory.
 noinst_HEADERS += %D%/common/columns.cuh %D%/common/map.cuh %D%/common/mask.cuh \
 	%D%/norm/row.cuh %D%/norm/weights.cuh %D%/silu/silu.cuh
+noinst_HEADERS += %D%/adamw/many.h %D%/adamw/update.cuh %D%/common/take.cuh \
+	%D%/cross_entropy/row.cuh
 cuda_sources += %D%/cast/cast.cu %D%/dropout/dropout.cu %D%/fill/fill.cu %D%/gelu/gelu.cu \
 	%D%/reshape/reshape.cu %D%/silu/silu.cu %D%/silu/swiglu.cu
 noinst_HEADERS += %D%/common/mma.cuh
 cuda_sources += %D%/norm/layer_norm.cu %D%/norm/layer_norm_gradient.cu %D%/norm/rms_norm.cu
 cuda_sources += %D%/conv2d/conv2d_db.cu %D%/linear/linear_db.cu
+cuda_sources += %D%/adamw/adamw.cu %D%/clip_scale/clip_scale.cu %D%/sgd/sgd.cu %D%/sum/sum.cu \
+	%D%/sum_squares/sum_squares.cu
+cuda_sources += %D%/cross_entropy/cross_entropy.cu %D%/cross_entropy/cross_entropy_gradient.cu \
+	%D%/mean_loss/mean_loss.cu
+cuda_sources += %D%/embedding/embedding.cu %D%/embedding/embedding_dw.cu %D%/rope/rope.cu \
+	%D%/take_rows/take_rows.cu

@@ -36,8 +36,12 @@
 #endif
 
 /* Helpers of leaf loops must become part of each clone, or they keep the baseline's instructions.
- */
+ * Kernels of cards may use them too. */
+#ifdef __CUDACC__
+#define PLB_INLINE static __host__ __device__ inline __attribute__((always_inline))
+#else
 #define PLB_INLINE static inline __attribute__((always_inline))
+#endif
 
 /* Before a loop whose iterations touch the same index of arrays that may be one and the same (a
  * kernel that works in place): there is nothing between iterations to wait for. */

@@ -17,7 +17,8 @@ template <typename T> struct arguments {
 };
 
 template <typename T, int K, bool V>
-static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1) layer_norm_dx(struct arguments<T> a)
+static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
+    layer_norm_dx(struct arguments<T> a)
 {
     const int N = plb_vector<T>::N;
     __shared__ float shared[PLB_WARP];

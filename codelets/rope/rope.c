@@ -17,6 +17,7 @@
 #include "codelets/common/check.h"
 #include "codelets/common/elements.h"
 #include "codelets/common/operators.h"
+#include "codelets/rope/rope.h"
 
 #include <inttypes.h>
 
@@ -109,12 +110,11 @@ static float scaled_frequency(float frequency, const struct plb_attributes *a)
     return (1.0f - share) * frequency / factor + share * frequency;
 }
 
-static void make_frequencies(float *frequency, const struct plb_attributes *a)
+void plb__rope_frequencies(float *frequency, const struct plb_attributes *a, int64_t first,
+                           int64_t n)
 {
-    int64_t dim = a->i[HEAD_DIM];
-
-    for (int64_t j = 0; j < dim / 2; j++) {
-        float exponent = (float)(2 * j) / (float)dim;
+    for (int64_t j = 0; j < n; j++) {
+        float exponent = (float)(2 * (first + j)) / (float)a->i[HEAD_DIM];
 
         frequency[j] = 1.0f / (float)pow(a->f[THETA], (double)exponent);
         if (a->i[LINEAR])
@@ -175,7 +175,7 @@ static enum plb_status rope_cpu(const struct plb_call *call)
     float *frequency = call->scratch, *sines = frequency + half, *cosines = sines + half;
     float *buffer = cosines + half;
 
-    make_frequencies(frequency, a);
+    plb__rope_frequencies(frequency, a, 0, half);
     for (int64_t r = 0; r < x->shape.dim[0]; r++) {
         int64_t at = r * width;
         const float *from = plb__read(x, at, turned, buffer);

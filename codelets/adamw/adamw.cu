@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * adamw on a CUDA card: 28 bytes an element, 30 with a working copy, each moved once (update.cuh).
+ * A thread has four loads of 16 bytes under way. See adamw.c for the record and the formula, in
+ * whose order an element is computed.
+ */
+#include "codelets/adamw/many.h"
+#include "codelets/adamw/update.cuh"
+
+enum { BETA1, BETA2, EPSILON, DECAY }; /* attributes */
+
+struct adamw {
+    enum { STATES = 3 }; /* p, m, v */
+
+    struct constants {
+        float beta1, rest1, beta2, rest2; /* rest: 1 - beta, rounded once from double */
+        float epsilon, decay;
+
+        constants() = default;
+        explicit constants(const struct plb_attributes *a)
+            : beta1((float)a->f[BETA1]), rest1((float)(1 - a->f[BETA1])),
+              beta2((float)a->f[BETA2]), rest2((float)(1 - a->f[BETA2])),
+              epsilon((float)a->f[EPSILON]), decay((float)a->f[DECAY])
+        {
+        }
+    };
+
+    struct constants c;
+    float rate, correction1, correction2, scale;
+
+    __device__ __forceinline__ adamw(const struct constants &constants, const float *hyper,
+                                     const float *scale_or_null)
+        : c(constants), rate(hyper[0]), correction1(hyper[1]), correction2(hyper[2]),
+          scale(scale_or_null != nullptr ? *scale_or_null : 1.0f)
+    {
+    }
+
+    __device__ __forceinline__ void step(float state[STATES], float gradient) const
+    {
+        float p = state[0], g = scale * gradient;
+        float m = c.beta1 * state[1] + c.rest1 * g;
+        float v = c.beta2 * state[2] + c.rest2 * g * g;
+        float step = m * correction1 / (sqrtf(v * correction2) + c.epsilon);
+
+        state[0] = p - rate * (step + c.decay * p);
+        state[1] = m;
+        state[2] = v;
+    }
+};
+
+enum plb_status plb_cuda_adamw_many(const struct plb_call *const *calls, int n,
+                                    const struct plb_cuda_queue *queue)
+{
+    return plb_update_calls<adamw>(calls, n, queue, "adamw");
+}
+
+static enum plb_status adamw_run(const struct plb_call *call, const struct plb_cuda_queue *queue)
+{
+    return plb_cuda_adamw_many(&call, 1, queue);
+}
+
+const struct plb_cuda_operator plb_cuda_adamw = {"adamw", nullptr, adamw_run};
