@@ -34,6 +34,8 @@ struct plb_block {
     size_t bytes;
 };
 
+struct plb__card;
+
 struct plb_device {
     const char *name;     /* "cpu", "virtual" */
     uint32_t where;       /* STARPU_CPU or STARPU_OPENCL: the workers that compute */
@@ -45,6 +47,7 @@ struct plb_device {
     size_t bytes;         /* capacity: no more is ever taken */
     bool has_host;        /* main memory is a tier of its own */
     struct plb_link host; /* the link to it, as it was asked for or measured */
+    struct plb__card *card; /* for the executor: has kernels of its own; NULL: the CPU's */
 
     /* A zeroed block. PLB_ERROR_MEMORY when `bytes` more than are free are asked for; the message
      * says what the block is for, how much it needs and how much there is. */

@@ -62,9 +62,25 @@ size_t plb__gather_bytes(const struct plb_operand *operand, int64_t row_low, int
            plb_dtype_bytes(operand->part[0].dtype);
 }
 
-/* Copies what `part` has of the range into the buffer; returns the number of elements. */
-static int64_t copy_overlap(const struct plb_tensor *part, const struct rectangle *range,
-                            size_t element, char *buffer)
+static enum plb_status copy_rows(void *argument, void *to, size_t to_pitch, const void *from,
+                                 size_t from_pitch, size_t width, size_t rows)
+{
+    (void)argument;
+    if (width == from_pitch && width == to_pitch) {
+        memcpy(to, from, rows * width);
+        return PLB_OK;
+    }
+    for (size_t row = 0; row < rows; row++)
+        memcpy((char *)to + row * to_pitch, (const char *)from + row * from_pitch, width);
+    return PLB_OK;
+}
+
+const struct plb__copier plb__copier_cpu = {.copy = copy_rows};
+
+/* Copies what `part` has of the range into the buffer and counts its elements. */
+static enum plb_status copy_overlap(const struct plb_tensor *part, const struct rectangle *range,
+                                    size_t element, const struct plb__copier *copier, char *buffer,
+                                    int64_t *copied)
 {
     struct rectangle cell = part_rectangle(part);
     int64_t row_low = larger(cell.row_low, range->row_low);
@@ -72,7 +88,7 @@ static int64_t copy_overlap(const struct plb_tensor *part, const struct rectangl
     int64_t col_low = larger(cell.col_low, range->col_low);
     int64_t col_high = smaller(cell.col_high, range->col_high);
     if (row_low >= row_high || col_low >= col_high)
-        return 0;
+        return PLB_OK;
 
     size_t from_pitch = (size_t)(cell.col_high - cell.col_low) * element;
     size_t to_pitch = (size_t)(range->col_high - range->col_low) * element;
@@ -82,18 +98,13 @@ static int64_t copy_overlap(const struct plb_tensor *part, const struct rectangl
                        (size_t)(col_low - cell.col_low) * element;
     char *to = buffer + (size_t)(row_low - range->row_low) * to_pitch +
                (size_t)(col_low - range->col_low) * element;
-    if (width == from_pitch && width == to_pitch) {
-        memcpy(to, from, rows * width);
-    } else {
-        for (size_t row = 0; row < rows; row++)
-            memcpy(to + row * to_pitch, from + row * from_pitch, width);
-    }
-    return (row_high - row_low) * (col_high - col_low);
+    *copied += (row_high - row_low) * (col_high - col_low);
+    return copier->copy(copier->argument, to, to_pitch, from, from_pitch, width, rows);
 }
 
 enum plb_status plb__gather(const struct plb_operand *operand, int64_t row_low, int64_t row_high,
-                            int64_t col_low, int64_t col_high, void *buffer,
-                            struct plb_tensor *part_out)
+                            int64_t col_low, int64_t col_high, const struct plb__copier *copier,
+                            void *buffer, struct plb_tensor *part_out)
 {
     struct rectangle range = range_rectangle(&operand->whole, row_low, row_high, col_low, col_high);
     int64_t wanted = (range.row_high - range.row_low) * (range.col_high - range.col_low);
@@ -106,7 +117,8 @@ enum plb_status plb__gather(const struct plb_operand *operand, int64_t row_low, 
         if (operand->part[i].dtype != dtype)
             return plb_fail(PLB_ERROR_INTERNAL, "cells of %s and of %s in one operand",
                             plb_dtype_name(dtype), plb_dtype_name(operand->part[i].dtype));
-        copied += copy_overlap(&operand->part[i], &range, plb_dtype_bytes(dtype), buffer);
+        PLB_TRY(copy_overlap(&operand->part[i], &range, plb_dtype_bytes(dtype), copier, buffer,
+                             &copied));
     }
     if (copied != wanted)
         return plb_fail(PLB_ERROR_INTERNAL,

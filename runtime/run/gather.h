@@ -29,13 +29,23 @@ bool plb__operand_is_exact(const struct plb_operand *operand, int64_t row_low, i
 size_t plb__gather_bytes(const struct plb_operand *operand, int64_t row_low, int64_t row_high,
                          int64_t col_low, int64_t col_high);
 
+/* Copies `rows` of `width` bytes each, where the operand lies. */
+struct plb__copier {
+    enum plb_status (*copy)(void *argument, void *to, size_t to_pitch, const void *from,
+                            size_t from_pitch, size_t width, size_t rows);
+    void *argument;
+};
+
+/* In main memory, at once. */
+extern const struct plb__copier plb__copier_cpu;
+
 /* Copies the range from the operand's cells, which may reach beyond it, into `buffer`
  * (plb__gather_bytes() bytes, aligned for the dtype) and describes the copy in `part_out`. The
  * cells must have one dtype and not overlap; PLB_ERROR_INTERNAL when they do not cover the range.
  */
 enum plb_status plb__gather(const struct plb_operand *operand, int64_t row_low, int64_t row_high,
-                            int64_t col_low, int64_t col_high, void *buffer,
-                            struct plb_tensor *part_out);
+                            int64_t col_low, int64_t col_high, const struct plb__copier *copier,
+                            void *buffer, struct plb_tensor *part_out);
 
 #ifdef __cplusplus
 }

@@ -7,16 +7,19 @@
  */
 #include "runtime/run/invoke.h"
 
-#include "runtime/run/gather.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #define ALIGNMENT ((size_t)64)
 
+static size_t aligned_to(size_t bytes, size_t alignment)
+{
+    return (bytes + alignment - 1) & ~(alignment - 1);
+}
+
 static size_t aligned(size_t bytes)
 {
-    return (bytes + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+    return aligned_to(bytes, ALIGNMENT);
 }
 
 /* The range of an operand in the value it belongs to. */
@@ -29,12 +32,32 @@ static const struct plb_operand_spec *spec_of(const struct plb_operator *op, int
     return k < n_in ? &op->in[k] : &op->out[k - n_in];
 }
 
+static bool takes_list(const struct plb_operand_spec *spec)
+{
+    const unsigned list =
+        PLB_LIST | PLB_WINDOW_BEFORE | PLB_WINDOW_SEQUENCE | PLB_VARIADIC | PLB_UNSPLIT;
+
+    return (spec->flags & list) != 0;
+}
+
+/* What the cells of a list cover: a part of a grid. */
+static struct range range_of_cells(const struct plb__invocation *v, int k)
+{
+    const struct plb_tensor *first = &v->part[v->first[k]], *last = &v->part[v->first[k + 1] - 1];
+    bool matrix = v->operand[k].whole.rank == 2;
+
+    return (struct range){first->row0, last->row0 + last->shape.dim[0], matrix ? first->col0 : 0,
+                          matrix ? last->col0 + last->shape.dim[1] : 1};
+}
+
 static struct range range_of(const struct plb__invocation *v, int k)
 {
     const struct plb_operand_spec *spec = spec_of(v->op, v->n_in, k);
     const struct plb_shape *whole = &v->operand[k].whole;
     struct range range = {0, whole->dim[0], 0, whole->rank == 2 ? whole->dim[1] : 1};
 
+    if (takes_list(spec))
+        return range_of_cells(v, k);
     if (spec->rows != PLB_AXIS_NONE) {
         range.row_low = v->low[spec->rows - 1];
         range.row_high = v->high[spec->rows - 1];
@@ -44,14 +67,6 @@ static struct range range_of(const struct plb__invocation *v, int k)
         range.col_high = v->high[spec->cols - 1];
     }
     return range;
-}
-
-static bool takes_list(const struct plb_operand_spec *spec)
-{
-    const unsigned list =
-        PLB_LIST | PLB_WINDOW_BEFORE | PLB_WINDOW_SEQUENCE | PLB_VARIADIC | PLB_UNSPLIT;
-
-    return (spec->flags & list) != 0;
 }
 
 /* The arrays of an invocation stand in one block; this hands out the writable pointers. */
@@ -105,19 +120,43 @@ static void fill_cells(const plb_graph_t *graph, const struct plb_task *task,
     }
 }
 
-static enum plb_status find_gathers(struct plb__invocation *v, size_t *gather)
+/* May the kernel see the operand as its cells are? */
+static bool may_stay(const struct plb__invocation *v, int k, bool one_part)
+{
+    const struct plb_operand_spec *spec = spec_of(v->op, v->n_in, k);
+    struct range r;
+
+    if (v->operand[k].n_parts == 0)
+        return true;
+    if (takes_list(spec))
+        return !one_part || v->operand[k].n_parts == 1 || (spec->flags & PLB_VARIADIC);
+    r = range_of(v, k);
+    return plb__operand_is_exact(&v->operand[k], r.row_low, r.row_high, r.col_low, r.col_high);
+}
+
+static enum plb_status fail_output(const struct plb__invocation *v, int k)
+{
+    const struct plb_operand_spec *spec = spec_of(v->op, v->n_in, k);
+
+    if (takes_list(spec))
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "task %s: output '%s' is cut into %d cells, and this device makes one: "
+                        "leave the cut to Palombe, or cut less",
+                        v->name, spec->name, v->operand[k].n_parts);
+    return plb_fail(PLB_ERROR_INTERNAL, "task %s: output '%s' is not one cell", v->name,
+                    spec->name);
+}
+
+static enum plb_status find_gathers(struct plb__invocation *v, bool one_part, size_t *gather)
 {
     for (int k = 0; k < v->n_in + v->n_out; k++) {
         struct range r;
 
-        if (v->operand[k].n_parts == 0 || takes_list(spec_of(v->op, v->n_in, k)))
-            continue;
-        r = range_of(v, k);
-        if (plb__operand_is_exact(&v->operand[k], r.row_low, r.row_high, r.col_low, r.col_high))
+        if (may_stay(v, k, one_part))
             continue;
         if (k >= v->n_in)
-            return plb_fail(PLB_ERROR_INTERNAL, "task %s: output '%s' is not one cell", v->name,
-                            v->op->out[k - v->n_in].name);
+            return fail_output(v, k);
+        r = range_of(v, k);
         gather[k] =
             plb__gather_bytes(&v->operand[k], r.row_low, r.row_high, r.col_low, r.col_high);
         v->n_parts++;
@@ -125,23 +164,35 @@ static enum plb_status find_gathers(struct plb__invocation *v, size_t *gather)
     return PLB_OK;
 }
 
+size_t plb__invocation_frame_bytes(const struct plb__invocation *v)
+{
+    return aligned((size_t)(v->n_in + v->n_out) * sizeof *v->operand) +
+           aligned(v->n_parts * sizeof *v->part);
+}
+
+size_t plb__invocation_gather_bytes(const struct plb__invocation *v, size_t alignment)
+{
+    size_t bytes = 0;
+
+    for (int k = 0; k < v->n_in; k++)
+        bytes += aligned_to(v->gather[k], alignment);
+    return bytes;
+}
+
 static void count_scratch(const plb_graph_t *graph, const struct plb_task *task,
                           struct plb__invocation *v)
 {
-    v->scratch_bytes = aligned((size_t)(v->n_in + v->n_out) * sizeof *v->operand) +
-                       aligned(v->n_parts * sizeof *v->part);
+    v->scratch_bytes = plb__invocation_frame_bytes(v);
     if (v->op->scratch) {
         struct plb_task_types types;
 
         plb_task_get_types(graph, task, &types);
         v->kernel_scratch = v->op->scratch(&types);
     }
-    v->scratch_bytes += aligned(v->kernel_scratch);
-    for (int k = 0; k < v->n_in; k++)
-        v->scratch_bytes += aligned(v->gather[k]);
+    v->scratch_bytes += aligned(v->kernel_scratch) + plb__invocation_gather_bytes(v, ALIGNMENT);
 }
 
-enum plb_status plb__invocation_prepare(const plb_graph_t *graph, plb_task_id id,
+enum plb_status plb__invocation_prepare(const plb_graph_t *graph, plb_task_id id, bool one_part,
                                         struct plb__invocation *invocation_out)
 {
     const struct plb_task *task = plb_graph_task(graph, id);
@@ -158,7 +209,7 @@ enum plb_status plb__invocation_prepare(const plb_graph_t *graph, plb_task_id id
     memcpy(v.high, task->high, sizeof v.high);
     PLB_TRY(allocate(&v, &arrays));
     fill_cells(graph, task, &arrays);
-    status = find_gathers(&v, arrays.gather);
+    status = find_gathers(&v, one_part, arrays.gather);
     if (status != PLB_OK) {
         plb__invocation_clear(&v);
         return status;
@@ -174,40 +225,63 @@ void plb__invocation_clear(struct plb__invocation *invocation)
     *invocation = (struct plb__invocation){0};
 }
 
-enum plb_status plb__invocation_run(const struct plb__invocation *v, void *const *data,
-                                    uint64_t step, void *scratch)
+/* Gathered operands get parts behind those of the cells. */
+static enum plb_status gather(const struct plb__invocation *v, const struct plb__frame *frame,
+                              struct plb_operand *operand, struct plb_tensor *gathered)
+{
+    char *buffer = frame->buffer;
+
+    for (int k = 0; k < v->n_in; k++) {
+        struct range r;
+
+        if (!v->gather[k])
+            continue;
+        r = range_of(v, k);
+        PLB_TRY(plb__gather(&operand[k], r.row_low, r.row_high, r.col_low, r.col_high,
+                            frame->copier, buffer, gathered));
+        operand[k].part = gathered++;
+        operand[k].n_parts = 1;
+        buffer += aligned_to(v->gather[k], frame->alignment);
+    }
+    return PLB_OK;
+}
+
+enum plb_status plb__invocation_fill(const struct plb__invocation *v, void *const *data,
+                                     uint64_t step, const struct plb__frame *frame,
+                                     struct plb_call *call_out)
 {
     size_t n_operands = (size_t)(v->n_in + v->n_out);
-    struct plb_operand *operand = scratch;
-    struct plb_tensor *part = (void *)((char *)scratch + aligned(n_operands * sizeof *operand));
-    char *kernel = (char *)part + aligned(v->n_parts * sizeof *part);
-    char *buffer = kernel + aligned(v->kernel_scratch);
-    struct plb_tensor *gathered = part + v->n_cells;
-    struct plb_call call = {.attributes = v->attributes,
-                            .n_in = v->n_in,
-                            .n_out = v->n_out,
-                            .in = operand,
-                            .out = operand + v->n_in,
-                            .step = step,
-                            .scratch = kernel};
+    struct plb_operand *operand = frame->frame;
+    struct plb_tensor *part = (void *)((char *)frame->frame + aligned(n_operands * sizeof *operand));
 
-    memcpy(call.low, v->low, sizeof call.low);
-    memcpy(call.high, v->high, sizeof call.high);
+    *call_out = (struct plb_call){.attributes = v->attributes,
+                                  .n_in = v->n_in,
+                                  .n_out = v->n_out,
+                                  .in = operand,
+                                  .out = operand + v->n_in,
+                                  .step = step};
+    memcpy(call_out->low, v->low, sizeof call_out->low);
+    memcpy(call_out->high, v->high, sizeof call_out->high);
     memcpy(operand, v->operand, n_operands * sizeof *operand);
     memcpy(part, v->part, v->n_cells * sizeof *part);
     for (uint32_t j = 0; j < v->n_cells; j++)
         part[j].data = data[j];
-    for (size_t k = 0; k < n_operands; k++) {
+    for (size_t k = 0; k < n_operands; k++)
         operand[k].part = part + v->first[k];
-        if (v->gather[k]) {
-            struct range r = range_of(v, (int)k);
+    return gather(v, frame, operand, part + v->n_cells);
+}
 
-            PLB_TRY(plb__gather(&operand[k], r.row_low, r.row_high, r.col_low, r.col_high, buffer,
-                                gathered));
-            operand[k].part = gathered++;
-            operand[k].n_parts = 1;
-            buffer += aligned(v->gather[k]);
-        }
-    }
+enum plb_status plb__invocation_run(const struct plb__invocation *v, void *const *data,
+                                    uint64_t step, void *scratch)
+{
+    char *kernel = (char *)scratch + plb__invocation_frame_bytes(v);
+    struct plb__frame frame = {.frame = scratch,
+                               .copier = &plb__copier_cpu,
+                               .buffer = kernel + aligned(v->kernel_scratch),
+                               .alignment = ALIGNMENT};
+    struct plb_call call;
+
+    PLB_TRY(plb__invocation_fill(v, data, step, &frame, &call));
+    call.scratch = kernel;
     return v->op->cpu(&call);
 }

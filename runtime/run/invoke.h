@@ -13,6 +13,7 @@
 #define PLB_RUN_INVOKE_H
 
 #include "runtime/graph/graph.h"
+#include "runtime/run/gather.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,10 +36,27 @@ struct plb__invocation {
     void *block;          /* owns the arrays */
 };
 
-/* Prepares the invocation of a task; the graph must outlive it. */
-enum plb_status plb__invocation_prepare(const plb_graph_t *graph, plb_task_id task,
+/* Prepares the invocation of a task; the graph must outlive it. With `one_part` operands that are
+ * lists of cells are gathered, too, as CUDA kernels want them (PLB_ERROR_UNAVAILABLE for an output
+ * of several cells); values of a variadic operand stay apart. */
+enum plb_status plb__invocation_prepare(const plb_graph_t *graph, plb_task_id task, bool one_part,
                                         struct plb__invocation *invocation_out);
 void plb__invocation_clear(struct plb__invocation *invocation);
+
+/* Fills a call and its operands and parts, which lie in `frame` (plb__invocation_frame_bytes(),
+ * 64-aligned), for where the data are; gathering operands into `buffer`, each at a multiple of
+ * `alignment`, which divides the buffer's address. */
+struct plb__frame {
+    void *frame;
+    const struct plb__copier *copier;
+    char *buffer;
+    size_t alignment;
+};
+size_t plb__invocation_frame_bytes(const struct plb__invocation *invocation);
+size_t plb__invocation_gather_bytes(const struct plb__invocation *invocation, size_t alignment);
+enum plb_status plb__invocation_fill(const struct plb__invocation *invocation, void *const *data,
+                                     uint64_t step, const struct plb__frame *frame,
+                                     struct plb_call *call_out);
 
 /* Calls the CPU kernel. data[j] is where cell j lies (input cells, then output cells, in the task's
  * order); `scratch` has scratch_bytes, 64-aligned. */

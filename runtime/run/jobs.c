@@ -34,7 +34,7 @@ static enum plb_status prepare_job(struct plb_session *s, plb_task_id id)
                         task->op->name);
     if (!s->managed)
         place_nowhere(job->codelet);
-    PLB_TRY(plb__invocation_prepare(s->cut, id, &job->invocation));
+    PLB_TRY(plb__invocation_prepare(s->cut, id, s->device->card != NULL, &job->invocation));
     s->n_jobs++;
     plb_task_get_cost(s->cut, task, &cost);
     job->flops = cost.flops;

@@ -18,6 +18,7 @@
 #include "codelets/common/cpu.h"
 #include "codelets/common/elements.h"
 #include "runtime/run/invoke.h"
+#include "tests/bench/bench_cases.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,19 +34,6 @@ enum {
 };
 
 static const double round_seconds = 0.02;
-
-/* Kinds of inputs: r: f32 or bf16, whichever is measured; f: f32; b: bf16; d: f64; i: i32, small;
- * p: i32, positions. */
-struct bench {
-    const char *op, *what;
-    const char *in; /* one word per input: kind and dimensions; "-": absent */
-    struct plb_attributes attributes;
-};
-
-#define I(...)                                                                                     \
-    {                                                                                              \
-        .i = { __VA_ARGS__ }                                                                       \
-    }
 
 /* N rows of 64 or 128 are a slice of a batch of 4 x 64; 614 x 768 and 786 x 768 are blocks of
  * weights. */
@@ -208,64 +196,13 @@ static double read_speed(void)
 
 /* --- one kernel ------------------------------------------------------------------------------- */
 
-/* Reads one word of bench.in and passes it; returns its kind, 0 when the line is at its end. */
-static char word_read(const char **text, enum plb_dtype real, struct plb_type *type_out)
-{
-    static const char kinds[] = "rfidbp";
-    const enum plb_dtype dtypes[] = {real, PLB_F32, PLB_I32, PLB_F64, PLB_BF16, PLB_I32};
-    const char *at = *text + strspn(*text, " ");
-    char kind = *at, *end;
-
-    memset(type_out, 0, sizeof *type_out);
-    *text = kind == '\0' ? at : at + 1;
-    if (kind == '\0' || kind == '-')
-        return kind;
-    type_out->dtype = dtypes[strchr(kinds, kind) - kinds];
-    do {
-        type_out->shape.dim[type_out->shape.rank++] = strtoll(at + 1, &end, 10);
-        at = end;
-    } while (*at == ',');
-    *text = at;
-    return kind;
-}
-
-/* The graph of the one task. */
-static plb_graph_t *graph_make(const struct bench *bench, enum plb_dtype real)
-{
-    plb_graph_t *graph = plb_graph_create();
-    plb_value in[PLB_OPERANDS_MAX], out[PLB_OPERANDS_MAX];
-    const char *text = bench->in;
-    struct plb_type type;
-    char name[16], kind;
-    int n = 0;
-
-    while (graph != NULL && (kind = word_read(&text, real, &type)) != '\0') {
-        snprintf(name, sizeof name, "%c%d", kind, n); /* value_make() looks at the kind */
-        in[n++] = type.shape.rank == 0
-                      ? PLB_NONE
-                      : plb_graph_add_value(graph, name, PLB_ROLE_INPUT, type.dtype, type.shape);
-    }
-    plb_graph_add_task(graph, plb_operator_find(bench->op), &bench->attributes, in, n, NULL, out);
-    return graph;
-}
-
 static void *value_make(const struct plb_value_info *info)
 {
-    const struct plb_type *type = &info->type;
-    int64_t n = plb_shape_elements(&type->shape);
-    void *data = aligned_alloc(64, (plb_type_bytes(type) + 63) / 64 * 64);
-    const struct plb_tensor cell = {.data = data, .dtype = type->dtype};
+    const struct bench_filling filling = {SMALL_INTEGERS, POSITION};
+    void *data = aligned_alloc(64, (plb_type_bytes(&info->type) + 63) / 64 * 64);
 
-    for (int64_t i = 0; data != NULL && i < n; i++) {
-        float x = 0.1f + (float)(i % 97) / 97.0f;
-
-        if (type->dtype == PLB_I32)
-            ((int32_t *)data)[i] = info->name[0] == 'p' ? POSITION : (int32_t)(i % SMALL_INTEGERS);
-        else if (type->dtype == PLB_F64)
-            ((double *)data)[i] = (double)x;
-        else
-            plb__store(&cell, i, &x, 1);
-    }
+    if (data != NULL)
+        bench_fill(info, &filling, data, plb_shape_elements(&info->type.shape));
     return data;
 }
 
@@ -310,7 +247,7 @@ static enum plb_status run_task(const plb_graph_t *graph, struct result *result)
     int copies = copies_for((size_t)result->bytes);
     void **data, *scratch;
 
-    PLB_TRY(plb__invocation_prepare(graph, 0, &call));
+    PLB_TRY(plb__invocation_prepare(graph, 0, false, &call));
     n = call.n_cells;
     data = calloc((size_t)copies * n, sizeof *data);
     scratch = aligned_alloc(64, (call.scratch_bytes + 127) / 64 * 64);
@@ -331,7 +268,7 @@ static enum plb_status run_task(const plb_graph_t *graph, struct result *result)
 static enum plb_status bench_run(const struct bench *bench, enum plb_dtype real,
                                  struct result *result_out)
 {
-    plb_graph_t *graph = graph_make(bench, real);
+    plb_graph_t *graph = bench_graph(bench, real);
     enum plb_status status = plb_graph_status(graph);
     struct plb_cost cost;
 
@@ -377,52 +314,17 @@ static void report_floors(const struct floors *floors, bool json)
            floors->read * 1e-9);
 }
 
-static bool wanted(const char *op, int n, char **names)
-{
-    for (int k = 0; k < n; k++) {
-        if (strstr(op, names[k]) != NULL)
-            return true;
-    }
-    return n == 0;
-}
-
-static bool has_bench(const char *op)
-{
-    for (int k = 0; k < BENCHES; k++) {
-        if (strcmp(benches[k].op, op) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Says which operators this file forgot; they count as failures. */
-static int forgotten(void)
-{
-    int n, missing = 0;
-    const struct plb_operator *const *all = plb_operators(&n);
-
-    for (int k = 0; k < n; k++) {
-        if (has_bench(all[k]->name))
-            continue;
-        fprintf(stderr, "bench_kernels: %s is not measured\n", all[k]->name);
-        missing++;
-    }
-    return missing;
-}
-
 int main(int argc, char **argv)
 {
     bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
     struct floors floors = {.flops = peak_flops(), .read = read_speed()};
-    int failed = forgotten(), names = argc - 1 - json;
+    int failed = bench_forgotten("bench_kernels", benches, BENCHES), names = argc - 1 - json;
 
     report_floors(&floors, json);
     for (int k = 0; k < BENCHES; k++) {
-        bool has_real = strchr(benches[k].in, 'r') != NULL;
-
-        if (!wanted(benches[k].op, names, argv + 1 + json))
+        if (!bench_wanted(benches[k].op, names, argv + 1 + json))
             continue;
-        for (int dtype = PLB_F32; dtype <= (has_real ? PLB_BF16 : PLB_F32); dtype++) {
+        for (int dtype = PLB_F32; dtype <= (bench_has_real(&benches[k]) ? PLB_BF16 : PLB_F32); dtype++) {
             struct result result = {.status = PLB_OK};
 
             if (bench_run(&benches[k], (enum plb_dtype)dtype, &result) == PLB_OK) {

@@ -57,7 +57,7 @@ static enum plb_status tasks_make(plb_interpreter_t *in)
     if (in->task == NULL)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %" PRIu32 " tasks", in->n_tasks);
     for (plb_task_id task = 0; task < in->n_tasks; task++) {
-        PLB_TRY(plb__invocation_prepare(in->graph, task, &in->task[task]));
+        PLB_TRY(plb__invocation_prepare(in->graph, task, false, &in->task[task]));
         if (in->task[task].n_cells > operands)
             operands = in->task[task].n_cells;
         if (in->task[task].scratch_bytes > scratch)

@@ -46,7 +46,7 @@ static enum plb_status run_task(plb_task_id t)
 
     for (uint32_t i = 0; i < n; i++)
         data[i] = step.now[i < n_in ? task->in[i] : task->out[i - n_in]];
-    status = plb__invocation_prepare(step.cut, t, &invocation);
+    status = plb__invocation_prepare(step.cut, t, false, &invocation);
     if (status != PLB_OK) {
         free(data);
         return status;

@@ -65,7 +65,7 @@ static void every_range(void)
 
                         buffer[n] = -7;
                         PLB_CHECK_EQ(plb__gather_bytes(&grid.operand, r0, r1, c0, c1), 4 * n);
-                        PLB_CHECK_EQ(plb__gather(&grid.operand, r0, r1, c0, c1, buffer, &part),
+                        PLB_CHECK_EQ(plb__gather(&grid.operand, r0, r1, c0, c1, &plb__copier_cpu, buffer, &part),
                                      PLB_OK);
                         for (size_t i = 0; i < n; i++)
                             right = right && buffer[i] == 100 * (r0 + (int)i / (c1 - c0)) + c0 +
@@ -111,7 +111,7 @@ static void other_ranks_have_rows_only(void)
     for (int k = 0; k < 2; k++)
         part[k] = (struct plb_tensor){data[k], PLB_BF16, plb_shape4(2, 3, 1, 2), 2 * k, 0};
     PLB_CHECK_EQ(plb__gather_bytes(&operand, 1, 3, 0, 1), 24);
-    PLB_CHECK_EQ(plb__gather(&operand, 1, 3, 0, 1, buffer, &got), PLB_OK);
+    PLB_CHECK_EQ(plb__gather(&operand, 1, 3, 0, 1, &plb__copier_cpu, buffer, &got), PLB_OK);
     for (int i = 0; i < 12; i++)
         PLB_CHECK_EQ(buffer[i], i + 6);
     PLB_CHECK(got.shape.rank == 4 && got.shape.dim[0] == 2 && got.shape.dim[1] == 3);
@@ -129,14 +129,14 @@ static void what_is_wrong_is_refused(void)
 
     grid_make(&grid, rows, 3, cols, 2);
     grid.operand.n_parts = 5;
-    PLB_CHECK_EQ(plb__gather(&grid.operand, 0, ROWS, 0, COLS, buffer, &part), PLB_ERROR_INTERNAL);
+    PLB_CHECK_EQ(plb__gather(&grid.operand, 0, ROWS, 0, COLS, &plb__copier_cpu, buffer, &part), PLB_ERROR_INTERNAL);
     PLB_CHECK_CONTAINS(plb_error_message(), "52 of the 70 elements");
-    PLB_CHECK_EQ(plb__gather(&grid.operand, 0, 4, 0, COLS, buffer, &part), PLB_OK);
+    PLB_CHECK_EQ(plb__gather(&grid.operand, 0, 4, 0, COLS, &plb__copier_cpu, buffer, &part), PLB_OK);
     part = untouched;
     grid.part[1].dtype = PLB_F32;
-    PLB_CHECK_EQ(plb__gather(&grid.operand, 0, 4, 0, COLS, buffer, &part), PLB_ERROR_INTERNAL);
+    PLB_CHECK_EQ(plb__gather(&grid.operand, 0, 4, 0, COLS, &plb__copier_cpu, buffer, &part), PLB_ERROR_INTERNAL);
     PLB_CHECK_CONTAINS(plb_error_message(), "cells of i32 and of f32");
-    PLB_CHECK_EQ(plb__gather(&absent, 0, 4, 0, COLS, buffer, &part), PLB_ERROR_INTERNAL);
+    PLB_CHECK_EQ(plb__gather(&absent, 0, 4, 0, COLS, &plb__copier_cpu, buffer, &part), PLB_ERROR_INTERNAL);
     PLB_CHECK_EQ(part.row0, 42);
 }
 
