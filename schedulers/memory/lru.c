@@ -15,8 +15,17 @@ static enum plb_status plan_lru(const struct plb_problem *problem, struct plb_pl
     return plb__pager_plan(problem, plb__leaves_oldest, false, plan_out);
 }
 
+static enum plb_status replan_lru(const struct plb_problem *problem, enum plb_event event,
+                                  const struct plb_plan *current, struct plb_plan *plan_out)
+{
+    (void)event;
+    (void)current;
+    return plb__pager_replan(problem, plb__leaves_oldest, false, plan_out);
+}
+
 const struct plb_memory_policy plb_memory_lru = {
     .name = "lru",
     .help = "offload the least recently used values, fetch on demand",
     .plan = plan_lru,
+    .replan = replan_lru,
 };

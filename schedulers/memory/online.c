@@ -15,6 +15,7 @@
 #include "runtime/plan/simulate.h"
 #include "runtime/plan/walk.h"
 #include "runtime/plan/writer.h"
+#include "schedulers/memory/common/fit.h"
 #include "schedulers/memory/common/pager.h"
 #include "schedulers/memory/online/online_walk.h"
 #include "schedulers/schedulers.h"
@@ -78,19 +79,6 @@ static void found_clear(struct found *found)
 {
     plb_plan_clear(&found->plan);
     plb_layout_clear(&found->layout);
-}
-
-/* SIZE_MAX: no limit. */
-static size_t room_of(const struct plb_problem *problem)
-{
-    size_t limit = problem->limits.bytes[PLB_DEVICE];
-    size_t taken = problem->needs.initial + problem->limits.reserved;
-
-    if (problem->limits.hold_gradients)
-        taken += problem->needs.gradients;
-    if (limit == SIZE_MAX)
-        return SIZE_MAX;
-    return limit > taken ? limit - taken : 0;
 }
 
 static enum plb_status propose(const struct search *s, size_t target,
@@ -299,11 +287,15 @@ static enum plb_status try_rests(const struct search *s, int n, struct found *be
     return status;
 }
 
+static bool moves(const struct plb_problem *problem)
+{
+    return problem->limits.bytes[PLB_HOST] > 0 || problem->limits.bytes[PLB_DISK] > 0;
+}
+
 static enum plb_status search_plan(const struct search *s, struct plb_plan *plan_out)
 {
     const size_t *bytes = s->problem->limits.bytes;
-    bool moves = bytes[PLB_HOST] > 0 || bytes[PLB_DISK] > 0;
-    int n = moves ? N_WEIGHTS : N_WEIGHTS_ALONE, k;
+    int n = moves(s->problem) ? N_WEIGHTS : N_WEIGHTS_ALONE, k;
     struct found best = {.seconds = INFINITY};
     enum plb_status status;
 
@@ -313,7 +305,7 @@ static enum plb_status search_plan(const struct search *s, struct plb_plan *plan
         status = try_rests(s, n, &best);
     else
         status = try_all(s, n, REST_NONE, &best, &k);
-    if (status == PLB_ERROR_MEMORY && moves)
+    if (status == PLB_ERROR_MEMORY && moves(s->problem))
         status = try_last(s, &best);
     *plan_out = best.plan;
     plb_layout_clear(&best.layout);
@@ -323,10 +315,13 @@ static enum plb_status search_plan(const struct search *s, struct plb_plan *plan
     return status;
 }
 
-/* One walk with the bytes of the limit, which nearly always fits, or with a few less. */
+/* One walk with the bytes of the limit, which nearly always fits, or with a few less. Copies that
+ * come and go leave gaps: with a link there are a few less at once. */
 static enum plb_status search_soon(const struct search *s, struct plb_plan *plan_out)
 {
-    for (size_t k = 0; k < N_PARTS && s->room != SIZE_MAX; k += k ? 1 : REST_SOME) {
+    size_t first = moves(s->problem) ? REST_SOME : REST_NONE;
+
+    for (size_t k = first; k < N_PARTS && s->room != SIZE_MAX; k += k ? 1 : REST_SOME) {
         size_t target = (size_t)(parts[k] * (double)s->room);
         struct found found = {.seconds = INFINITY};
         enum plb_status status = propose(s, target, &all_weights[0], &found.plan);
@@ -354,7 +349,7 @@ static enum plb_status search_with(const struct plb_problem *problem,
 {
     struct search s = {.problem = problem,
                        .fingerprint = plb_graph_fingerprint(problem->graph),
-                       .room = room_of(problem)};
+                       .room = plb__fit_room(problem)};
     enum plb_status status;
 
     PLB_TRY(plb__online_create(problem, &s.walks));

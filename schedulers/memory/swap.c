@@ -16,8 +16,17 @@ static enum plb_status plan_swap(const struct plb_problem *problem, struct plb_p
     return plb__pager_plan(problem, plb__leaves_farthest, true, plan_out);
 }
 
+static enum plb_status replan_swap(const struct plb_problem *problem, enum plb_event event,
+                                   const struct plb_plan *current, struct plb_plan *plan_out)
+{
+    (void)event;
+    (void)current;
+    return plb__pager_replan(problem, plb__leaves_farthest, true, plan_out);
+}
+
 const struct plb_memory_policy plb_memory_swap = {
     .name = "swap",
     .help = "offload the values that are needed last, fetch them ahead",
     .plan = plan_swap,
+    .replan = replan_swap,
 };

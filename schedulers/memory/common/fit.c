@@ -18,9 +18,13 @@
 /* FETCHes are moved ahead within this much of the limit, or less where gaps between slots would
  * then take more than there is: tries, in hundredths. */
 static const unsigned rooms[] = {100, 98, 95, 90, 80};
+enum { ALL_ROOM = 0, ROOM_SOON = 1 }; /* where to begin among them */
 /* Parts of the largest target that fits which are simulated, in hundredths: where memory is used
  * again at once tasks wait for each other, so that a smaller target can be faster. */
 static const unsigned parts[] = {100, 92, 84, 74, 62};
+
+/* Parts of a target that are tried where an answer is wanted soon, in hundredths. */
+static const unsigned soon_parts[] = {96, 90, 80};
 
 enum verdict {
     FITS,
@@ -66,11 +70,12 @@ static enum plb_status try_target(const struct plb_problem *problem, const struc
 }
 
 /* Rewrites a plan that fits; what comes of it must fit too, else it stays as it is. */
-static enum plb_status fetch_ahead(const struct plb_problem *problem, struct plb_plan *plan)
+static enum plb_status fetch_ahead(const struct plb_problem *problem, size_t first,
+                                   struct plb_plan *plan)
 {
     size_t most = problem->limits.bytes[PLB_DEVICE] - problem->limits.reserved;
 
-    for (size_t k = 0; k < sizeof rooms / sizeof rooms[0]; k++) {
+    for (size_t k = first; k < sizeof rooms / sizeof rooms[0]; k++) {
         struct plb_plan ahead = {.n = 0};
         enum plb_status status;
 
@@ -152,7 +157,7 @@ static enum plb_status choose_part(const struct plb_problem *problem, const stru
         PLB_TRY(try_target(problem, fit, target / 100 * parts[k], &tried, &verdict));
         if (verdict != FITS)
             continue;
-        status = fit->fetches_ahead ? fetch_ahead(problem, &tried) : PLB_OK;
+        status = fit->fetches_ahead ? fetch_ahead(problem, ALL_ROOM, &tried) : PLB_OK;
         if (status == PLB_OK)
             status = simulate(problem, &tried, &seconds);
         if (status == PLB_OK && seconds < best) {
@@ -194,4 +199,31 @@ enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct pl
                                "there is neither host memory nor a directory to offload to");
     return plb_fail_within(PLB_ERROR_MEMORY, "no plan of this policy does with %s",
                            plb_bytes_text((double)bytes[PLB_DEVICE]).text);
+}
+
+enum plb_status plb__fit_soon(const struct plb_problem *problem, const struct plb__fit *fit,
+                              size_t target, struct plb_plan *plan_out)
+{
+    for (size_t k = 0; k < sizeof soon_parts / sizeof soon_parts[0] && target != SIZE_MAX; k++) {
+        enum verdict verdict;
+
+        PLB_TRY(try_target(problem, fit, target / 100 * soon_parts[k], plan_out, &verdict));
+        if (verdict == FITS)
+            return fit->fetches_ahead ? fetch_ahead(problem, ROOM_SOON, plan_out) : PLB_OK;
+        if (verdict == TOO_SMALL)
+            break;
+    }
+    return plb__fit_plan(problem, fit, plan_out);
+}
+
+size_t plb__fit_room(const struct plb_problem *problem)
+{
+    size_t limit = problem->limits.bytes[PLB_DEVICE];
+    size_t taken = problem->needs.initial + problem->limits.reserved;
+
+    if (problem->limits.hold_gradients)
+        taken += problem->needs.gradients;
+    if (limit == SIZE_MAX)
+        return SIZE_MAX;
+    return limit > taken ? limit - taken : 0;
 }

@@ -36,6 +36,15 @@ struct plb__fit {
 enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct plb__fit *fit,
                               struct plb_plan *plan_out);
 
+/* The same in a few milliseconds, for an answer to an event: plans of about `target` bytes, a
+ * little less each time, until one fits; when none of these does, that of plb__fit_plan(). */
+enum plb_status plb__fit_soon(const struct plb_problem *problem, const struct plb__fit *fit,
+                              size_t target, struct plb_plan *plan_out);
+
+/* Bytes of the device that the limits leave for what the step makes, beside initial values, held
+ * gradients and what is reserved. SIZE_MAX: no limit. */
+size_t plb__fit_room(const struct plb_problem *problem);
+
 #ifdef __cplusplus
 }
 #endif

@@ -321,18 +321,33 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
     return status;
 }
 
-enum plb_status plb__pager_plan(const struct plb_problem *problem, plb__leaves leaves,
-                                bool fetches_ahead, struct plb_plan *plan_out)
+static struct plb__fit fit_of(const struct plb_problem *problem, struct paging *paging,
+                              bool fetches_ahead)
 {
-    struct paging paging = {leaves};
-    struct plb__fit fit = {
+    return (struct plb__fit){
         .propose = propose,
-        .context = &paging,
+        .context = paging,
         /* Everything: what is counted here is not quite what the needs count. */
         .most = problem->needs.activations + problem->needs.gradients + problem->needs.largest_task,
         .offloads = true,
         .fetches_ahead = fetches_ahead,
     };
+}
+
+enum plb_status plb__pager_plan(const struct plb_problem *problem, plb__leaves leaves,
+                                bool fetches_ahead, struct plb_plan *plan_out)
+{
+    struct paging paging = {leaves};
+    struct plb__fit fit = fit_of(problem, &paging, fetches_ahead);
 
     return plb__fit_plan(problem, &fit, plan_out);
+}
+
+enum plb_status plb__pager_replan(const struct plb_problem *problem, plb__leaves leaves,
+                                  bool fetches_ahead, struct plb_plan *plan_out)
+{
+    struct paging paging = {leaves};
+    struct plb__fit fit = fit_of(problem, &paging, fetches_ahead);
+
+    return plb__fit_soon(problem, &fit, plb__fit_room(problem), plan_out);
 }

@@ -32,6 +32,9 @@ bool plb__leaves_farthest(const struct plb__resident *a, const struct plb__resid
 /* Writes the plan of the most room under the limits. */
 enum plb_status plb__pager_plan(const struct plb_problem *problem, plb__leaves leaves,
                                 bool fetches_ahead, struct plb_plan *plan_out);
+/* Writes a plan of nearly the most room, in a few milliseconds: the answer to an event. */
+enum plb_status plb__pager_replan(const struct plb_problem *problem, plb__leaves leaves,
+                                  bool fetches_ahead, struct plb_plan *plan_out);
 
 #ifdef __cplusplus
 }
