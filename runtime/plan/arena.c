@@ -45,6 +45,7 @@ struct placing {
     uint32_t *end;   /* of each block: when it ends if it does not rest */
     size_t *live;    /* per instruction: bytes of all blocks, at rest or not */
     uint32_t *count; /* room to sort by end */
+    size_t *kept;    /* room for offsets of all blocks */
 };
 
 static void add_block(struct placing *p, uint32_t k)
@@ -208,12 +209,56 @@ static size_t generous(const struct placing *p, size_t least)
     return least + (spare > of_all ? spare : of_all);
 }
 
+/* By size with rest at times when fewer copies exist, if the capacity does for that. */
+static enum plb_status place_resting_by_size(struct placing *p, size_t least, size_t capacity,
+                                             size_t *bytes_out)
+{
+    *bytes_out = SIZE_MAX;
+    if (p->blocks.n > BY_SIZE_BLOCKS)
+        return PLB_OK;
+    rest(p, LONGEST_REST, least - least / 32);
+    PLB_TRY(plb__place_by_size(&p->blocks, bytes_out));
+    if (*bytes_out > capacity)
+        *bytes_out = SIZE_MAX;
+    return PLB_OK;
+}
+
+static void copy_offsets(struct placing *p, bool back)
+{
+    for (uint32_t j = 0; j < p->blocks.n; j++)
+        if (back)
+            p->blocks.block[j].offset = p->kept[j];
+        else
+            p->kept[j] = p->blocks.block[j].offset;
+}
+
+/* Where the order of time without rest takes too much, it does so with rest: what remains is by
+ * size. */
+static enum plb_status place_tight_blocks(struct placing *p, size_t least, size_t capacity,
+                                          size_t room, size_t *arena_out)
+{
+    size_t resting;
+
+    PLB_TRY(place_tightly(p, arena_out));
+    if (*arena_out > room)
+        return refuse(p, *arena_out);
+    if (*arena_out > capacity)
+        return PLB_OK;
+    copy_offsets(p, false);
+    PLB_TRY(place_resting_by_size(p, least, capacity, &resting));
+    if (resting == SIZE_MAX)
+        copy_offsets(p, true);
+    else
+        *arena_out = resting;
+    return PLB_OK;
+}
+
 static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
 {
     size_t limit = p->limits->bytes[p->tier], least = least_bytes(p);
     size_t room = limit == SIZE_MAX ? SIZE_MAX : limit - other_bytes(p);
     size_t spare = least / SPARE_PART;
-    size_t capacity = spare < room - least ? least + spare : room;
+    size_t capacity = spare < room - least ? least + spare : room, without_rest;
 
     if (other_bytes(p) > limit || least > room)
         return refuse(p, least);
@@ -222,21 +267,16 @@ static enum plb_status place_blocks(struct placing *p, size_t *arena_out)
                                 arena_out));
     if (*arena_out != SIZE_MAX)
         return PLB_OK;
+    PLB_TRY(plb__place_by_time(&p->blocks, capacity, &without_rest));
+    if (without_rest == SIZE_MAX)
+        return place_tight_blocks(p, least, capacity, room, arena_out);
     PLB_TRY(place_resting(p, capacity, arena_out));
+    if (*arena_out == SIZE_MAX)
+        PLB_TRY(place_resting_by_size(p, least, capacity, arena_out));
     if (*arena_out != SIZE_MAX)
         return PLB_OK;
-    if (p->blocks.n <= BY_SIZE_BLOCKS) {
-        rest(p, LONGEST_REST, least - least / 32);
-        PLB_TRY(plb__place_by_size(&p->blocks, arena_out));
-        if (*arena_out <= capacity)
-            return PLB_OK;
-    }
     rest(p, 0, 0);
-    PLB_TRY(plb__place_by_time(&p->blocks, capacity, arena_out));
-    if (*arena_out != SIZE_MAX)
-        return PLB_OK;
-    PLB_TRY(place_tightly(p, arena_out));
-    return *arena_out <= room ? PLB_OK : refuse(p, *arena_out);
+    return plb__place_by_time(&p->blocks, capacity, arena_out);
 }
 
 /* ---- from outside ---- */
@@ -249,6 +289,7 @@ static void clear(struct placing *p)
     free(p->blocks.block);
     free(p->blocks.by_end);
     free(p->count);
+    free(p->kept);
 }
 
 static enum plb_status prepare(struct placing *p, const struct plb__walk *walk,
@@ -263,7 +304,8 @@ static enum plb_status prepare(struct placing *p, const struct plb__walk *walk,
     p->blocks.block = malloc(room * sizeof *p->blocks.block);
     p->blocks.by_end = malloc(room * sizeof *p->blocks.by_end);
     p->count = malloc(((size_t)n_instructions + 2) * sizeof *p->count);
-    if (p->slot && p->end && p->live && p->blocks.block && p->blocks.by_end && p->count)
+    p->kept = malloc(room * sizeof *p->kept);
+    if (p->slot && p->end && p->live && p->blocks.block && p->blocks.by_end && p->count && p->kept)
         return PLB_OK;
     clear(p);
     return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u slots", walk->n_slots);
