@@ -11,6 +11,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/disk.c runtime/run/disk.h \
 	runtime/run/environment.c \
 	runtime/run/gather.c runtime/run/gather.h \
+	runtime/run/gates.c \
 	runtime/run/invoke.c runtime/run/invoke.h \
 	runtime/run/jobs.c \
 	runtime/run/ledger.c \

@@ -131,6 +131,30 @@ static void note_buffers(struct plb__launch *launch, const uint32_t *slot, uint3
         launch->buffer_of[j] = finder->buffer_of_slot[finder->key_of_slot[slot[j]]];
 }
 
+static void add_wait(struct plb__launch *launch, const struct finder *finder, uint32_t slot)
+{
+    const struct plb__program *p = launch->program;
+    uint32_t gate = p->gate_of_slot[slot];
+
+    if (gate == PLB_NONE || finder->buffer_of_slot[finder->key_of_slot[slot]] != PLB_NONE) {
+        add_buffer(launch, finder, slot, STARPU_W);
+        return;
+    }
+    launch->token[launch->n_buffers] = p->gate[gate].passed;
+    launch->key[launch->n_buffers] = p->gate[gate].key;
+    launch->mode[launch->n_buffers++] = STARPU_R;
+}
+
+static enum plb_status make_buffers(struct plb__launch *launch, size_t n)
+{
+    launch->token = malloc(n * sizeof *launch->token);
+    launch->mode = malloc(n * sizeof *launch->mode);
+    launch->key = malloc(n * sizeof *launch->key);
+    if (!launch->token || !launch->mode || !launch->key)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare an instruction of %zu slots", n);
+    return PLB_OK;
+}
+
 /* The tokens of what the instruction reads, writes and waits for. */
 static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, uint32_t n_read,
                                        const struct finder *finder)
@@ -140,11 +164,7 @@ static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, u
     uint32_t wait = layout->in_wait[i], end = layout->in_wait[i + 1];
     size_t n = (size_t)(last - first) + (end - wait) + 1;
 
-    launch->token = malloc(n * sizeof *launch->token);
-    launch->mode = malloc(n * sizeof *launch->mode);
-    launch->key = malloc(n * sizeof *launch->key);
-    if (!launch->token || !launch->mode || !launch->key)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare an instruction of %zu slots", n);
+    PLB_TRY(make_buffers(launch, n));
     for (uint32_t j = first; j < last; j++)
         add_buffer(launch, finder, layout->operand[j], j - first < n_read ? STARPU_R : STARPU_W);
     if (launch->program->session->managed) {
@@ -152,7 +172,7 @@ static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, u
         end = wait; /* StarPU has other bytes */
     }
     for (uint32_t j = wait; j < end; j++)
-        add_buffer(launch, finder, layout->wait[j], STARPU_W);
+        add_wait(launch, finder, layout->wait[j]);
     for (uint32_t j = first; j < last; j++)
         finder->buffer_of_slot[finder->key_of_slot[layout->operand[j]]] = PLB_NONE;
     for (uint32_t j = wait; j < end; j++)
@@ -204,15 +224,41 @@ static void prepare_move(struct plb__launch *launch, uint32_t i)
         p->slot_at_end[launch->instruction->subject] = slot[1];
 }
 
-static enum plb_status prepare_launch(struct plb__program *p, uint32_t i,
-                                      const struct finder *finder)
+static struct plb__launch *new_launch(struct plb__program *p, uint32_t i)
 {
     struct plb__launch *launch = &p->launch[p->n_launches];
-    uint32_t n_read = 1;
 
     launch->program = p;
     launch->instruction = &p->plan.instruction[i];
     launch->index = p->n_launches++;
+    return launch;
+}
+
+/* Those that stand before instruction i. */
+static enum plb_status prepare_gates(struct plb__program *p, uint32_t i, uint32_t *next)
+{
+    for (; *next < p->n_gates && p->gate[*next].before == i; (*next)++) {
+        const struct plb__gate *gate = &p->gate[*next];
+        struct plb__launch *launch = new_launch(p, i);
+
+        PLB_TRY(make_buffers(launch, 2));
+        launch->gate = true;
+        launch->n_buffers = 2;
+        launch->token[0] = token_of(p, gate->slot);
+        launch->key[0] = p->range_of_slot[gate->slot];
+        launch->token[1] = gate->passed;
+        launch->key[1] = gate->key;
+        launch->mode[0] = launch->mode[1] = STARPU_W;
+    }
+    return PLB_OK;
+}
+
+static enum plb_status prepare_launch(struct plb__program *p, uint32_t i,
+                                      const struct finder *finder)
+{
+    struct plb__launch *launch = new_launch(p, i);
+    uint32_t n_read = 1;
+
     if (launch->instruction->code == PLB_RUN)
         PLB_TRY(prepare_run(launch, i, &n_read));
     else
@@ -244,12 +290,15 @@ static enum plb_status prepare_launches(struct plb__program *p, const struct fin
     for (uint32_t k = 0; k < p->layout.n_slots; k++)
         finder->key_of_slot[k] = p->range_of_slot[k] == PLB_NONE ? p->n_keys++ : p->range_of_slot[k];
     memset(finder->buffer_of_slot, 0xff, ((size_t)p->n_keys + 1) * sizeof *finder->buffer_of_slot);
+    for (uint32_t g = 0; g < p->n_gates; g++)
+        p->gate[g].key = p->n_keys++;
     for (plb_value v = 0; v < plb_graph_values(p->session->cut); v++)
         p->slot_at_end[v] = PLB_NONE;
     for (uint32_t k = 0; k < p->layout.n_slots; k++)
         if (p->layout.slot[k].initial != PLB_NONE)
             p->slot_at_end[p->layout.slot[k].initial] = k;
-    for (uint32_t i = 0; i < p->plan.n; i++) {
+    for (uint32_t i = 0, gate = 0; i < p->plan.n; i++) {
+        PLB_TRY(prepare_gates(p, i, &gate));
         if (p->plan.instruction[i].code == PLB_DROP)
             PLB_TRY(prepare_drop(p, i));
         else
@@ -265,7 +314,7 @@ static enum plb_status make_launches(struct plb__program *p)
                             malloc(n * sizeof *finder.key_of_slot)};
     enum plb_status status;
 
-    p->launch = calloc((size_t)p->plan.n + 1, sizeof *p->launch);
+    p->launch = calloc((size_t)p->plan.n + p->n_gates + 1, sizeof *p->launch);
     p->slot_at_end =
         malloc(((size_t)plb_graph_values(p->session->cut) + 1) * sizeof *p->slot_at_end);
     if (finder.buffer_of_slot && finder.key_of_slot && p->launch && p->slot_at_end)
@@ -330,6 +379,8 @@ enum plb_status plb__program_create(struct plb_session *session, struct plb_plan
     if (status == PLB_OK)
         status = make_ranges(p);
     if (status == PLB_OK)
+        status = plb__gates_make(p);
+    if (status == PLB_OK)
         status = make_launches(p);
     if (status == PLB_OK)
         status = count_again(p);
@@ -363,6 +414,7 @@ void plb__program_destroy(struct plb__program *p)
     }
     for (uint32_t k = 0; p->rescued && k < p->layout.n_slots; k++)
         free(p->rescued[k]);
+    plb__gates_clear(p);
     plb__memory_unmap(p->host, p->layout.arena[PLB_HOST]);
     plb__disk_close(&p->disk);
     plb__batches_clear(&p->single);

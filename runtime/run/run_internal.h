@@ -133,11 +133,20 @@ struct plb__range {
     starpu_data_handle_t token;
 };
 
-/* An instruction that StarPU gets: RUN, OFFLOAD or FETCH. */
+/* Several instructions wait for the users of a slot (gates.c). */
+struct plb__gate {
+    uint32_t slot;
+    uint32_t before; /* the instruction that it stands before */
+    uint32_t key;    /* of the token that those who wait read: */
+    starpu_data_handle_t passed;
+};
+
+/* What StarPU gets: an instruction (RUN, OFFLOAD or FETCH), or a gate before one. */
 struct plb__launch {
     struct plb__program *program;
     const struct plb__job *job; /* RUN */
     const struct plb_instruction *instruction;
+    bool gate;
     uint32_t index;     /* among the launches */
     uint32_t n_buffers; /* distinct tokens */
     starpu_data_handle_t *token;
@@ -177,6 +186,9 @@ struct plb__program {
     struct plb__range *range;
     uint32_t *range_of_slot; /* PLB_NONE: an initial value's */
     uint32_t *slot_at_end;   /* per value: where it lies after a step, PLB_NONE: nowhere */
+    uint32_t n_gates;
+    struct plb__gate *gate;
+    uint32_t *gate_of_slot; /* PLB_NONE: none */
     uint32_t n_launches;
     struct plb__launch *launch;
     uint32_t n_keys;             /* distinct tokens */
@@ -206,6 +218,12 @@ struct plb__place plb__program_place(const struct plb__program *program, uint32_
 /* Submits what makes the tasks of `program` wait for those of the programs in `former` where they
  * use the same bytes of the device. */
 enum plb_status plb__program_bridge(struct plb__program *program, struct plb__program *former);
+
+/* ---- gates.c: several that wait for the same bytes ---- */
+
+/* Once the ranges are known. */
+enum plb_status plb__gates_make(struct plb__program *program);
+void plb__gates_clear(struct plb__program *program);
 
 /* ---- batch.c: the grain of tasks ---- */
 
@@ -326,6 +344,7 @@ struct plb_session {
     uint32_t in_flight;
     bool in_plan_order; /* priorities follow the plan */
     double grain_seconds; /* of a batch of tasks; 0: every task is handed over by itself */
+    bool grain_asked;     /* by the caller, who knows better than batches_of() */
     bool stopped;       /* `failed` between steps, for want of a plan: the store is whole */
     uint64_t submitted; /* launches */
     struct plb_session_info info;

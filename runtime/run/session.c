@@ -161,6 +161,7 @@ static enum plb_status choose_grain(struct plb_session *s, double asked)
                             MOST_GRAIN);
         asked = asked > 0.0 ? asked : -1.0;
     }
+    s->grain_asked = asked > 0.0;
     if (s->device->workers == 1 && !s->managed && !(asked < 0.0))
         s->grain_seconds = asked > 0.0 ? asked : s->device->grain_seconds;
     return PLB_OK;

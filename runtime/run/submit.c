@@ -166,20 +166,19 @@ static void collect_costs(const struct plb__step *step)
     }
 }
 
-static void collect_record(const struct plb__step *step, uint32_t k)
+static struct plb_trace_record record_of(const struct plb__instance *instance)
 {
-    const struct plb__instance *instance = &step->instance[k];
     const struct plb_instruction *instruction = instance->launch->instruction;
+    const struct plb__step *step = instance->step;
     bool run = instruction->code == PLB_RUN;
 
-    step->session->record[k] =
-        (struct plb_trace_record){.code = instruction->code,
-                                  .task = run ? instruction->subject : PLB_NONE,
-                                  .value = run ? PLB_NONE : instruction->subject,
-                                  .tier = instruction->tier,
-                                  .worker = instance->worker,
-                                  .start = 1e-9 * (double)(instance->start - step->origin),
-                                  .end = 1e-9 * (double)(instance->end - step->origin)};
+    return (struct plb_trace_record){.code = instruction->code,
+                                     .task = run ? instruction->subject : PLB_NONE,
+                                     .value = run ? PLB_NONE : instruction->subject,
+                                     .tier = instruction->tier,
+                                     .worker = instance->worker,
+                                     .start = 1e-9 * (double)(instance->start - step->origin),
+                                     .end = 1e-9 * (double)(instance->end - step->origin)};
 }
 
 static void collect_trace(const struct plb__step *step)
@@ -192,9 +191,9 @@ static void collect_trace(const struct plb__step *step)
     if (!grown)
         return;
     s->record = grown;
-    s->n_records = step->program->n_launches;
-    for (uint32_t k = 0; k < s->n_records; k++)
-        collect_record(step, k);
+    for (uint32_t k = 0; k < step->program->n_launches; k++)
+        if (!step->program->launch[k].gate)
+            s->record[s->n_records++] = record_of(&step->instance[k]);
 }
 
 /* The step that ended last stands first; of several traced ones it is the one to keep. */
@@ -253,6 +252,9 @@ struct starpu_task *plb__task_create(const starpu_data_handle_t *token,
 static struct starpu_codelet move = {
     .where = STARPU_NOWHERE, .nbuffers = STARPU_VARIABLE_NBUFFERS, .name = "move"};
 
+static struct starpu_codelet gate = {
+    .where = STARPU_NOWHERE, .nbuffers = STARPU_VARIABLE_NBUFFERS, .name = "gate"};
+
 static void describe_move(struct starpu_task *task, struct plb__instance *instance)
 {
     task->cl = &move;
@@ -303,6 +305,8 @@ static enum plb_status submit(struct plb__step *step, const struct plb__batch *b
     task->callback_arg = instance;
     if (launch->job)
         describe_run(task, instance);
+    else if (launch->gate)
+        task->cl = &gate;
     else
         describe_move(task, instance);
     error = starpu_task_submit(task);
@@ -360,12 +364,24 @@ static enum plb_status make_batches(struct plb_session *s, struct plb__program *
     return status;
 }
 
-/* The batches to submit: single tasks until a step has shown how long they take. */
+static bool moves_values(const struct plb__program *p)
+{
+    bool moves = false;
+
+    for (int tier = PLB_HOST; tier < PLB_TIERS; tier++)
+        moves |= p->moved_out[tier] + p->moved_in[tier] > 0;
+    return moves;
+}
+
+/* The batches to submit: single tasks until a step has shown how long they take. Where values move,
+ * a batch that waits for one holds up members that could run meanwhile, which was seen to cost ten
+ * times what it saves. */
 static const struct plb__batches *batches_of(struct plb_session *s)
 {
     struct plb__program *p = s->program;
+    bool wanted = s->grain_seconds > 0 && (s->grain_asked || !moves_values(p));
 
-    if (p->batches.n == 0 && s->grain_seconds > 0 && s->planning.steps > 0 &&
+    if (p->batches.n == 0 && wanted && s->planning.steps > 0 &&
         make_batches(s, p) != PLB_OK)
         s->grain_seconds = 0; /* want of memory to go faster is no failure */
     return p->batches.n > 0 ? &p->batches : &p->single;
