@@ -9,6 +9,8 @@
 
 #include "schedulers/memory/chain/chain_table.h"
 
+#include "runtime/base/hash.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -16,10 +18,10 @@
 #define STEPS_MOST 1e8
 enum { SLOTS_MOST = 1500, SLOTS_LEAST = 100 };
 
-/* One way to go on: from `least` slots it takes `seconds` and leaves m - taken for `next`, and all m
- * for `after`, where there are such. */
+/* One way to go on: from `least` slots it takes `seconds` and leaves m - taken for `next`, and
+ * m - held for `after`, where there are such. */
 struct candidate {
-    uint32_t least, taken;
+    uint32_t least, taken, held;
     float seconds;
     const float *next, *after;
     struct plb__chain_choice choice;
@@ -40,12 +42,18 @@ static uint32_t slots_of(const struct plb__chain_table *table, size_t bytes)
     return slots > (double)table->slots ? table->slots + 1 : (uint32_t)slots;
 }
 
-/* Bytes in use beside the chain's when block e runs forward on the way to block b: gradients that
- * wait or, the first time, what is still on its way out. */
+/* Bytes in use beside the chain's when block e runs forward on the way to block b: the gradient that
+ * waits or, the first time, what is still on its way out. */
 static size_t waiting(const struct filler *f, uint32_t e, uint32_t b)
 {
-    return f->chain->block[b].incoming + f->held[b + 1] +
-           (b + 1 == f->chain->n ? f->late[e] : 0);
+    return f->chain->block[b].incoming + (b + 1 == f->chain->n ? f->late[e] : 0);
+}
+
+/* Bytes of gradients that blocks a to b make for after the pass: all who go back through lower blocks
+ * hold them, and find so much less. */
+static size_t gradients(const struct filler *f, uint32_t a, uint32_t b)
+{
+    return f->held[a] - f->held[b + 1];
 }
 
 static size_t greater(size_t a, size_t b)
@@ -58,7 +66,7 @@ static struct candidate keep(const struct filler *f, uint32_t a, uint32_t b, uin
     const struct plb__option *option = &plb__options_of(f->options, a)->option[o];
     size_t saved = option->saved + (a < b ? plb__chain_over(f->chain, a, a + 1, b) : 0);
     size_t peak = greater(option->forward_peak + waiting(f, a, b),
-                          option->backward_peak + f->held[a + 1]);
+                          option->backward_peak + gradients(f, a + 1, b));
     struct candidate c = {
         .least = slots_of(f->table, greater(peak, saved)),
         .taken = slots_of(f->table, saved),
@@ -77,7 +85,7 @@ static struct candidate alone(const struct filler *f, uint32_t b)
     const struct plb__block_options *options = plb__options_of(f->options, b);
 
     return (struct candidate){
-        .least = slots_of(f->table, options->alone_peak + f->held[b + 1]),
+        .least = slots_of(f->table, options->alone_peak),
         .seconds = (float)options->alone_seconds,
         .choice = {.kind = PLB__CHAIN_ALONE},
     };
@@ -90,6 +98,7 @@ static struct candidate skip(const struct filler *f, uint32_t a, uint32_t j, uin
     struct candidate c = {
         .least = slots_of(f->table, peak),
         .taken = slots_of(f->table, plb__chain_over(f->chain, a, j, b)),
+        .held = slots_of(f->table, gradients(f, j, b)),
         .seconds = (float)seconds,
         .next = plb__chain_time(f->table, j, b),
         .after = plb__chain_time(f->table, a, j - 1),
@@ -98,6 +107,8 @@ static struct candidate skip(const struct filler *f, uint32_t a, uint32_t j, uin
 
     if (c.least < c.taken)
         c.least = c.taken;
+    if (c.least < c.held)
+        c.least = c.held;
     return c;
 }
 
@@ -128,6 +139,7 @@ static void for_each(const struct filler *f, uint32_t a, uint32_t b,
     }
 }
 
+/* A row of the table that is being filled. */
 struct row {
     float *time;
     uint32_t slots, within;
@@ -163,7 +175,7 @@ static void lower_row(void *context, const struct candidate *c)
     const struct row *row = context;
     uint32_t from = c->least, split = row->within + 1 > from ? row->within + 1 : from;
 
-    if (from > row->slots)
+    if (from > row->slots || (c->after && c->held > row->within))
         return;
     if (!c->next) {
         lower_alone(row->time + from, row->slots + 1 - from, c->seconds);
@@ -172,9 +184,9 @@ static void lower_row(void *context, const struct candidate *c)
                    c->next + (from - c->taken));
     } else {
         lower_both(row->time + from, split - from, c->seconds, c->next + (from - c->taken),
-                   c->after + from);
-        lower_next(row->time + split, row->slots + 1 - split, c->seconds + c->after[row->within],
-                   c->next + (split - c->taken));
+                   c->after + (from - c->held));
+        lower_next(row->time + split, row->slots + 1 - split,
+                   c->seconds + c->after[row->within - c->held], c->next + (split - c->taken));
     }
 }
 
@@ -191,13 +203,74 @@ static void prepare(struct filler *f)
     }
 }
 
+/* ---- rows that are alike ---- */
+
+/* What the row of blocks a to b depends on, but for what those of a + 1 to b and of a to b - 1 do. */
+static uint64_t mix_row(const struct filler *f, uint32_t a, uint32_t b, const uint64_t *key)
+{
+    size_t over[PLB__CHAIN_BLOCKS_MAX];
+    bool last = b + 1 == f->chain->n;
+    uint64_t parts[6] = {f->chain->block[a].like, f->chain->block[b].like, last,
+                         last ? f->late[a] : 0};
+
+    if (a < b) {
+        parts[4] = key[plb__chain_pair(a + 1, b)];
+        parts[5] = key[plb__chain_pair(a, b - 1)];
+    }
+    for (uint32_t k = a + 1; k <= b; k++)
+        over[k - a - 1] = plb__chain_over(f->chain, a, k, b);
+    return plb_hash_mix(plb_hash_mix(b - a, parts, sizeof parts), over, (b - a) * sizeof *over);
+}
+
+/* Numbers the rows: those that depend on the same have the same number, the next free one where
+ * there is no such yet. Between like blocks that is most of them. `key` has room for all pairs. */
+static void number_rows(struct filler *f, uint64_t *key)
+{
+    uint32_t *row = f->table->row;
+
+    for (uint32_t length = 0; length < f->chain->n; length++)
+        for (uint32_t a = 0; a + length < f->chain->n; a++) {
+            uint32_t pair = plb__chain_pair(a, a + length), other = 0;
+
+            key[pair] = mix_row(f, a, a + length, key);
+            while (other < a && key[plb__chain_pair(other, other + length)] != key[pair])
+                other++;
+            row[pair] = other < a ? row[plb__chain_pair(other, other + length)]
+                                  : f->table->n_rows++;
+        }
+}
+
+static enum plb_status prepare_rows(struct filler *f)
+{
+    struct plb__chain_table *table = f->table;
+    size_t pairs = (size_t)table->n * (table->n + 1) / 2;
+    uint64_t *key = malloc(pairs * sizeof *key);
+
+    table->row = malloc(pairs * sizeof *table->row);
+    if (key && table->row)
+        number_rows(f, key);
+    free(key);
+    table->time = malloc((size_t)table->n_rows * (table->slots + 1) * sizeof *table->time);
+    if (table->n_rows > 0 && table->time)
+        return PLB_OK;
+    plb__chain_table_clear(table);
+    return plb_fail(PLB_ERROR_MEMORY, "no memory for a table of %u blocks times %u slots",
+                    f->chain->n, table->slots);
+}
+
+/* Rows are numbered in the order in which they are needed. */
 static void fill(struct filler *f)
 {
+    uint32_t filled = 0;
+
     for (uint32_t length = 0; length < f->chain->n; length++)
         for (uint32_t a = 0; a + length < f->chain->n; a++) {
             struct row row = {plb__chain_time(f->table, a, a + length), f->table->slots,
                               f->table->within};
 
+            if (f->table->row[plb__chain_pair(a, a + length)] != filled)
+                continue;
+            filled++;
             for (uint32_t m = 0; m <= row.slots; m++)
                 row.time[m] = INFINITY;
             for_each(f, a, a + length, lower_row, &row);
@@ -246,11 +319,7 @@ enum plb_status plb__chain_table_create(const struct plb__options *options,
     table.within = away ? slots_of(&table, away->device) : table.slots;
     if (table.within > table.slots)
         table.within = table.slots;
-    table.time = malloc((size_t)table.n * (table.n + 1) / 2 * (table.slots + 1) *
-                        sizeof *table.time);
-    if (!table.time)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for a table of %u blocks times %u slots",
-                        table.n, table.slots);
+    PLB_TRY(prepare_rows(&f));
     fill(&f);
     *table_out = table;
     return PLB_OK;
@@ -259,6 +328,7 @@ enum plb_status plb__chain_table_create(const struct plb__options *options,
 void plb__chain_table_clear(struct plb__chain_table *table)
 {
     free(table->time);
+    free(table->row);
     *table = (struct plb__chain_table){.n = 0};
 }
 
@@ -273,16 +343,16 @@ static void consider(void *context, const struct candidate *c)
     struct chooser *chooser = context;
     float time;
 
-    if (c->least > chooser->m)
+    if (c->least > chooser->m || (c->after && c->held > chooser->within))
         return;
     time = c->seconds + (c->next ? c->next[chooser->m - c->taken] : 0.0f) +
-           (c->after ? c->after[chooser->within] : 0.0f);
+           (c->after ? c->after[chooser->within - c->held] : 0.0f);
     if (!(time < chooser->time))
         return;
     chooser->time = time;
     chooser->best = c->choice;
     chooser->best.rest = chooser->m - c->taken;
-    chooser->best.again = chooser->within;
+    chooser->best.again = chooser->within - c->held;
 }
 
 struct plb__chain_choice plb__chain_choose(const struct plb__options *options,

@@ -13,9 +13,11 @@
  *   - and block b, when its output is no longer needed, goes back by itself: what the backward
  *     tasks read is made again from its input, and no more.
  *
- * wherever the peaks of the walks leave room, with the gradients that are alive at that time. Bytes
- * are counted in slots, rounded to the nearest; who needs an exact limit lays the plan out. The
- * table holds the times for all memories up to its greatest, so one table serves all limits.
+ * wherever the peaks of the walks leave room, with the gradients that are alive at that time: m is
+ * beside those that blocks above b have made. Bytes are counted in slots, rounded to the nearest;
+ * who needs an exact limit lays the plan out. The table holds the times for all memories up to its
+ * greatest, so one table serves all limits. Stretches of blocks that are alike in all that counts
+ * share one row of times, so a model of many like layers has few of them.
  *
  * With a link beside the device (POFO: Beaumont et al. 2021, "Efficient combination of
  * rematerialization and offloading for training DNNs") some bytes can be *away* while the chain goes
@@ -41,7 +43,9 @@ struct plb__chain_table {
     double unit;     /* bytes of a slot */
     uint32_t within; /* slots that stretches which run again have at most */
     struct plb__chain_away away;
-    float *time;  /* see plb__chain_time(); INFINITY where it cannot be done */
+    uint32_t n_rows;
+    uint32_t *row; /* per pair of blocks, see plb__chain_pair(): its row */
+    float *time;   /* see plb__chain_time(); INFINITY where it cannot be done */
 };
 
 /* `away` NULL: nothing. PLB_ERROR_MEMORY. */
@@ -50,10 +54,17 @@ enum plb_status plb__chain_table_create(const struct plb__options *options,
                                         struct plb__chain_table *table_out);
 void plb__chain_table_clear(struct plb__chain_table *table);
 
-/* The times for blocks a to b, by slots: slots + 1 entries. */
+/* The number of the pair a <= b. */
+static inline uint32_t plb__chain_pair(uint32_t a, uint32_t b)
+{
+    return b * (b + 1) / 2 + a;
+}
+
+/* The times for blocks a to b, by slots beside the gradients of higher blocks: slots + 1 entries.
+ * Stretches that are alike share them. */
 static inline float *plb__chain_time(const struct plb__chain_table *table, uint32_t a, uint32_t b)
 {
-    return &table->time[((size_t)b * (b + 1) / 2 + a) * (table->slots + 1)];
+    return &table->time[(size_t)table->row[plb__chain_pair(a, b)] * (table->slots + 1)];
 }
 
 /* What is best for blocks a to b in m slots. */
