@@ -62,7 +62,9 @@ noinst_HEADERS += %D%/adamw/many.h %D%/adamw/update.cuh %D%/common/take.cuh \
 	%D%/cross_entropy/row.cuh
 cuda_sources += %D%/cast/cast.cu %D%/dropout/dropout.cu %D%/fill/fill.cu %D%/gelu/gelu.cu \
 	%D%/reshape/reshape.cu %D%/silu/silu.cu %D%/silu/swiglu.cu
-noinst_HEADERS += %D%/common/mma.cuh
+noinst_HEADERS += %D%/attention/attention.cuh %D%/attention/tile.cuh %D%/common/mma.cuh
+cuda_sources += %D%/attention/attention.cu %D%/attention/attention_gradient.cu \
+	%D%/cache/attention_cached.cu %D%/cache/cache_write.cu
 cuda_sources += %D%/norm/layer_norm.cu %D%/norm/layer_norm_gradient.cu %D%/norm/rms_norm.cu
 cuda_sources += %D%/conv2d/conv2d_db.cu %D%/linear/linear_db.cu
 cuda_sources += %D%/adamw/adamw.cu %D%/clip_scale/clip_scale.cu %D%/sgd/sgd.cu %D%/sum/sum.cu \

@@ -15,6 +15,10 @@
 #include "codelets/common/mask.h"
 #include "runtime/graph/operator.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Indices of the attributes. */
 enum { PLB__HEADS, PLB__KV_HEADS, PLB__HEAD_DIM, PLB__SEQUENCE, PLB__SEED, PLB__STREAM };
 enum { PLB__DROPOUT };
@@ -69,5 +73,9 @@ void plb__panels_load(float *to, float *buffer, const struct plb_operand *operan
 
 /* x[i] *= factor for i < n. */
 void plb__scale(float *x, float factor, int64_t n);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

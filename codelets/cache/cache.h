@@ -13,6 +13,10 @@
 /* Integer attributes: heads, kv_heads, head_dim and sequence as in attention.h, then this one. */
 enum { PLB__CAPACITY = PLB__SEQUENCE + 1 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Inputs `qkv`, `cache` and `positions` (their numbers) fit each other and the attributes. */
 enum plb_status plb__check_cache(const struct plb_operator *op, const struct plb_task_types *types,
                                  int qkv, int cache, int positions);
@@ -20,5 +24,9 @@ enum plb_status plb__check_cache(const struct plb_operator *op, const struct plb
 /* Fails unless `position` is below the capacity. */
 enum plb_status plb__check_position(const struct plb_operator *op, int64_t position,
                                     int64_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
