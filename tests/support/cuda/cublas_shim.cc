@@ -14,6 +14,8 @@
 #include <cuda_bf16.h>
 #include <stdio.h>
 
+#include <vector>
+
 /* ---- what stands in the opaque structures ---- */
 
 enum : uint64_t { PRODUCT = 0x70726f64, LAYOUT = 0x6c61796f, PREFERENCE = 0x70726566 };
@@ -309,24 +311,29 @@ static float to_tf32(float x)
     return x;
 }
 
-static float operand(const struct work *work, const struct layout *layout, const void *data,
-                     int64_t batch, int64_t i, int64_t j)
+/* A matrix of rows x cols as fp32, row after row, whose rows are the columns of the operand as it
+ * lies in memory, or else its rows. */
+static std::vector<float> pack(const struct work *w, const struct layout *layout, const void *data,
+                               int64_t batch, int64_t rows, int64_t cols, bool by_columns)
 {
-    float x = load(data, layout->type, batch * layout->offset + j * layout->stride + i);
+    bool tf32 = w->product.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+    std::vector<float> packed((size_t)(rows * cols));
 
-    return work->product.compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? to_tf32(x) : x;
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < cols; j++) {
+            int64_t at = by_columns ? i * layout->stride + j : j * layout->stride + i;
+            float x = load(data, layout->type, batch * layout->offset + at);
+
+            packed[(size_t)(i * cols + j)] = tf32 ? to_tf32(x) : x;
+        }
+    }
+    return packed;
 }
 
-static void element(const struct work *w, int64_t batch, int64_t i, int64_t j)
+static void store(const struct work *w, int64_t batch, int64_t i, int64_t j, float sum)
 {
-    bool ta = w->product.transposed[0] == CUBLAS_OP_T, tb = w->product.transposed[1] == CUBLAS_OP_T;
-    int64_t depth = (int64_t)(ta ? w->a.rows : w->a.cols);
     int64_t at = batch * w->d.offset + j * w->d.stride + i;
-    float sum = 0.0f;
 
-    for (int64_t k = 0; k < depth; k++)
-        sum += operand(w, &w->a, w->a_data, batch, ta ? k : i, ta ? i : k) *
-               operand(w, &w->b, w->b_data, batch, tb ? j : k, tb ? k : j);
     sum *= w->alpha;
     if (w->beta != 0.0f)
         sum += w->beta * load(w->c_data, w->d.type, at);
@@ -338,14 +345,52 @@ static void element(const struct work *w, int64_t batch, int64_t i, int64_t j)
         static_cast<float *>(w->d_data)[at] = sum;
 }
 
-static void multiply(const struct work *work)
+/* Elements (from i on, j) of op(A) op(B), a few at once; each is summed in the order of k. */
+enum { AT_ONCE = 16 };
+
+static void sums(const float *a, int64_t a_cols, const float *b, int64_t depth, int64_t n,
+                 float *sum)
 {
-    for (int64_t batch = 0; batch < work->d.batch; batch++) {
-        for (int64_t j = 0; j < (int64_t)work->d.cols; j++) {
-            for (int64_t i = 0; i < (int64_t)work->d.rows; i++)
-                element(work, batch, i, j);
+    for (int k = 0; k < AT_ONCE; k++)
+        sum[k] = 0.0f;
+    if (n == AT_ONCE) {
+        for (int64_t k = 0; k < depth; k++) {
+            for (int i = 0; i < AT_ONCE; i++)
+                sum[i] += a[k * a_cols + i] * b[k];
+        }
+        return;
+    }
+    for (int64_t k = 0; k < depth; k++) {
+        for (int64_t i = 0; i < n; i++)
+            sum[i] += a[k * a_cols + i] * b[k];
+    }
+}
+
+static void multiply_one(const struct work *w, int64_t batch)
+{
+    bool ta = w->product.transposed[0] == CUBLAS_OP_T, tb = w->product.transposed[1] == CUBLAS_OP_T;
+    int64_t m = (int64_t)w->d.rows, n = (int64_t)w->d.cols;
+    int64_t depth = (int64_t)(ta ? w->a.rows : w->a.cols);
+    /* The transposed of op(A), and of op(B). */
+    std::vector<float> a = pack(w, &w->a, w->a_data, batch, depth, m, !ta);
+    std::vector<float> b = pack(w, &w->b, w->b_data, batch, n, depth, !tb);
+    float sum[AT_ONCE];
+
+    for (int64_t j = 0; j < n; j++) {
+        for (int64_t i = 0; i < m; i += AT_ONCE) {
+            int64_t width = m - i < AT_ONCE ? m - i : (int64_t)AT_ONCE;
+
+            sums(&a[(size_t)i], m, &b[(size_t)(j * depth)], depth, width, sum);
+            for (int64_t k = 0; k < width; k++)
+                store(w, batch, i + k, j, sum[k]);
         }
     }
+}
+
+static void multiply(const struct work *work)
+{
+    for (int64_t batch = 0; batch < work->d.batch; batch++)
+        multiply_one(work, batch);
 }
 
 /* Are all operands aligned as the algorithm was promised? */

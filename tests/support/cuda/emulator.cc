@@ -46,7 +46,8 @@ struct lane {
 static struct lane lanes[THREADS_MAX];
 static unsigned runnable[WARPS_MAX]; /* a bit per lane */
 static int n_threads, n_warps, current;
-static int n_visited, first_warp, warp_stride, turn; /* the order of this round */
+static uint3 place_of_thread[THREADS_MAX];
+static int n_visited, warp_now, warp_stride, turn; /* the order of this round */
 static bool backwards;
 static int barrier_count;
 static const struct job *running;
@@ -90,7 +91,7 @@ static void new_round(void)
     uint64_t word = draw();
 
     n_visited = 0;
-    first_warp = (int)(word % (uint64_t)n_warps);
+    warp_now = (int)(word % (uint64_t)n_warps);
     turn = (int)(word >> 32 & 31);
     backwards = word >> 40 & 1;
     warp_stride = (int)draw_stride((uint64_t)n_warps);
@@ -151,28 +152,24 @@ static void thread_main(void);
 /* A thread that can run, or -1. */
 static int pick(void)
 {
-    for (; n_visited < n_warps; n_visited++) {
-        int warp = (first_warp + n_visited * warp_stride) % n_warps;
-        unsigned bits = runnable[warp], turned;
-        int k;
-
-        if (bits == 0)
-            continue;
-        turned = turn == 0 ? bits : bits >> turn | bits << (WARP - turn);
-        k = backwards ? WARP - 1 - __builtin_clz(turned) : __builtin_ctz(turned);
-        return warp * WARP + (k + turn) % WARP;
+    while (runnable[warp_now] == 0) {
+        if (++n_visited >= n_warps)
+            return -1;
+        warp_now += warp_stride;
+        warp_now -= warp_now >= n_warps ? n_warps : 0;
     }
-    return -1;
+
+    unsigned bits = runnable[warp_now];
+    unsigned turned = bits >> turn | bits << (-turn & (WARP - 1));
+    int k = backwards ? WARP - 1 - __builtin_clz(turned) : __builtin_ctz(turned);
+
+    return warp_now * WARP + (k + turn) % WARP;
 }
 
 static void become(int thread)
 {
-    unsigned t = (unsigned)thread;
-
     current = thread;
-    threadIdx.x = t % blockDim.x;
-    threadIdx.y = t / blockDim.x % blockDim.y;
-    threadIdx.z = t / blockDim.x / blockDim.y;
+    threadIdx = place_of_thread[thread];
 }
 
 /* Leaves `from` for the thread that is next. */
@@ -439,6 +436,15 @@ cudaError_t submit(cudaStream_t stream, const struct job &job)
     return cudaErrorInvalidConfiguration;
 }
 
+static void number_threads(const struct job &job)
+{
+    n_threads = (int)(job.block.x * job.block.y * job.block.z);
+    n_warps = (n_threads + WARP - 1) / WARP;
+    for (unsigned t = 0; t < (unsigned)n_threads; t++)
+        place_of_thread[t] = make_uint3(t % job.block.x, t / job.block.x % job.block.y,
+                                        t / job.block.x / job.block.y);
+}
+
 /* Dynamic shared memory, with a guard behind it; AddressSanitizer has its own. */
 enum { GUARD = 64, GUARD_BYTE = 0xA5 };
 
@@ -493,8 +499,7 @@ cudaError_t execute(const struct job &job)
     running = &job;
     blockDim = make_uint3(job.block.x, job.block.y, job.block.z);
     gridDim = make_uint3(job.grid.x, job.grid.y, job.grid.z);
-    n_threads = (int)(job.block.x * job.block.y * job.block.z);
-    n_warps = (n_threads + WARP - 1) / WARP;
+    number_threads(job);
     dynamic_shared = static_cast<unsigned char *>(shared);
     failure[0] = 0;
     ok = run_blocks(job, dynamic_shared);

@@ -6,7 +6,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #ifndef __x86_64__
@@ -27,7 +26,7 @@ enum { STACK = 256 * 1024 };
 #else
 enum { STACK = 64 * 1024 };
 #endif
-enum { DISTANCE = STACK + 17 * 64, FIBERS_MAX = 1100, GUARD = 256, GUARD_BYTE = 0x5A };
+enum { DISTANCE = STACK + 17 * 64, FIBERS_MAX = 1100, GUARD = 16 };
 
 struct fiber {
 #ifdef __x86_64__
@@ -39,11 +38,15 @@ struct fiber {
     size_t bytes;
     void *fake_stack; /* AddressSanitizer's */
     struct fiber *next;
+    struct fiber *next_used; /* since fibers_intact(), when `used` */
+    bool used;
 };
+
+static const uint64_t GUARD_WORD = 0x5A5A5A5A5A5A5A5Au;
 
 static struct fiber all[FIBERS_MAX], caller;
 static int n_all;
-static struct fiber *idle;
+static struct fiber *idle, *used;
 static unsigned char *stacks;
 static void (*fiber_main)(void);
 
@@ -157,6 +160,14 @@ struct fiber *fiber_of_caller(void)
 
 /* ---- the pool ---- */
 
+static void set_guard(struct fiber *f)
+{
+    uint64_t *words = reinterpret_cast<uint64_t *>(f->stack);
+
+    for (int k = 0; k < GUARD; k++)
+        words[k] = GUARD_WORD;
+}
+
 static bool make_one(void)
 {
     struct fiber *f;
@@ -174,7 +185,7 @@ static bool make_one(void)
     f = &all[n_all];
     f->stack = stacks + (size_t)n_all * DISTANCE;
     f->bytes = STACK;
-    memset(f->stack, GUARD_BYTE, GUARD);
+    set_guard(f);
     prepare(f);
     f->next = idle;
     idle = f;
@@ -191,6 +202,11 @@ struct fiber *fiber_take(void (*main)(void))
         return NULL;
     f = idle;
     idle = f->next;
+    if (!f->used) {
+        f->used = true;
+        f->next_used = used;
+        used = f;
+    }
     return f;
 }
 
@@ -202,13 +218,16 @@ void fiber_give(struct fiber *fiber)
 
 bool fibers_intact(void)
 {
-    for (int k = 0; k < n_all; k++) {
-        for (int i = 0; i < GUARD; i++) {
-            if (all[k].stack[i] != GUARD_BYTE)
-                return false;
-        }
+    bool intact = true;
+
+    for (; used != NULL; used = used->next_used) {
+        const uint64_t *words = reinterpret_cast<const uint64_t *>(used->stack);
+
+        used->used = false;
+        for (int k = 0; k < GUARD; k++)
+            intact = intact && words[k] == GUARD_WORD;
     }
-    return true;
+    return intact;
 }
 
 void fibers_reset(void)
@@ -218,7 +237,7 @@ void fibers_reset(void)
 #ifdef __SANITIZE_ADDRESS__
         __asan_unpoison_memory_region(all[k].stack, all[k].bytes);
 #endif
-        memset(all[k].stack, GUARD_BYTE, GUARD);
+        set_guard(&all[k]);
         all[k].fake_stack = NULL;
         prepare(&all[k]);
         fiber_give(&all[k]);

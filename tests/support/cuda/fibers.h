@@ -26,7 +26,7 @@ struct fiber *fiber_of_caller(void);
 
 void fiber_switch(struct fiber *from, struct fiber *to);
 
-/* False when a fiber went beyond the end of its stack. */
+/* False when a fiber went beyond the end of its stack since this was asked last. */
 bool fibers_intact(void);
 
 /* Gives all back, wherever they stand, and forgets what they were doing. */
