@@ -29,10 +29,11 @@ struct key {
 
 static_assert(sizeof(struct key) == 112, "a key has padding");
 
-/* The largest power of two up to 256 that divides an address. */
+/* The largest power of two up to 64 that divides an address. Values lie at multiples of 64 bytes: a
+ * larger one would follow from the plan, and with it the algorithm. */
 static uint16_t alignment(const void *address)
 {
-    uint16_t bytes = 256;
+    uint16_t bytes = 64;
 
     while (((uintptr_t)address & (bytes - 1u)) != 0)
         bytes /= 2;
