@@ -27,6 +27,8 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/chain/chain_order.c schedulers/memory/chain/chain_split.c \
 	schedulers/memory/chain/chain_table.c schedulers/memory/chain/chain_table.h \
 	schedulers/memory/chain/chain_write.c schedulers/memory/chain/chain_write.h \
+	schedulers/memory/chain/block_groups.c \
+	schedulers/memory/chain/block_walk.c schedulers/memory/chain/block_walk.h \
 	schedulers/memory/chain/options.c schedulers/memory/chain/options.h \
 	schedulers/memory/online/online_costs.c schedulers/memory/online/online_internal.h \
 	schedulers/memory/online/online_moves.c schedulers/memory/online/online_order.c \

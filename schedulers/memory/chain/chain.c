@@ -280,10 +280,8 @@ static uint64_t mix_tasks(const struct plb__chain *chain, uint32_t e, plb_task_i
 
     for (plb_task_id t = from; t < to; t++) {
         const struct plb_task *task = plb_graph_task(graph, t);
-        uint64_t seconds;
 
-        memcpy(&seconds, &chain->problem->seconds[t], sizeof seconds);
-        hash = mix(mix(hash, (uintptr_t)task->op), seconds);
+        hash = mix(hash, (uintptr_t)task->op);
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
             hash = mix_operand(chain, e, task->in[j], first, back, hash);
         for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
@@ -292,7 +290,16 @@ static uint64_t mix_tasks(const struct plb__chain *chain, uint32_t e, plb_task_i
     return hash;
 }
 
-static void find_likes(struct plb__chain *chain)
+static uint32_t first_of_hash(const uint64_t *hash, uint32_t e)
+{
+    uint32_t first = 0;
+
+    while (hash[first] != hash[e])
+        first++;
+    return first;
+}
+
+static void find_kinds(struct plb__chain *chain)
 {
     uint64_t hash[PLB__CHAIN_BLOCKS_MAX];
 
@@ -302,12 +309,30 @@ static void find_likes(struct plb__chain *chain)
         hash[e] = mix(block->incoming, block->gradients);
         hash[e] = mix_tasks(chain, e, block->forward, block->forward_end, hash[e]);
         hash[e] = mix_tasks(chain, e, block->backward, block->backward_end, hash[e]);
-        for (block->like = 0; hash[block->like] != hash[e]; block->like++)
-            ;
+        block->kind = first_of_hash(hash, e);
     }
-    chain->signature = plb_hash_mix(chain->background, hash, chain->n * sizeof *hash);
-    chain->signature = plb_hash_mix(chain->signature, chain->over,
-                                    sizeof *chain->over * chain->n * chain->n * chain->n);
+    chain->shape = plb_hash_mix(chain->background, hash, chain->n * sizeof *hash);
+    chain->shape = plb_hash_mix(chain->shape, chain->over,
+                                sizeof *chain->over * chain->n * chain->n * chain->n);
+}
+
+/* Only forward tasks run again, and backward tasks run once whatever is decided. */
+void plb__chain_price(struct plb__chain *chain)
+{
+    const double *seconds = chain->problem->seconds;
+    uint64_t hash[PLB__CHAIN_BLOCKS_MAX];
+
+    for (uint32_t e = 0; e < chain->n; e++) {
+        struct plb__chain_block *block = &chain->block[e];
+
+        block->seconds = 0.0;
+        for (plb_task_id t = block->forward; t < block->forward_end; t++)
+            block->seconds += seconds[t];
+        hash[e] = plb_hash_mix(block->kind, &seconds[block->forward],
+                               (block->forward_end - block->forward) * sizeof *seconds);
+        block->like = first_of_hash(hash, e);
+    }
+    chain->signature = plb_hash_mix(chain->shape, hash, chain->n * sizeof *hash);
 }
 
 /* ---- all of it ---- */
@@ -347,7 +372,8 @@ static enum plb_status fill(struct plb__chain *chain, enum plb__grain grain)
     count_bytes(chain);
     PLB_TRY(plb__chain_order(chain));
     PLB_TRY(count_crossings(chain));
-    find_likes(chain);
+    find_kinds(chain);
+    plb__chain_price(chain);
     return PLB_OK;
 }
 

@@ -27,7 +27,8 @@ struct plb__chain_block {
     double seconds;                     /* of the forward tasks */
     size_t incoming;  /* bytes of gradients made above and read in this block's backward or below */
     size_t gradients; /* bytes that its backward makes for after the pass, unless limits hold them */
-    uint32_t like;    /* first block of the chain that is the same in all that counts here */
+    uint32_t kind; /* first block of the chain that is the same in all but seconds */
+    uint32_t like; /* first block of the chain that is the same in all that counts here */
 };
 
 struct plb__chain {
@@ -47,6 +48,7 @@ struct plb__chain {
     bool *free;        /* per value: not counted: initial, or a gradient that limits hold */
     size_t *over;      /* see plb__chain_over() */
     size_t background; /* bytes made before the pass that live on through it */
+    uint64_t shape;     /* of all that counts but seconds */
     uint64_t signature; /* of all that counts; equal for like passes of one graph */
 };
 
@@ -68,6 +70,8 @@ bool plb__chain_next(const plb_graph_t *graph, plb_task_id from, plb_task_id *be
 enum plb_status plb__chain_create(const struct plb_problem *problem, enum plb__grain grain,
                                   plb_task_id begin, plb_task_id middle, plb_task_id end,
                                   struct plb__chain *chain_out);
+/* Finds all that depends on the seconds of tasks anew: those of blocks, and which are alike. */
+void plb__chain_price(struct plb__chain *chain);
 void plb__chain_clear(struct plb__chain *chain);
 
 /* The backward task that runs at place `at` of a block, backward <= at < backward_end. */

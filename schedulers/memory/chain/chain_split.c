@@ -197,7 +197,6 @@ enum plb_status plb__chain_split(struct plb__chain *chain, enum plb__grain grain
         if (s.starts[i])
             chain->block[chain->n++].forward = chain->begin + i;
         chain->block[chain->n - 1].forward_end = chain->begin + i + 1;
-        chain->block[chain->n - 1].seconds += chain->problem->seconds[chain->begin + i];
     }
 free_splitter:
     free(s.width);

@@ -8,7 +8,8 @@
  * again as it is needed, and bytes and seconds are counted exactly as the checker counts them. What
  * no other subset beats in all of them stays: the block's *options*, in Rockmate's sense (Zhao et
  * al. 2023, section 3), found by enumeration instead of integer programs. Blocks that are alike
- * share them.
+ * share them. What a walk counts does not depend on the seconds of tasks, so that when these change
+ * nothing is walked again.
  *
  * Not public. Thread-safety: as chain.h.
  */
@@ -34,9 +35,17 @@ struct plb__option {
     double seconds;        /* of the tasks that run again in the backward pass */
 };
 
+/* What a walk found of one way to keep a block. */
+struct plb__subset {
+    struct plb__option option;   /* but for its seconds */
+    uint32_t again, again_end;   /* tasks that run again: entries of plb__options.again */
+};
+
 struct plb__block_options {
     uint32_t groups;
     size_t bytes[PLB__GROUPS_MAX];
+    uint32_t n_subsets; /* 0: the block is of the kind of an earlier one, which has them */
+    struct plb__subset *subset, alone;
     uint32_t n; /* 0: the block is like an earlier one, which has them */
     struct plb__option option[PLB__OPTIONS_MAX]; /* by falling `saved` */
     size_t once_peak;              /* most bytes going forward when nothing is kept */
@@ -48,10 +57,14 @@ struct plb__options {
     const struct plb__chain *chain;
     struct plb__block_options *block; /* per block of the chain */
     uint8_t *group;                   /* per value */
+    plb_task_id *again;               /* tasks, of all subsets */
+    uint32_t walked;                  /* subsets for which walks were made */
 };
 
 /* Finds the options of all blocks of a chain, which must outlive them. PLB_ERROR_MEMORY. */
 enum plb_status plb__options_create(const struct plb__chain *chain, struct plb__options *options_out);
+/* Finds them anew for other seconds of tasks, after plb__chain_price(). */
+void plb__options_price(struct plb__options *options);
 void plb__options_clear(struct plb__options *options);
 
 /* Those of block e, or of the block that it is like. */
