@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#define VALUE_WORDS (8 + 2 * (1 + PLB_RANK_MAX))
+#define VALUE_WORDS (9 + 2 * (1 + PLB_RANK_MAX))
 
 static uint64_t *put(uint64_t *words, int64_t value)
 {
@@ -38,6 +38,7 @@ static uint64_t mix_value(uint64_t hash, const struct plb_value_info *info)
     end = put(end, info->producer);
     end = put(end, info->next);
     end = put(end, info->output);
+    end = put(end, info->home);
     end = put(end, info->source);
     end = put(end, info->row0);
     end = put(end, info->col0);

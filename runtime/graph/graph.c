@@ -430,6 +430,22 @@ void plb_graph_set_role(plb_graph_t *graph, plb_value value, enum plb_role role)
         slot->info.role = role;
 }
 
+void plb_graph_set_home(plb_graph_t *graph, plb_value value, int home)
+{
+    struct plb__value *slot = declared(graph, value, "set home");
+
+    if (slot == NULL)
+        return;
+    if (home < 0 || home >= PLB_HOMES)
+        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID, "unknown home %d", home));
+    else if (slot->info.producer != PLB_NONE || slot->info.role == PLB_ROLE_INPUT)
+        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID,
+                                       "'%s' is not kept from step to step, so it has no home",
+                                       slot->info.name));
+    else
+        slot->info.home = home;
+}
+
 void plb_graph_set_name(plb_graph_t *graph, plb_value value, const char *name)
 {
     struct plb__value *slot = declared(graph, value, "set name");

@@ -39,10 +39,14 @@ struct plb_value_info {
     plb_task_id producer;   /* PLB_NONE: exists before the step */
     plb_value next;         /* for a value that lives on: its version at the end of the step */
     bool output;            /* the caller reads it after the step */
+    int home;               /* of what exists before the step: the tier (runtime/plan/plan.h) in
+                               which it is kept from step to step; 0: where tasks compute */
     plb_value source;       /* in a cut graph: the value of the whole graph that it is a cell of */
     struct plb_shape whole; /* shape of that value */
     int64_t row0, col0;     /* where the cell begins in it */
 };
+
+#define PLB_HOMES 3
 
 /* A task. Operand k reads values in[in_start[k]] to in[in_start[k + 1] - 1] (none: absent; several:
  * the cells of a cut value, or a variadic operand), and likewise for outputs. */
@@ -106,6 +110,8 @@ void plb_graph_set_role(plb_graph_t *graph, plb_value value, enum plb_role role)
 void plb_graph_set_name(plb_graph_t *graph, plb_value value, const char *name);
 /* Declares that `last` is the version of `first` (a parameter or state) at the end of the step. */
 void plb_graph_carry(plb_graph_t *graph, plb_value first, plb_value last);
+/* Declares where a parameter or state is kept from step to step (0 to PLB_HOMES - 1). */
+void plb_graph_set_home(plb_graph_t *graph, plb_value value, int home);
 /* Declares that the caller reads the value after the step. */
 void plb_graph_output(plb_graph_t *graph, plb_value value);
 

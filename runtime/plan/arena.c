@@ -144,7 +144,7 @@ static size_t other_bytes(const struct placing *p)
     size_t reserved = p->limits->reserved;
 
     if (p->tier != PLB_DEVICE)
-        return 0;
+        return p->walk->away_bytes[p->tier];
     return reserved > SIZE_MAX - p->walk->initial_bytes ? SIZE_MAX
                                                         : p->walk->initial_bytes + reserved;
 }
@@ -152,7 +152,8 @@ static size_t other_bytes(const struct placing *p)
 /* The arena takes no less than the copies at the peak. */
 static size_t least_bytes(const struct placing *p)
 {
-    return p->walk->peak[p->tier] - (p->tier == PLB_DEVICE ? p->walk->initial_bytes : 0);
+    return p->walk->peak[p->tier] - (p->tier == PLB_DEVICE ? p->walk->initial_bytes
+                                                           : p->walk->away_bytes[p->tier]);
 }
 
 /* With as much rest as there is room for. Placed in the order of time, some percent are lost

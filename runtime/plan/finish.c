@@ -7,7 +7,11 @@
  * copy ends there. Moves that nobody wants, and second runs that make nothing wanted, are left out.
  * Then the plan is written forwards, with a DROP after each last use, or, where the operator
  * permits it, an output that takes over the storage of the input which ends.
+ *
+ * A draft treats parameters and state as always there. Those whose home is another tier come and go
+ * by moves that are put in first (page.c).
  */
+#include "runtime/plan/page.h"
 #include "runtime/plan/writer.h"
 
 #include <stdlib.h>
@@ -30,7 +34,8 @@ struct finisher {
     struct ending *ending; /* from last to first */
     uint32_t n_endings, capacity;
     uint32_t *ends_at; /* per value: the instruction being written, when its copy ends there */
-    plb_value *home;   /* per value: the initial value in whose storage it lies, or PLB_NONE */
+    plb_value *home;   /* per value: the initial value in whose storage on the device it lies, or
+                          PLB_NONE */
     bool *leaving;     /* per value: it has been offloaded since it was made */
 };
 
@@ -111,11 +116,11 @@ static void want_what_lasts(struct finisher *f)
     for (plb_value v = 0; v < plb_graph_values(f->graph); v++) {
         const struct plb_value_info *info = plb_graph_value(f->graph, v);
 
-        f->home[v] = info->producer == PLB_NONE ? v : PLB_NONE;
+        f->home[v] = info->producer == PLB_NONE && info->home == PLB_DEVICE ? v : PLB_NONE;
         if (info->output)
             f->wanted[v] |= 1u << PLB_DEVICE;
         if (info->producer == PLB_NONE)
-            f->wanted[info->next == PLB_NONE ? v : info->next] |= 1u << PLB_DEVICE;
+            f->wanted[info->next == PLB_NONE ? v : info->next] |= (uint8_t)(1u << info->home);
     }
 }
 
@@ -230,13 +235,22 @@ static enum plb_status write_instruction(struct finisher *f, uint32_t i)
     return plb_plan_append(&f->plan, instruction);
 }
 
+/* What lies in its home is not dropped but replaced by the next version. */
+static bool is_at_home(const struct finisher *f, plb_value value, enum plb_tier tier)
+{
+    const struct plb_value_info *info = plb_graph_value(f->graph, value);
+
+    return info->producer == PLB_NONE && info->home == (int)tier;
+}
+
 static enum plb_status write_endings(struct finisher *f, uint32_t i, uint32_t from, uint32_t to)
 {
     for (uint32_t e = from; e-- > to;) {
         const struct ending *ending = &f->ending[e];
 
-        if (ending->tier == PLB_DEVICE &&
-            (!ends(f, i, ending->value) || f->home[ending->value] != PLB_NONE))
+        if (ending->tier == PLB_DEVICE
+                ? !ends(f, i, ending->value) || f->home[ending->value] != PLB_NONE
+                : is_at_home(f, ending->value, ending->tier))
             continue;
         PLB_TRY(plb_plan_append(
             &f->plan, (struct plb_instruction){PLB_DROP, ending->value, 0, ending->tier}));
@@ -305,9 +319,14 @@ static enum plb_status prepare(struct finisher *f)
 enum plb_status plb_plan_finish(const plb_graph_t *graph, const struct plb_plan *draft,
                                 struct plb_plan *plan_out)
 {
+    struct plb_plan paged = {0};
     struct finisher f = {.graph = graph, .draft = draft};
     enum plb_status status = check_draft(draft, graph);
 
+    if (status == PLB_OK && plb__pages(graph)) {
+        status = plb__page(graph, draft, &paged);
+        f.draft = &paged;
+    }
     if (status == PLB_OK)
         status = prepare(&f);
     if (status == PLB_OK)
@@ -321,6 +340,7 @@ enum plb_status plb_plan_finish(const plb_graph_t *graph, const struct plb_plan 
     free(f.ends_at);
     free(f.home);
     free(f.leaving);
+    plb_plan_clear(&paged);
     if (status == PLB_OK) {
         plb_plan_clear(plan_out);
         *plan_out = f.plan;

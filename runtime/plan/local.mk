@@ -13,6 +13,8 @@ libpalombe_la_SOURCES += \
 	runtime/plan/finish.c \
 	runtime/plan/layout.c \
 	runtime/plan/needs.c \
+	runtime/plan/page.c \
+	runtime/plan/page.h \
 	runtime/plan/place.c \
 	runtime/plan/place.h \
 	runtime/plan/plan.c \

@@ -85,7 +85,7 @@ static size_t input_bytes(const plb_graph_t *graph, const struct plb_task *task)
 
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
         const struct plb_value_info *info = plb_graph_value(graph, task->in[j]);
-        bool again = info->producer == PLB_NONE;
+        bool again = info->producer == PLB_NONE && info->home == PLB_DEVICE;
 
         for (uint32_t i = 0; i < j && !again; i++)
             again = task->in[i] == task->in[j];
@@ -108,7 +108,7 @@ static bool may_take_over(const plb_graph_t *graph, const struct plb_task *task,
             plb_graph_value(graph, task->in[task->in_start[from] + j]);
 
         if (plb_type_bytes(&in->type) != plb_type_bytes(&plb_graph_value(graph, out)->type) ||
-            (in->producer == PLB_NONE && in->next != out))
+            (in->producer == PLB_NONE && in->home == PLB_DEVICE && in->next != out))
             return false;
     }
     return true;

@@ -48,7 +48,9 @@ struct plb_memory_policy {
      * keeps the limits: then the message says why. */
     enum plb_status (*plan)(const struct plb_problem *problem, struct plb_plan *plan_out);
 
-    /* Optional (default: plan). Writes the plan that follows `current` after an event. */
+    /* Optional (default: plan). Writes the plan that follows `current` after an event. Steps wait
+     * for it, so it may be quick rather than sure: where it gives PLB_ERROR_MEMORY, or a plan that
+     * does not keep the limits, `plan` is asked. */
     enum plb_status (*replan)(const struct plb_problem *problem, enum plb_event event,
                               const struct plb_plan *current, struct plb_plan *plan_out);
 

@@ -64,8 +64,8 @@ static enum plb_status judge(const struct plb_memory_policy *policy, const struc
     return plb_fail_within(PLB_ERROR_MEMORY, "policy '%s' does not keep the budget", policy->name);
 }
 
-/* One try: plan, verdict, layout. */
-static enum plb_status attempt(const struct plb_memory_policy *policy,
+/* Plan, verdict, layout. */
+static enum plb_status attempt_once(const struct plb_memory_policy *policy,
                                const struct plb_problem *problem, enum plb_event event,
                                const struct plb_plan *current, struct plb_plan *plan_out,
                                struct plb_layout *layout_out)
@@ -85,6 +85,20 @@ static enum plb_status attempt(const struct plb_memory_policy *policy,
         *plan_out = plan;
     else
         plb_plan_clear(&plan);
+    return status;
+}
+
+/* A quick plan after an event that does not fit is followed by a whole one. */
+static enum plb_status attempt(const struct plb_memory_policy *policy,
+                               const struct plb_problem *problem, enum plb_event event,
+                               const struct plb_plan *current, struct plb_plan *plan_out,
+                               struct plb_layout *layout_out)
+{
+    enum plb_status status =
+        attempt_once(policy, problem, event, current, plan_out, layout_out);
+
+    if (status == PLB_ERROR_MEMORY && current && policy->replan)
+        status = attempt_once(policy, problem, event, NULL, plan_out, layout_out);
     return status;
 }
 

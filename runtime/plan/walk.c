@@ -15,6 +15,7 @@ struct walker {
     const plb_graph_t *graph;
     struct plb__walk *walk;
     uint32_t *at[PLB_TIERS]; /* per value: the slot of its copy in a tier, or PLB_NONE */
+    plb_value *carried;      /* per value: the initial value that it replaces, or PLB_NONE */
     bool *held;              /* per value; NULL: nothing is held */
     uint32_t *keeper_of;     /* per value: the first slot that it was held in, or PLB_NONE */
     uint32_t position;
@@ -230,6 +231,23 @@ static enum plb_status check_subject(const struct walker *w,
     return PLB_OK;
 }
 
+/* Is the value the last version of one whose home is this tier? */
+static bool comes_home(const struct walker *w, plb_value value, enum plb_tier tier)
+{
+    plb_value first = w->carried[value];
+
+    return first != PLB_NONE && plb_graph_value(w->graph, first)->home == (int)tier;
+}
+
+/* Then it goes where the first version lay. */
+static void replace(struct walker *w, plb_value value, enum plb_tier tier)
+{
+    plb_value first = w->carried[value];
+
+    w->at[tier][value] = w->at[tier][first];
+    w->at[tier][first] = PLB_NONE;
+}
+
 static enum plb_status walk_move(struct walker *w, const struct plb_instruction *instruction)
 {
     bool out = instruction->code == PLB_OFFLOAD;
@@ -251,7 +269,10 @@ static enum plb_status walk_move(struct walker *w, const struct plb_instruction 
                         "instruction %u: %s of '%s', which is there already on the %s", w->position,
                         verb, name_of(w, value), plb_tier_name(to));
     PLB_TRY(push_operand(w->walk, w->at[from][value]));
-    PLB_TRY(begin_slot(w, value, to, false));
+    if (out && comes_home(w, value, to))
+        replace(w, value, to);
+    else
+        PLB_TRY(begin_slot(w, value, to, false));
     return push_operand(w->walk, w->at[to][value]);
 }
 
@@ -281,7 +302,7 @@ static enum plb_status check_lasting(const struct walker *w, plb_value v,
                                      const struct plb_value_info *info)
 {
     plb_value last = info->next == PLB_NONE ? v : info->next;
-    uint32_t slot = w->at[PLB_DEVICE][last];
+    uint32_t slot = w->at[info->home][last];
 
     if (slot == PLB_NONE || w->walk->slot[slot].initial != v)
         return plb_fail(PLB_ERROR_INVALID, "at the end '%s' does not lie in the storage of '%s'",
@@ -296,12 +317,12 @@ static enum plb_status check_end(const struct walker *w)
         uint32_t slot = w->at[PLB_DEVICE][v];
 
         for (int tier = PLB_DEVICE + 1; tier < PLB_TIERS; tier++)
-            if (w->at[tier][v] != PLB_NONE)
+            if (w->at[tier][v] != PLB_NONE && w->walk->slot[w->at[tier][v]].initial == PLB_NONE)
                 return plb_fail(PLB_ERROR_INVALID, "at the end '%s' was not dropped from the %s",
                                 info->name, plb_tier_name((enum plb_tier)tier));
         if (info->producer == PLB_NONE)
             PLB_TRY(check_lasting(w, v, info));
-        else if (info->output && slot == PLB_NONE)
+        if (info->producer != PLB_NONE && info->output && slot == PLB_NONE)
             return plb_fail(PLB_ERROR_INVALID, "at the end the output '%s' is not there",
                             info->name);
         else if (!info->output && slot != PLB_NONE && w->walk->slot[slot].initial == PLB_NONE)
@@ -310,11 +331,20 @@ static enum plb_status check_end(const struct walker *w)
     return PLB_OK;
 }
 
+static enum plb_status begin_home(struct walker *w, plb_value value)
+{
+    const struct plb_value_info *info = plb_graph_value(w->graph, value);
+
+    if (info->next != PLB_NONE)
+        w->carried[info->next] = value;
+    return begin_slot(w, value, (enum plb_tier)info->home, true);
+}
+
 static enum plb_status walk_program(struct walker *w)
 {
     for (plb_value v = 0; v < plb_graph_values(w->graph); v++)
         if (plb_graph_value(w->graph, v)->producer == PLB_NONE)
-            PLB_TRY(begin_slot(w, v, PLB_DEVICE, true));
+            PLB_TRY(begin_home(w, v));
     for (w->position = 0; w->position < w->plan->n; w->position++) {
         const struct plb_instruction *instruction = &w->plan->instruction[w->position];
 
@@ -376,17 +406,19 @@ static enum plb_status prepare(struct walker *w, bool hold_gradients)
         w->at[tier] = malloc(values * sizeof *w->at[tier]);
         ok = ok && w->at[tier];
     }
+    w->carried = malloc(values * sizeof *w->carried);
     w->walk->in_operand = malloc(((size_t)w->plan->n + 1) * sizeof *w->walk->in_operand);
     if (hold_gradients) {
         w->held = malloc(values * sizeof *w->held);
         w->keeper_of = malloc(values * sizeof *w->keeper_of);
         ok = ok && w->held && w->keeper_of;
     }
-    if (!ok || !w->walk->in_operand)
+    if (!ok || !w->carried || !w->walk->in_operand)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to follow a plan of %u instructions",
                         w->plan->n);
     for (int tier = 0; tier < PLB_TIERS; tier++)
         memset(w->at[tier], 0xff, values * sizeof *w->at[tier]);
+    memset(w->carried, 0xff, values * sizeof *w->carried);
     if (hold_gradients) {
         plb__held_values(w->graph, w->held);
         memset(w->keeper_of, 0xff, values * sizeof *w->keeper_of);
@@ -411,6 +443,7 @@ enum plb_status plb__walk(const struct plb_plan *plan, const plb_graph_t *graph,
         status = walk_program(&w);
     for (int tier = 0; tier < PLB_TIERS; tier++)
         free(w.at[tier]);
+    free(w.carried);
     free(w.held);
     free(w.keeper_of);
     if (status != PLB_OK) {

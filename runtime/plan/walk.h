@@ -23,7 +23,8 @@ struct plb__walk {
     uint32_t *in_operand, *operand; /* as in struct plb_layout */
     uint32_t n_operands, operand_capacity;
 
-    size_t initial_bytes;
+    size_t initial_bytes;          /* of initial values whose home is the device */
+    size_t away_bytes[PLB_TIERS]; /* ... is another tier */
     size_t peak[PLB_TIERS];
     size_t peak_by_role[PLB_ROLES];
     uint32_t peak_at;

@@ -56,7 +56,10 @@ static uint32_t count_lasting(struct plb__walk *walk, struct meter *meter)
     uint32_t first = 0;
 
     for (; first < walk->n_slots && walk->slot[first].initial != PLB_NONE; first++) {
-        walk->initial_bytes += walk->slot[first].bytes;
+        if (walk->slot[first].tier == PLB_DEVICE)
+            walk->initial_bytes += walk->slot[first].bytes;
+        else
+            walk->away_bytes[walk->slot[first].tier] += walk->slot[first].bytes;
         count(meter, &walk->slot[first], true);
     }
     for (uint32_t k = first; k < walk->n_slots; k++)

@@ -21,9 +21,9 @@
 
 /* Policies run on one thread: sanitizers, which make them ten to forty times slower, see a few. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { GRAPHS = 3, LARGE_BLOCKS = 3, LARGE_TASKS = 300 };
+enum { GRAPHS = 3, AWAY_GRAPHS = 4, LARGE_BLOCKS = 3, LARGE_TASKS = 300 };
 #else
-enum { GRAPHS = 15, LARGE_BLOCKS = 24, LARGE_TASKS = 2500 };
+enum { GRAPHS = 15, AWAY_GRAPHS = 12, LARGE_BLOCKS = 24, LARGE_TASKS = 2500 };
 #endif
 #define BUDGETS 3 /* of each graph and policy */
 #define STEPS   2
@@ -231,6 +231,36 @@ static void every_plan_is_right(void)
                GRAPHS * BUDGETS);
         PLB_CHECK(made[k] > 0);
     }
+}
+
+/* Parameters and state whose home is another tier come and go under every policy. */
+static void what_lives_elsewhere_comes_and_goes(void)
+{
+    int n, made[64] = {0};
+    const struct plb_memory_policy *const *policy = plb_memory_policies(&n);
+
+    for (uint64_t seed = 0; seed < AWAY_GRAPHS; seed++) {
+        struct random_options options = random_shape(seed);
+        struct subject s;
+
+        options.home = seed % 2 ? PLB_DISK : PLB_HOST;
+        s = subject_make(&options);
+        PLB_CHECK(s.problem.needs.initial > 0);
+        subject_run(&s);
+        for (int k = 0; k < n; k++) {
+            struct plb_problem problem = s.problem;
+
+            if (policy[k]->left_to_starpu)
+                continue;
+            problem.limits = random_limits(&problem.needs, seed, (uint64_t)k % 3);
+            problem.limits.bytes[options.home] = SIZE_MAX;
+            if (check_plan(&s, &problem, policy[k]))
+                made[k]++;
+        }
+        subject_clear(&s);
+    }
+    for (int k = 0; k < n; k++)
+        PLB_CHECK(policy[k]->left_to_starpu || made[k] > 0);
 }
 
 /* --- budgets that are too small ------------------------------------------------------------- */
@@ -474,6 +504,7 @@ static void memory_may_be_short(void)
 }
 
 PLB_TEST_MAIN("schedulers/policies", NULL, NULL, PLB_TEST(every_plan_is_right),
+              PLB_TEST(what_lives_elsewhere_comes_and_goes),
               PLB_TEST(the_least_budget_is_the_least), PLB_TEST(offloading_needs_a_place),
               PLB_TEST(a_deep_chain), PLB_TEST(a_u_net), PLB_TEST(fetching_ahead_takes_less_time),
               PLB_TEST(memory_may_be_short), PLB_TEST(planning_a_large_graph))

@@ -19,7 +19,7 @@
 #define POOL       24  /* values that a random operator may read */
 #define PARAMETERS 512 /* more than a graph has */
 
-enum { STREAM_SHAPE = 1, STREAM_DATA = 1000 };
+enum { STREAM_SHAPE = 1, STREAM_HOMES = 2, STREAM_DATA = 1000 };
 
 /* A value that later operators may read, and its features per row. */
 struct pooled {
@@ -367,6 +367,18 @@ static enum plb_status cut(struct random_graph *graph)
     return plb_graph_cut(graph->whole, &crumbs, &graph->graph);
 }
 
+static void send_away(plb_graph_t *graph, uint64_t seed, int home)
+{
+    for (plb_value v = 0; v < plb_graph_values(graph); v++) {
+        const struct plb_value_info *info = plb_graph_value(graph, v);
+        uint32_t words[4];
+
+        plb_random_words(seed, STREAM_HOMES, v, words);
+        if (info->producer == PLB_NONE && info->role != PLB_ROLE_INPUT && words[0] % 2)
+            plb_graph_set_home(graph, v, home);
+    }
+}
+
 enum plb_status random_graph_make(const struct random_options *options,
                                   struct random_graph *graph_out)
 {
@@ -380,6 +392,8 @@ enum plb_status random_graph_make(const struct random_options *options,
     status = build(&b, &graph.loss);
     if (status == PLB_OK && !options->uncut)
         status = cut(&graph);
+    if (status == PLB_OK)
+        send_away(graph.graph, options->seed, options->home);
     if (status != PLB_OK) {
         graph.graph = graph.whole;
         random_graph_clear(&graph);

@@ -31,6 +31,8 @@ struct random_options {
     int passes; /* forward and backward passes before the update, each on data of its own; 0: 1 */
     bool unnumbered; /* tasks belong to no block */
     bool uncut;      /* one cell per value */
+    int home;        /* of parameters and state, about half of them by chance: a tier; 0: all on the
+                        device */
 };
 
 struct random_graph {
