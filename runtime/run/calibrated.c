@@ -33,10 +33,9 @@ static bool load_model(const struct plb_operator *op, struct starpu_perfmodel *m
     return starpu_perfmodel_load_file(path, model) == 0;
 }
 
-static struct starpu_perfmodel_arch *find_arch(const struct plb_device *device)
+static struct starpu_perfmodel_arch *find_arch(void)
 {
-    int worker = starpu_worker_get_by_type(
-        device->where == STARPU_CPU ? STARPU_CPU_WORKER : STARPU_OPENCL_WORKER, 0);
+    int worker = plb__runtime_first_worker();
 
     return worker < 0 ? NULL : starpu_worker_get_perf_archtype(worker, STARPU_NMAX_SCHED_CTXS);
 }
@@ -72,10 +71,9 @@ static plb_task_id find_first(const plb_graph_t *graph, const struct plb_operato
     return t;
 }
 
-void plb__calibrated_record(const struct plb_device *device, const plb_graph_t *graph,
-                            plb_costs_t *costs)
+void plb__calibrated_record(const plb_graph_t *graph, plb_costs_t *costs)
 {
-    struct starpu_perfmodel_arch *arch = find_arch(device);
+    struct starpu_perfmodel_arch *arch = find_arch();
     const struct plb_operator *const *ops;
     struct starpu_perfmodel model;
     int n;

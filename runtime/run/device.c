@@ -14,6 +14,7 @@
 #define LEAST_BYTES ((size_t)1 << 20)
 /* More is a slip of the pen. */
 #define MOST_BYTES ((size_t)1 << 46)
+#define MOST_CARDS 255
 
 /* A part of the text, "link=150MB/s". */
 struct part {
@@ -40,8 +41,7 @@ static enum plb_status read_size(struct part part, struct plb__device_wish *wish
 {
     PLB_TRY(plb_bytes_read(part.text, part.n, &wish->bytes));
     if (wish->bytes < LEAST_BYTES || wish->bytes > MOST_BYTES)
-        return plb_fail(PLB_ERROR_INVALID,
-                        "a virtual device has from 1 MiB to 64 TiB of memory, not '%.*s'",
+        return plb_fail(PLB_ERROR_INVALID, "a device has from 1 MiB to 64 TiB of memory, not '%.*s'",
                         (int)part.n, part.text);
     return PLB_OK;
 }
@@ -136,7 +136,10 @@ enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish
         PLB_TRY(read_virtual(rest.text, &wish));
     else if (strcmp(text, "cpu") != 0)
         return plb_fail(PLB_ERROR_INVALID,
-                        "there is no device '%s' (known: cpu, virtual:BYTES[,link=RATE/s])", text);
+                        "there is no device '%s' (known: cpu, virtual:BYTES[,link=RATE/s], cuda[:CARD])",
+                        text);
     *wish_out = wish;
     return PLB_OK;
 }
+    else if (names(text, "cuda", &rest))
+        PLB_TRY(read_cuda(rest.text, &wish));

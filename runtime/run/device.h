@@ -10,6 +10,7 @@
  *
  *   cpu                          the machine's cores and main memory; no host tier, only disk
  *   virtual:2GiB[,link=150MB/s]  an OpenCL device on the CPU with a memory of its own behind a link
+ *   cuda[:CARD]                  an NVIDIA card
  *
  * Only the workers that compute are StarPU's. Whatever else must happen in order with tasks (a copy
  * between tiers) needs no worker: a task of a codelet that runs STARPU_NOWHERE calls its
@@ -37,8 +38,8 @@ struct plb_block {
 struct plb__card;
 
 struct plb_device {
-    const char *name;     /* "cpu", "virtual" */
-    uint32_t where;       /* STARPU_CPU or STARPU_OPENCL: the workers that compute */
+    const char *name;     /* "cpu", "virtual", "cuda" */
+    uint32_t where;       /* STARPU_CPU, _OPENCL or _CUDA: the workers that compute */
     unsigned node;        /* StarPU's memory node */
     int workers;          /* that compute */
     double grain_seconds; /* how long a batch of tasks should take, where there is one worker: some
@@ -54,6 +55,11 @@ struct plb_device {
     enum plb_status (*take)(size_t bytes, const char *what, struct plb_block *block_out);
     void (*give)(struct plb_block *block); /* back; makes it empty; an empty one is allowed */
     size_t (*held)(void);                  /* bytes taken now */
+
+    /* Main memory that is copied to and from as fast as the link goes: from pin to unpin. A failure
+     * only makes copies slower. NULL: all main memory is alike. */
+    enum plb_status (*pin)(void *address, size_t bytes);
+    void (*unpin)(void *address);
 
     /* Between a block, from `offset` on, and main memory; return when the copy is complete. */
     enum plb_status (*copy_out)(const struct plb_block *from, size_t offset, void *to,

@@ -11,6 +11,7 @@
 
 /* StarPU hands a task to a worker on the CPU in 3.4 to 3.9 microseconds. */
 #define PLB__GRAIN_CPU 2e-4
+#define PLB__GRAIN_CUDA 1.5e-3
 
 /* What the text of a device says. */
 struct plb__device_wish {
@@ -18,6 +19,8 @@ struct plb__device_wish {
     size_t bytes;         /* of its memory; 0: all there is */
     int workers;          /* CPU workers asked for; 0: as many as cores */
     struct plb_link link; /* rates of the link to main memory; 0: as fast as it goes */
+    int card;             /* of several */
+    bool tf32;            /* products of f32 on a card may round their operands */
 };
 
 /* One kind of device. All functions are required. */
@@ -44,8 +47,8 @@ void plb__opencl_layer_withdraw(void);
 
 /* ---- device.c ---- */
 
-/* Reads "cpu" or "virtual:BYTES[,link=RATE/s][,latency=SECONDS][,duplex=half|full]".
- * PLB_ERROR_INVALID says what is wrong with which part. */
+/* Reads "cpu", "virtual:BYTES[,link=RATE/s][,latency=SECONDS][,duplex=half|full]" or
+ * "cuda[:CARD][,memory=BYTES][,tf32=on|off]". PLB_ERROR_INVALID says what is wrong with which part. */
 enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish_out);
 
 #endif

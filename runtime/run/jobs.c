@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "runtime/run/run_internal.h"
+#include "runtime/run/card.h"
 
 #include <stdlib.h>
 
@@ -36,6 +36,8 @@ static enum plb_status prepare_job(struct plb_session *s, plb_task_id id)
         place_nowhere(job->codelet);
     PLB_TRY(plb__invocation_prepare(s->cut, id, s->device->card != NULL, &job->invocation));
     s->n_jobs++;
+    if (s->device->card)
+        PLB_TRY(plb__card_prepare(s->device->card, s->cut, id, job));
     plb_task_get_cost(s->cut, task, &cost);
     job->flops = cost.flops;
     job->footprint = plb_task_footprint(s->cut, task);

@@ -3,10 +3,14 @@
 libpalombe_la_SOURCES += \
 	runtime/run/batch.c \
 	runtime/run/calibrated.c \
+	runtime/run/card.c runtime/run/card.h \
+	runtime/run/card_faults.c \
+	runtime/run/card_times.c \
 	runtime/run/cells.c \
 	runtime/run/cuda_module.c runtime/run/cuda_module.h \
 	runtime/run/device.c runtime/run/device_internal.h \
 	runtime/run/device_cpu.c \
+	runtime/run/device_cuda.c \
 	runtime/run/device_virtual.c \
 	runtime/run/disk.c runtime/run/disk.h \
 	runtime/run/environment.c \

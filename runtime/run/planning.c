@@ -45,7 +45,7 @@ static enum plb_status prepare_costs(struct plb_session *s, plb_costs_t *given)
 {
     struct plb__planning *p = &s->planning;
     struct plb_platform platform =
-        given ? *plb_costs_platform(given) : plb_platform_nominal(s->device->workers);
+        given ? *plb_costs_platform(given) : plb__runtime_nominal();
 
     describe_device(s, &platform);
     p->costs = given;
@@ -54,7 +54,7 @@ static enum plb_status prepare_costs(struct plb_session *s, plb_costs_t *given)
     snprintf(platform.name, sizeof platform.name, "%s", s->device->name);
     p->owns_costs = true;
     PLB_TRY(plb_costs_create(&platform, &p->costs));
-    plb__calibrated_record(s->device, s->cut, p->costs);
+    plb__calibrated_record(s->cut, p->costs);
     return PLB_OK;
 }
 

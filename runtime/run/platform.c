@@ -10,7 +10,7 @@
 #include "config.h"
 
 #include "runtime/run/disk.h"
-#include "runtime/run/run_internal.h"
+#include "runtime/run/card.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +39,13 @@ static enum plb_status copy(const struct probe *p, bool out, size_t bytes)
                    : plb__disk_read(p->disk, 0, p->buffer, bytes);
     return out ? device->copy_out(p->block, 0, p->buffer, bytes)
                : device->copy_in(p->buffer, p->block, 0, bytes);
+}
+
+bool plb__pin(void *address, size_t bytes)
+{
+    const struct plb_device *device = plb_runtime_device();
+
+    return device->pin && address && bytes > 0 && device->pin(address, bytes) == PLB_OK;
 }
 
 static int compare(const void *left, const void *right)
@@ -120,20 +127,34 @@ enum plb_status plb_device_measure_link(enum plb_tier tier, const char *director
 {
     struct probe probe = {.bytes = LARGE_BYTES};
     enum plb_status status;
+    bool pinned;
 
     PLB_TRY(plb__runtime_require());
     probe.buffer = calloc(1, LARGE_BYTES);
     if (!probe.buffer)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to measure a link");
     memset(probe.buffer, 1, LARGE_BYTES);
+    pinned = tier == PLB_HOST && plb__pin(probe.buffer, LARGE_BYTES);
     if (tier == PLB_DISK)
         status = measure_disk(directory, &probe, link_out);
     else if (tier == PLB_HOST)
         status = measure_host(&probe, link_out);
     else
         status = plb_fail(PLB_ERROR_INVALID, "the device has no link to itself");
+    if (pinned)
+        plb_runtime_device()->unpin(probe.buffer);
     free(probe.buffer);
     return status;
+}
+
+struct plb_platform plb__runtime_nominal(void)
+{
+    const struct plb_device *device = plb_runtime_device();
+    struct plb_platform platform = plb_platform_nominal(device->workers);
+
+    if (device->card)
+        plb__card_rates(device->card, &platform);
+    return platform;
 }
 
 enum plb_status plb_runtime_platform(const char *directory, struct plb_platform *platform_out)
@@ -142,7 +163,7 @@ enum plb_status plb_runtime_platform(const char *directory, struct plb_platform 
     struct plb_platform platform;
 
     PLB_TRY(plb__runtime_require());
-    platform = plb_platform_nominal(device->workers);
+    platform = plb__runtime_nominal();
     snprintf(platform.name, sizeof platform.name, "%s", device->name);
     platform.bytes[PLB_DEVICE] = device->bytes;
     platform.bytes[PLB_HOST] = device->has_host ? plb__memory_bytes() : 0;

@@ -355,6 +355,7 @@ static enum plb_status take_tiers(struct plb__program *p)
     PLB_TRY(plb__disk_open(p->session->planning.directory, p->layout.arena[PLB_DISK], &p->disk));
     PLB_TRY(plb__memory_map(p->layout.arena[PLB_HOST], "copies in main memory", &host));
     p->host = host;
+    p->pinned = plb__pin(host, p->layout.arena[PLB_HOST]);
     return PLB_OK;
 }
 
@@ -415,6 +416,8 @@ void plb__program_destroy(struct plb__program *p)
     for (uint32_t k = 0; p->rescued && k < p->layout.n_slots; k++)
         free(p->rescued[k]);
     plb__gates_clear(p);
+    if (p->pinned)
+        p->session->device->unpin(p->host);
     plb__memory_unmap(p->host, p->layout.arena[PLB_HOST]);
     plb__disk_close(&p->disk);
     plb__batches_clear(&p->single);

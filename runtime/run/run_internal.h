@@ -32,6 +32,8 @@ enum plb_status plb__runtime_reserve_scratch(size_t bytes);
 size_t plb__runtime_scratch_bytes(void); /* of all workers */
 /* The calling worker among those that compute, from 0. */
 int plb__runtime_worker(void);
+/* StarPU's number of the first of them. */
+int plb__runtime_first_worker(void);
 /* Scratch memory of the calling worker. */
 void *plb__runtime_scratch(void);
 /* Idle workers of StarPU poll, and take the cores from whoever prepares or saves data. They rest
@@ -125,6 +127,8 @@ struct plb__job {
     uint32_t footprint;
     int priority;
 };
+    const struct plb_cuda_operator *kernel; /* of a card, and its scratch memory */
+    size_t kernel_scratch;
 
 /* A range of bytes of a tier in which slots of a program lie one after the other. */
 struct plb__range {
@@ -211,11 +215,13 @@ struct plb__program {
 /* Takes over plan and layout, also on failure. */
 enum plb_status plb__program_create(struct plb_session *session, struct plb_plan *plan,
                                     struct plb_layout *layout, struct plb__program **program_out);
+    bool pinned;
 /* When all its tasks have ended. NULL is allowed. */
 void plb__program_destroy(struct plb__program *program);
 /* Where the slot of a device lies. */
 struct plb__place plb__program_place(const struct plb__program *program, uint32_t slot);
 /* Submits what makes the tasks of `program` wait for those of the programs in `former` where they
+    uint64_t submitted;        /* steps, on a card */
  * use the same bytes of the device. */
 enum plb_status plb__program_bridge(struct plb__program *program, struct plb__program *former);
 
@@ -251,6 +257,13 @@ struct plb__lane {
 
 /* Starts the movers that the program needs and has not yet. */
 enum plb_status plb__lanes_start(struct plb_session *session, const struct plb__program *program);
+/* ---- platform.c ---- */
+
+/* What can be said of the platform before anything was measured. */
+struct plb_platform plb__runtime_nominal(void);
+/* Pins main memory for the device if it can. */
+bool plb__pin(void *address, size_t bytes);
+
 void plb__lanes_stop(struct plb_session *session);
 /* Copies what the launch, an OFFLOAD or a FETCH, says. */
 enum plb_status plb__launch_move(const struct plb__launch *launch, struct plb__lane *lane);
@@ -259,6 +272,7 @@ enum plb_status plb__launch_move(const struct plb__launch *launch, struct plb__l
 
 /* A plan that is proved and laid out, and what it was made for. */
 struct plb__draft {
+    bool pinned;
     struct plb_plan plan;
     struct plb_layout layout;
     double predicted; /* seconds of a step */
@@ -287,8 +301,7 @@ struct plb__planning {
 };
 
 /* calibrated.c: samples from StarPU's performance models for the kinds of task without one. */
-void plb__calibrated_record(const struct plb_device *device, const plb_graph_t *graph,
-                            plb_costs_t *costs);
+void plb__calibrated_record(const plb_graph_t *graph, plb_costs_t *costs);
 /* Finds policy, costs, directory. */
 enum plb_status plb__planning_prepare(struct plb_session *session,
                                       const struct plb_session_options *options);
@@ -367,7 +380,8 @@ struct plb__instance {
     const struct plb__launch *launch;
     const struct plb__batch *batch; /* first members of one */
     struct starpu_task *task;       /* of a move */
-    uint64_t start, end;      /* nanoseconds; end 0: nothing was done */
+    uint64_t start, end;      /* nanoseconds; end 0: nothing was done, or not measured */
+    bool ran;                 /* RUN: on a worker */
     int worker;
 };
 
@@ -397,6 +411,7 @@ enum plb_status plb__jobs_prepare(struct plb_session *session);
 void plb__jobs_clear(struct plb_session *session);
 /* The session's first failure is what this thread failed with. */
 void plb__session_fail(struct plb_session *session, const char *what, enum plb_status status);
+    bool measured; /* tasks on a card set marks */
 /* A StarPU task on tokens, whose codelet and so on are still to be set; NULL when memory is short.
  */
 struct starpu_task *plb__task_create(const starpu_data_handle_t *token,

@@ -87,6 +87,10 @@ static void make_codelet(struct starpu_codelet *codelet, struct starpu_perfmodel
     codelet->name = name;
     codelet->cpu_funcs[0] = function;
     codelet->opencl_funcs[0] = function;
+#ifdef STARPU_USE_CUDA
+    codelet->cuda_funcs[0] = function;
+    codelet->cuda_flags[0] = STARPU_CUDA_ASYNC;
+#endif
     codelet->nbuffers = STARPU_VARIABLE_NBUFFERS;
     codelet->model = model;
 }
@@ -167,18 +171,25 @@ static void place_codelets(void)
 /* StarPU numbers the workers of a kind without a gap. */
 static void find_workers(void)
 {
-    runtime.first_worker = starpu_worker_get_by_type(
-        runtime.device->where == STARPU_CPU ? STARPU_CPU_WORKER : STARPU_OPENCL_WORKER, 0);
+    enum starpu_worker_archtype type = runtime.device->where == STARPU_CPU    ? STARPU_CPU_WORKER
+                                       : runtime.device->where == STARPU_CUDA ? STARPU_CUDA_WORKER
+                                                                              : STARPU_OPENCL_WORKER;
+
+    runtime.first_worker = starpu_worker_get_by_type(type, 0);
 }
 
 /* A link that nobody says the rates of is measured while the device is empty. */
 static enum plb_status measure_link(void)
 {
     struct plb_device *device = runtime.device;
+    struct plb_link link;
 
     if (!device->has_host || device->host.out_bytes_per_second > 0)
         return PLB_OK;
-    return plb_device_measure_link(PLB_HOST, NULL, &device->host);
+    PLB_TRY(plb_device_measure_link(PLB_HOST, NULL, &link));
+    link.duplex = device->host.duplex; /* directions are measured one after the other */
+    device->host = link;
+    return PLB_OK;
 }
 
 enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
@@ -275,6 +286,11 @@ enum plb_status plb__runtime_reserve_scratch(size_t bytes)
 size_t plb__runtime_scratch_bytes(void)
 {
     return runtime.scratch.bytes;
+}
+
+int plb__runtime_first_worker(void)
+{
+    return runtime.first_worker;
 }
 
 int plb__runtime_worker(void)

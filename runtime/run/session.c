@@ -5,7 +5,7 @@
 #include "config.h"
 
 #include "runtime/run/ledger.h"
-#include "runtime/run/run_internal.h"
+#include "runtime/run/card.h"
 #include "runtime/run/starpu_managed.h"
 
 #include <limits.h>
@@ -78,7 +78,9 @@ static enum plb_status make_inputs(struct plb_session *s)
     for (plb_value v = 0; v < n; v++)
         if (plb_graph_value(s->cut, v)->producer == PLB_NONE && !s->home[v].block)
             bytes += stride_of(plb_graph_value(s->cut, v));
-    PLB_TRY(take_inputs(s, bytes));
+    PLB_TRY(take_inputs(s, bytes + (s->device->card ? PLB__FAULT_BYTES : 0)));
+    if (s->device->card)
+        PLB_TRY(plb__card_clear_fault(s));
     bytes = 0;
     for (plb_value v = 0; v < n; v++) {
         const struct plb_value_info *info = plb_graph_value(s->cut, v);
@@ -121,8 +123,8 @@ static enum plb_status reserve_scratch(struct plb_session *s)
     size_t most = 0;
 
     for (uint32_t k = 0; k < s->n_jobs; k++)
-        if (s->job[k].invocation.scratch_bytes > most)
-            most = s->job[k].invocation.scratch_bytes;
+        if (scratch_of(s, &s->job[k]) > most)
+            most = scratch_of(s, &s->job[k]);
     return plb__runtime_reserve_scratch(most);
 }
 
@@ -130,6 +132,11 @@ static void count_work(struct plb_session *s)
 {
     for (plb_task_id id = 0; id < plb_graph_tasks(s->cut); id++) {
         struct plb_cost cost;
+static size_t scratch_of(const struct plb_session *s, const struct plb__job *job)
+{
+    return s->device->card ? plb__card_scratch(s->device->card, job) : job->invocation.scratch_bytes;
+}
+
 
         plb_task_get_cost(s->cut, plb_graph_task(s->cut, id), &cost);
         s->info.flops += cost.flops;
@@ -171,7 +178,8 @@ static enum plb_status choose_grain(struct plb_session *s, double asked)
 static enum plb_status prepare(struct plb_session *s, const struct plb_session_options *options)
 {
     PLB_TRY(plb_graph_status(s->whole));
-    PLB_TRY(plb_graph_cut(s->whole, &options->cut, &s->cut));
+    cut = s->device->card ? plb__card_cut(&options->cut) : options->cut;
+    PLB_TRY(plb_graph_cut(s->whole, &cut, &s->cut));
     count_work(s);
     s->home = calloc((size_t)plb_graph_values(s->cut) + 1, sizeof *s->home);
     if (!s->home)
@@ -213,6 +221,8 @@ enum plb_status plb_session_create(const plb_graph_t *whole,
     status = prepare(s, options);
     if (status != PLB_OK) {
         plb_session_destroy(s);
+    struct plb_cut_options cut;
+
         return status;
     }
     s->info.prepare_seconds = plb__now() - start;
@@ -222,6 +232,10 @@ enum plb_status plb_session_create(const plb_graph_t *whole,
 
 void plb_session_destroy(plb_session_t *s)
 {
+    if (s->managed && s->device->card)
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "policy '%s' leaves memory to StarPU, which is not possible on a CUDA card",
+                        s->info.memory_policy);
     if (!s)
         return;
     if (s->program)
@@ -353,6 +367,8 @@ enum plb_status plb_session_wait(plb_session_t *s)
 
 /* There is no plan to go on with. The steps in flight end by theirs, so that what is in the store
  * then is what a whole number of steps has left there, and can be saved. */
+    if (s->device->card)
+        plb__card_look(s);
 static enum plb_status stop_whole(struct plb_session *s, enum plb_status status)
 {
     starpu_task_wait_for_all();

@@ -13,7 +13,7 @@
  */
 #include "config.h"
 
-#include "runtime/run/run_internal.h"
+#include "runtime/run/card.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -68,11 +68,16 @@ static void run_task(struct plb__instance *instance)
 
     if (has_failed(session))
         return;
-    instance->start = nanoseconds(CLOCK_MONOTONIC);
-    status = plb__invocation_run(invocation, launch->data, instance->step->number,
-                                 plb__runtime_scratch());
-    instance->end = nanoseconds(CLOCK_MONOTONIC);
     instance->worker = plb__runtime_worker();
+    instance->ran = true;
+    if (session->device->card) {
+        status = plb__card_run(session->device->card, instance);
+    } else {
+        instance->start = nanoseconds(CLOCK_MONOTONIC);
+        status = plb__invocation_run(invocation, launch->data, instance->step->number,
+                                     plb__runtime_scratch());
+        instance->end = nanoseconds(CLOCK_MONOTONIC);
+    }
     if (status != PLB_OK)
         fail_task(session, invocation->name, status);
 }
@@ -187,6 +192,7 @@ static void collect_trace(const struct plb__step *step)
     struct plb_trace_record *grown;
 
     grown = realloc(s->record, ((size_t)step->program->n_launches + 1) * sizeof *grown);
+        plb__card_read_times(step);
     s->n_records = 0;
     if (!grown)
         return;
@@ -310,6 +316,7 @@ static enum plb_status submit(struct plb__step *step, const struct plb__batch *b
     else
         describe_move(task, instance);
     error = starpu_task_submit(task);
+    step->measured = s->device->card && plb__card_begin_times(s);
     for (uint32_t k = 0; k < launch->n_drops && !error; k++)
         starpu_data_invalidate_submit(launch->drop[k]);
     if (!error)

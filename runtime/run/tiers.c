@@ -102,12 +102,16 @@ static enum plb_status move_to_host(const struct plb__launch *launch)
                                         launch->bytes);
 }
 
+static enum plb_status move_to_host(const struct plb__launch *launch)
+{
+    return launch->program->session->device->copy_out(
+        launch->place.block, launch->place.offset, host_address(launch), launch->bytes);
+}
+
 static enum plb_status move_from_host(const struct plb__launch *launch)
 {
-    const struct plb__program *p = launch->program;
-
-    return p->session->device->copy_in(p->host + p->layout.slot[launch->slot].offset,
-                                       launch->place.block, launch->place.offset, launch->bytes);
+    return launch->program->session->device->copy_in(host_address(launch), launch->place.block,
+                                                     launch->place.offset, launch->bytes);
 }
 
 enum plb_status plb__launch_move(const struct plb__launch *launch, struct plb__lane *lane)
@@ -134,6 +138,7 @@ static enum plb_status start_lane(struct plb_session *s, int tier, struct plb__l
     return plb__mover_start(plb__move_perform, lane, &lane->mover);
 }
 
+        lane->pinned = plb__pin(lane->bounce, BOUNCE_BYTES);
 enum plb_status plb__lanes_start(struct plb_session *s, const struct plb__program *program)
 {
     for (int tier = PLB_HOST; tier < PLB_TIERS; tier++) {
@@ -153,3 +158,5 @@ void plb__lanes_stop(struct plb_session *s)
             free(s->lane[tier][direction].bounce);
         }
 }
+            if (s->lane[tier][direction].pinned)
+                s->device->unpin(s->lane[tier][direction].bounce);
