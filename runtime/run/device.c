@@ -127,6 +127,68 @@ static enum plb_status read_virtual(const char *text, struct plb__device_wish *w
     return PLB_OK;
 }
 
+/* ---- cards ---- */
+
+static enum plb_status read_tf32(struct part part, struct plb__device_wish *wish)
+{
+    if (!equals(part, "on") && !equals(part, "off"))
+        return plb_fail(PLB_ERROR_INVALID, "tf32 is on or off, not '%.*s'", (int)part.n, part.text);
+    wish->tf32 = equals(part, "on");
+    return PLB_OK;
+}
+
+static enum plb_status read_card_option(struct part part, struct plb__device_wish *wish)
+{
+    struct part rest;
+
+    if (begins(part, "memory=", &rest))
+        return read_size(rest, wish);
+    if (begins(part, "tf32=", &rest))
+        return read_tf32(rest, wish);
+    return plb_fail(PLB_ERROR_INVALID,
+                    "a CUDA card has no option '%.*s' (known: memory=BYTES, tf32=on|off)",
+                    (int)part.n, part.text);
+}
+
+/* ":1" */
+static enum plb_status read_card_number(struct part *part, struct plb__device_wish *wish)
+{
+    char *end;
+    long number;
+
+    if (*part->text != ':')
+        return PLB_OK;
+    number = strtol(part->text + 1, &end, 10);
+    if (part->text[1] < '0' || part->text[1] > '9' || (*end && *end != ',') || number > MOST_CARDS)
+        return plb_fail(PLB_ERROR_INVALID, "a CUDA card has a number, as in 'cuda:0', not '%s'",
+                        part->text + 1);
+    wish->card = (int)number;
+    part->text = end;
+    return PLB_OK;
+}
+
+/* What follows "cuda". */
+static enum plb_status read_cuda(const char *text, struct plb__device_wish *wish)
+{
+    struct part part = {text, 0};
+
+    wish->kind = &plb__device_cuda;
+    PLB_TRY(read_card_number(&part, wish));
+    while (part.text[part.n] == ',') {
+        part.text += part.n + 1;
+        part.n = strcspn(part.text, ",");
+        PLB_TRY(read_card_option(part, wish));
+    }
+    return PLB_OK;
+}
+
+/* Is this the text of a device of that name? What follows the name is in rest_out. */
+static bool names(const char *text, const char *name, struct part *rest_out)
+{
+    return begins((struct part){text, strlen(text)}, name, rest_out) &&
+           strchr(":,", *rest_out->text) != NULL;
+}
+
 enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish_out)
 {
     struct plb__device_wish wish = {.kind = &plb__device_cpu};
@@ -134,6 +196,8 @@ enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish
 
     if (begins((struct part){text, strlen(text)}, "virtual:", &rest))
         PLB_TRY(read_virtual(rest.text, &wish));
+    else if (names(text, "cuda", &rest))
+        PLB_TRY(read_cuda(rest.text, &wish));
     else if (strcmp(text, "cpu") != 0)
         return plb_fail(PLB_ERROR_INVALID,
                         "there is no device '%s' (known: cpu, virtual:BYTES[,link=RATE/s], cuda[:CARD])",
@@ -141,5 +205,3 @@ enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish
     *wish_out = wish;
     return PLB_OK;
 }
-    else if (names(text, "cuda", &rest))
-        PLB_TRY(read_cuda(rest.text, &wish));

@@ -36,6 +36,7 @@ struct plb__device_kind {
 
 extern const struct plb__device_kind plb__device_cpu;
 extern const struct plb__device_kind plb__device_virtual;
+extern const struct plb__device_kind plb__device_cuda;
 
 /* ---- opencl_layer.c ---- */
 
