@@ -123,12 +123,12 @@ enum plb_status plb__priorities_find(const plb_graph_t *graph, int *priority_out
 struct plb__job {
     struct plb__invocation invocation;
     struct starpu_codelet *codelet;
+    const struct plb_cuda_operator *kernel; /* of a card, and its scratch memory */
+    size_t kernel_scratch;
     double flops;
     uint32_t footprint;
     int priority;
 };
-    const struct plb_cuda_operator *kernel; /* of a card, and its scratch memory */
-    size_t kernel_scratch;
 
 /* A range of bytes of a tier in which slots of a program lie one after the other. */
 struct plb__range {
@@ -203,11 +203,13 @@ struct plb__program {
     size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS];
 
     char *host; /* copies in main memory beside a card */
+    bool pinned;
     struct plb__disk disk;
     void **rescued; /* per slot: a copy that could not be written to disk, in memory */
 
     bool entered;              /* its first step was submitted */
     uint32_t steps;            /* submitted and not collected */
+    uint64_t submitted;        /* steps, on a card */
     uint32_t bridges;          /* tasks that order it after former programs; atomic */
     struct plb__program *next; /* among those that were replaced */
 };
@@ -215,13 +217,11 @@ struct plb__program {
 /* Takes over plan and layout, also on failure. */
 enum plb_status plb__program_create(struct plb_session *session, struct plb_plan *plan,
                                     struct plb_layout *layout, struct plb__program **program_out);
-    bool pinned;
 /* When all its tasks have ended. NULL is allowed. */
 void plb__program_destroy(struct plb__program *program);
 /* Where the slot of a device lies. */
 struct plb__place plb__program_place(const struct plb__program *program, uint32_t slot);
 /* Submits what makes the tasks of `program` wait for those of the programs in `former` where they
-    uint64_t submitted;        /* steps, on a card */
  * use the same bytes of the device. */
 enum plb_status plb__program_bridge(struct plb__program *program, struct plb__program *former);
 
@@ -245,6 +245,13 @@ enum plb_status plb__batches_make(const struct plb__program *program,
                                   struct plb__batches *batches_out);
 void plb__batches_clear(struct plb__batches *batches);
 
+/* ---- platform.c ---- */
+
+/* What can be said of the platform before anything was measured. */
+struct plb_platform plb__runtime_nominal(void);
+/* Pins main memory for the device if it can. */
+bool plb__pin(void *address, size_t bytes);
+
 /* ---- tiers.c: moving bytes ---- */
 
 /* Lanes: a mover for each direction of each link. */
@@ -253,17 +260,11 @@ enum { PLB__OUT, PLB__IN, PLB__DIRECTIONS };
 struct plb__lane {
     plb__mover_t *mover;
     void *bounce; /* for what passes through main memory */
+    bool pinned;
 };
 
 /* Starts the movers that the program needs and has not yet. */
 enum plb_status plb__lanes_start(struct plb_session *session, const struct plb__program *program);
-/* ---- platform.c ---- */
-
-/* What can be said of the platform before anything was measured. */
-struct plb_platform plb__runtime_nominal(void);
-/* Pins main memory for the device if it can. */
-bool plb__pin(void *address, size_t bytes);
-
 void plb__lanes_stop(struct plb_session *session);
 /* Copies what the launch, an OFFLOAD or a FETCH, says. */
 enum plb_status plb__launch_move(const struct plb__launch *launch, struct plb__lane *lane);
@@ -272,7 +273,6 @@ enum plb_status plb__launch_move(const struct plb__launch *launch, struct plb__l
 
 /* A plan that is proved and laid out, and what it was made for. */
 struct plb__draft {
-    bool pinned;
     struct plb_plan plan;
     struct plb_layout layout;
     double predicted; /* seconds of a step */
@@ -393,6 +393,7 @@ struct plb__step {
     uint64_t number;
     uint64_t origin; /* nanoseconds, when the step was submitted */
     bool trace;
+    bool measured; /* tasks on a card set marks */
     uint32_t left; /* tasks that have not ended; atomic */
     struct plb__instance instance[];
 };
@@ -411,7 +412,6 @@ enum plb_status plb__jobs_prepare(struct plb_session *session);
 void plb__jobs_clear(struct plb_session *session);
 /* The session's first failure is what this thread failed with. */
 void plb__session_fail(struct plb_session *session, const char *what, enum plb_status status);
-    bool measured; /* tasks on a card set marks */
 /* A StarPU task on tokens, whose codelet and so on are still to be set; NULL when memory is short.
  */
 struct starpu_task *plb__task_create(const starpu_data_handle_t *token,

@@ -118,6 +118,11 @@ static void give_inputs(struct plb_session *s)
 
 /* ---- creating ---- */
 
+static size_t scratch_of(const struct plb_session *s, const struct plb__job *job)
+{
+    return s->device->card ? plb__card_scratch(s->device->card, job) : job->invocation.scratch_bytes;
+}
+
 static enum plb_status reserve_scratch(struct plb_session *s)
 {
     size_t most = 0;
@@ -132,11 +137,6 @@ static void count_work(struct plb_session *s)
 {
     for (plb_task_id id = 0; id < plb_graph_tasks(s->cut); id++) {
         struct plb_cost cost;
-static size_t scratch_of(const struct plb_session *s, const struct plb__job *job)
-{
-    return s->device->card ? plb__card_scratch(s->device->card, job) : job->invocation.scratch_bytes;
-}
-
 
         plb_task_get_cost(s->cut, plb_graph_task(s->cut, id), &cost);
         s->info.flops += cost.flops;
@@ -177,6 +177,8 @@ static enum plb_status choose_grain(struct plb_session *s, double asked)
 /* All that does not depend on the plan comes first: what it takes is not there for the plan. */
 static enum plb_status prepare(struct plb_session *s, const struct plb_session_options *options)
 {
+    struct plb_cut_options cut;
+
     PLB_TRY(plb_graph_status(s->whole));
     cut = s->device->card ? plb__card_cut(&options->cut) : options->cut;
     PLB_TRY(plb_graph_cut(s->whole, &cut, &s->cut));
@@ -187,6 +189,10 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
                         plb_graph_values(s->cut));
     PLB_TRY(plb__planning_prepare(s, options));
     s->managed = s->planning.policy->left_to_starpu;
+    if (s->managed && s->device->card)
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "policy '%s' leaves memory to StarPU, which is not possible on a CUDA card",
+                        s->info.memory_policy);
     PLB_TRY(plb__jobs_prepare(s));
     PLB_TRY(bind_store(s));
     PLB_TRY(make_inputs(s));
@@ -221,8 +227,6 @@ enum plb_status plb_session_create(const plb_graph_t *whole,
     status = prepare(s, options);
     if (status != PLB_OK) {
         plb_session_destroy(s);
-    struct plb_cut_options cut;
-
         return status;
     }
     s->info.prepare_seconds = plb__now() - start;
@@ -232,10 +236,6 @@ enum plb_status plb_session_create(const plb_graph_t *whole,
 
 void plb_session_destroy(plb_session_t *s)
 {
-    if (s->managed && s->device->card)
-        return plb_fail(PLB_ERROR_UNAVAILABLE,
-                        "policy '%s' leaves memory to StarPU, which is not possible on a CUDA card",
-                        s->info.memory_policy);
     if (!s)
         return;
     if (s->program)
@@ -323,6 +323,8 @@ static enum plb_status check_tasks(struct plb_session *s)
 {
     enum plb_status status;
 
+    if (s->device->card)
+        plb__card_look(s);
     pthread_mutex_lock(&s->lock);
     status = s->failed;
     if (status != PLB_OK)
@@ -367,8 +369,6 @@ enum plb_status plb_session_wait(plb_session_t *s)
 
 /* There is no plan to go on with. The steps in flight end by theirs, so that what is in the store
  * then is what a whole number of steps has left there, and can be saved. */
-    if (s->device->card)
-        plb__card_look(s);
 static enum plb_status stop_whole(struct plb_session *s, enum plb_status status)
 {
     starpu_task_wait_for_all();

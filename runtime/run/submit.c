@@ -192,7 +192,6 @@ static void collect_trace(const struct plb__step *step)
     struct plb_trace_record *grown;
 
     grown = realloc(s->record, ((size_t)step->program->n_launches + 1) * sizeof *grown);
-        plb__card_read_times(step);
     s->n_records = 0;
     if (!grown)
         return;
@@ -214,6 +213,7 @@ void plb__steps_collect(struct plb_session *s)
     pthread_mutex_unlock(&s->lock);
     for (; step; step = next) {
         next = step->next;
+        plb__card_read_times(step);
         if (!has_failed(s)) {
             collect_costs(step);
             s->planning.steps++;
@@ -316,7 +316,6 @@ static enum plb_status submit(struct plb__step *step, const struct plb__batch *b
     else
         describe_move(task, instance);
     error = starpu_task_submit(task);
-    step->measured = s->device->card && plb__card_begin_times(s);
     for (uint32_t k = 0; k < launch->n_drops && !error; k++)
         starpu_data_invalidate_submit(launch->drop[k]);
     if (!error)
@@ -338,6 +337,7 @@ static struct plb__step *new_step(struct plb_session *s, uint64_t number)
     step->number = number;
     step->trace = s->trace;
     step->left = p->n_launches;
+    step->measured = s->device->card && plb__card_begin_times(s);
     step->origin = nanoseconds(CLOCK_MONOTONIC);
     for (uint32_t k = 0; k < p->n_launches; k++) {
         step->instance[k].step = step;

@@ -134,11 +134,11 @@ static enum plb_status start_lane(struct plb_session *s, int tier, struct plb__l
         lane->bounce = malloc(BOUNCE_BYTES);
         if (!lane->bounce)
             return plb_fail(PLB_ERROR_MEMORY, "no memory for a buffer between card and disk");
+        lane->pinned = plb__pin(lane->bounce, BOUNCE_BYTES);
     }
     return plb__mover_start(plb__move_perform, lane, &lane->mover);
 }
 
-        lane->pinned = plb__pin(lane->bounce, BOUNCE_BYTES);
 enum plb_status plb__lanes_start(struct plb_session *s, const struct plb__program *program)
 {
     for (int tier = PLB_HOST; tier < PLB_TIERS; tier++) {
@@ -155,8 +155,8 @@ void plb__lanes_stop(struct plb_session *s)
     for (int tier = 0; tier < PLB_TIERS; tier++)
         for (int direction = 0; direction < PLB__DIRECTIONS; direction++) {
             plb__mover_stop(s->lane[tier][direction].mover);
+            if (s->lane[tier][direction].pinned)
+                s->device->unpin(s->lane[tier][direction].bounce);
             free(s->lane[tier][direction].bounce);
         }
 }
-            if (s->lane[tier][direction].pinned)
-                s->device->unpin(s->lane[tier][direction].bounce);
