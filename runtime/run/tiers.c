@@ -102,16 +102,12 @@ static enum plb_status move_to_host(const struct plb__launch *launch)
                                         launch->bytes);
 }
 
-static enum plb_status move_to_host(const struct plb__launch *launch)
-{
-    return launch->program->session->device->copy_out(
-        launch->place.block, launch->place.offset, host_address(launch), launch->bytes);
-}
-
 static enum plb_status move_from_host(const struct plb__launch *launch)
 {
-    return launch->program->session->device->copy_in(host_address(launch), launch->place.block,
-                                                     launch->place.offset, launch->bytes);
+    const struct plb__program *p = launch->program;
+
+    return p->session->device->copy_in(p->host + p->layout.slot[launch->slot].offset,
+                                       launch->place.block, launch->place.offset, launch->bytes);
 }
 
 enum plb_status plb__launch_move(const struct plb__launch *launch, struct plb__lane *lane)
