@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "frontends/cli/cli.h"
+#include "frontends/cli/doctor.h"
 
 #include "codelets/common/blas.h"
 #include "codelets/common/cpu.h"
@@ -20,29 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum state { GOOD, ABSENT, WRONG };
-
 static const char *const state_names[] = {[GOOD] = "ok", [ABSENT] = "absent", [WRONG] = "wrong"};
 
-struct finding {
-    const char *subject;
-    enum state state;
-    char text[320];
-    char mend[320]; /* empty when there is nothing to do */
-};
-
-enum { FINDINGS_MAX = 24 };
-
-struct report {
-    struct finding finding[FINDINGS_MAX];
-    int n;
-};
-
-static struct finding *add(struct report *report, const char *subject, enum state state,
-                           const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-/* Never more than FINDINGS_MAX: each check below adds a fixed number. */
-static struct finding *add(struct report *report, const char *subject, enum state state,
+struct finding *doctor_add(struct report *report, const char *subject, enum state state,
                            const char *format, ...)
 {
     struct finding *f = &report->finding[report->n++];
@@ -55,7 +35,7 @@ static struct finding *add(struct report *report, const char *subject, enum stat
     return f;
 }
 
-static void mend(struct finding *finding, const char *how)
+void doctor_mend(struct finding *finding, const char *how)
 {
     snprintf(finding->mend, sizeof finding->mend, "%s", how);
 }
@@ -66,12 +46,12 @@ static void check_processor(struct report *report)
 {
     const struct plb_cpu_features *cpu = plb_cpu_features();
     struct finding *f =
-        add(report, "processor", cpu->avx2 ? GOOD : WRONG, "%s:%s%s%s%s", cpu->model,
-            cpu->avx2 ? " AVX2" : " no AVX2", cpu->avx512 ? " AVX-512" : "",
-            cpu->avx512_bf16 ? " AVX512-BF16" : "", cpu->amx_bf16 ? " AMX-BF16" : "");
+        doctor_add(report, "processor", cpu->avx2 ? GOOD : WRONG, "%s:%s%s%s%s", cpu->model,
+                   cpu->avx2 ? " AVX2" : " no AVX2", cpu->avx512 ? " AVX-512" : "",
+                   cpu->avx512_bf16 ? " AVX512-BF16" : "", cpu->amx_bf16 ? " AMX-BF16" : "");
 
     if (!cpu->avx2)
-        mend(f, "everything works, but slowly: use a processor of 2013 or later");
+        doctor_mend(f, "everything works, but slowly: use a processor of 2013 or later");
 }
 
 static void check_topology(struct report *report)
@@ -82,19 +62,19 @@ static void check_topology(struct report *report)
     size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
 
     if (hwloc_topology_init(&topology) != 0) {
-        add(report, "topology", WRONG, "hwloc has no memory for this machine's topology");
+        doctor_add(report, "topology", WRONG, "hwloc has no memory for this machine's topology");
         return;
     }
     if (hwloc_topology_load(topology) != 0) {
-        add(report, "topology", WRONG, "hwloc cannot read this machine's topology");
+        doctor_add(report, "topology", WRONG, "hwloc cannot read this machine's topology");
         hwloc_topology_destroy(topology);
         return;
     }
     cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
     nodes = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE);
     hwloc_topology_destroy(topology);
-    add(report, "topology", GOOD, "%d cores, %d NUMA node%s, %s of memory", cores, nodes,
-        nodes == 1 ? "" : "s", cli_print_bytes((double)memory, bytes, sizeof bytes));
+    doctor_add(report, "topology", GOOD, "%d cores, %d NUMA node%s, %s of memory", cores, nodes,
+               nodes == 1 ? "" : "s", cli_print_bytes((double)memory, bytes, sizeof bytes));
 }
 
 /* ---- StarPU ---- */
@@ -105,26 +85,26 @@ static void check_starpu(struct report *report)
     struct finding *f;
 
     starpu_get_version(&version[0], &version[1], &version[2]);
-    f = add(report, "StarPU", GOOD, "%d.%d.%d, %d buffers a task, %d memory nodes, %s, %s",
-            version[0], version[1], version[2], STARPU_NMAXBUFS, STARPU_MAXNODES,
+    f = doctor_add(report, "StarPU", GOOD, "%d.%d.%d, %d buffers a task, %d memory nodes, %s, %s",
+                   version[0], version[1], version[2], STARPU_NMAXBUFS, STARPU_MAXNODES,
 #ifdef STARPU_USE_CUDA
-            "with CUDA",
+                   "with CUDA",
 #else
-            "without CUDA",
+                   "without CUDA",
 #endif
 #ifdef STARPU_USE_OPENCL
-            "with OpenCL"
+                   "with OpenCL"
 #else
-            "without OpenCL"
+                   "without OpenCL"
 #endif
     );
     if (version[0] == 1 && version[1] < 4) {
         f->state = WRONG;
-        mend(f, "StarPU 1.4 or newer is needed: run scripts/deps");
+        doctor_mend(f, "StarPU 1.4 or newer is needed: run scripts/deps");
     }
 }
 
-static void describe_link(const struct plb_link *link, char *text, size_t size)
+void doctor_print_link(const struct plb_link *link, char *text, size_t size)
 {
     snprintf(text, size, "%.1f GB/s from the device, %.1f GB/s to it, %.0f us a transfer",
              link->out_bytes_per_second * 1e-9, link->in_bytes_per_second * 1e-9,
@@ -140,13 +120,13 @@ static void check_disk(struct report *report)
     struct finding *f;
 
     if (plb_device_measure_link(PLB_DISK, directory, &link) == PLB_OK) {
-        describe_link(&link, rates, sizeof rates);
+        doctor_print_link(&link, rates, sizeof rates);
         cli_print_bytes((double)plb__disk_free(directory), bytes, sizeof bytes);
-        add(report, "offloading", GOOD, "%s free in %s, %s", bytes, directory, rates);
+        doctor_add(report, "offloading", GOOD, "%s free in %s, %s", bytes, directory, rates);
         return;
     }
-    f = add(report, "offloading", ABSENT, "%s", plb_error_message());
-    mend(f, "name a directory with room in PALOMBE_OFFLOAD_DIR to let values go to disk");
+    f = doctor_add(report, "offloading", ABSENT, "%s", plb_error_message());
+    doctor_mend(f, "name a directory with room in PALOMBE_OFFLOAD_DIR to let values go to disk");
     plb_error_clear();
 }
 
@@ -163,13 +143,14 @@ static void check_virtual(struct report *report)
         plb_runtime_stop();
     }
     if (status == PLB_OK) {
-        describe_link(&platform.link[PLB_HOST], rates, sizeof rates);
-        add(report, "virtual device", GOOD, "works; %s", rates);
+        doctor_print_link(&platform.link[PLB_HOST], rates, sizeof rates);
+        doctor_add(report, "virtual device", GOOD, "works; %s", rates);
         return;
     }
-    mend(add(report, "virtual device", status == PLB_ERROR_UNAVAILABLE ? ABSENT : WRONG, "%s",
-             plb_error_message()),
-         "only experiments with the memory of cards need it: see doc/devices.md");
+    doctor_mend(doctor_add(report, "virtual device",
+                           status == PLB_ERROR_UNAVAILABLE ? ABSENT : WRONG, "%s",
+                           plb_error_message()),
+                "only experiments with the memory of cards need it: see doc/devices.md");
     plb_error_clear();
 }
 
@@ -179,14 +160,15 @@ static void check_workers(struct report *report)
     struct finding *f;
 
     if (status == PLB_OK) {
-        add(report, "workers", GOOD, "%d CPU workers, scheduler %s", plb_runtime_workers(),
-            plb_runtime_scheduler());
+        doctor_add(report, "workers", GOOD, "%d CPU workers, scheduler %s", plb_runtime_workers(),
+                   plb_runtime_scheduler());
         check_disk(report);
         plb_runtime_stop();
         return;
     }
-    f = add(report, "workers", WRONG, "%s", plb_error_message());
-    mend(f, "nothing can run until this is mended; unset STARPU_* variables that you have set");
+    f = doctor_add(report, "workers", WRONG, "%s", plb_error_message());
+    doctor_mend(f,
+                "nothing can run until this is mended; unset STARPU_* variables that you have set");
     plb_error_clear();
 }
 
@@ -197,24 +179,26 @@ static void check_openblas(struct report *report, const struct plb_blas_info *bl
     struct finding *f;
 
     if (!blas->openblas_found) {
-        add(report, "OpenBLAS", ABSENT, "not installed%s",
-            blas->onednn_version[0] ? "; not needed beside oneDNN" : "");
+        doctor_add(report, "OpenBLAS", ABSENT, "not installed%s",
+                   blas->onednn_version[0] ? "; not needed beside oneDNN" : "");
         return;
     }
     if (blas->openblas_wrong) {
-        f = add(report, "OpenBLAS", WRONG, "%s takes this processor for a %s (%s wanted): %s",
-                blas->openblas_version, blas->openblas_core, blas->openblas_core_wanted,
-                blas->openblas_reason);
+        f = doctor_add(report, "OpenBLAS", WRONG,
+                       "%s takes this processor for a %s (%s wanted): %s", blas->openblas_version,
+                       blas->openblas_core, blas->openblas_core_wanted, blas->openblas_reason);
         snprintf(f->mend, sizeof f->mend, "export OPENBLAS_CORETYPE=%s",
                  blas->openblas_core_wanted);
         return;
     }
     if (blas->openblas_mended)
-        add(report, "OpenBLAS", GOOD,
+        doctor_add(
+            report, "OpenBLAS", GOOD,
             "%s takes this processor for a %s; mended: loaded again with OPENBLAS_CORETYPE=%s",
             blas->openblas_version, blas->openblas_core_detected, blas->openblas_core);
     else
-        add(report, "OpenBLAS", GOOD, "%s, core %s", blas->openblas_version, blas->openblas_core);
+        doctor_add(report, "OpenBLAS", GOOD, "%s, core %s", blas->openblas_version,
+                   blas->openblas_core);
 }
 
 static void check_blas(struct report *report)
@@ -223,16 +207,16 @@ static void check_blas(struct report *report)
     struct finding *f;
 
     plb_blas_inspect(&blas);
-    f = add(report, "matrix products", GOOD, "%s; bf16 %s", blas.library, blas.bf16);
+    f = doctor_add(report, "matrix products", GOOD, "%s; bf16 %s", blas.library, blas.bf16);
     if (strcmp(blas.library, "none") == 0) {
         f->state = WRONG;
-        mend(f, "install libdnnl-dev and configure again, or install libopenblas0");
+        doctor_mend(f, "install libdnnl-dev and configure again, or install libopenblas0");
     }
     if (blas.onednn_version[0])
-        add(report, "oneDNN", GOOD, "%s, %s", blas.onednn_version, blas.onednn_isa);
+        doctor_add(report, "oneDNN", GOOD, "%s, %s", blas.onednn_version, blas.onednn_isa);
     else
-        mend(add(report, "oneDNN", ABSENT, "not built in"),
-             "install libdnnl-dev and configure again: it is faster and needs no mending");
+        doctor_mend(doctor_add(report, "oneDNN", ABSENT, "not built in"),
+                    "install libdnnl-dev and configure again: it is faster and needs no mending");
     check_openblas(report, &blas);
 }
 
@@ -258,48 +242,19 @@ static bool is_on_path(const char *program)
 static void check_mpi(struct report *report)
 {
     if (is_on_path("mpirun"))
-        add(report, "MPI", GOOD, "mpirun is on the path");
+        doctor_add(report, "MPI", GOOD, "mpirun is on the path");
     else
-        mend(add(report, "MPI", ABSENT, "no mpirun on the path: one machine only"),
-             "install openmpi-bin for runs over several machines");
-}
-
-/* The driver's own answer; no CUDA header is needed for it. */
-static int count_cards(void *driver)
-{
-    int (*init)(unsigned) = (int (*)(unsigned))dlsym(driver, "cuInit");
-    int (*count)(int *) = (int (*)(int *))dlsym(driver, "cuDeviceGetCount");
-    int cards = 0;
-
-    if (!init || !count || init(0) != 0 || count(&cards) != 0)
-        return 0;
-    return cards;
-}
-
-static void check_cuda(struct report *report)
-{
-    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    int cards;
-
-    if (!driver) {
-        add(report, "CUDA", ABSENT, "no NVIDIA driver here: everything runs on the CPU");
-        return;
-    }
-    cards = count_cards(driver);
-    dlclose(driver);
-    add(report, "CUDA", cards ? GOOD : ABSENT,
-        cards ? "%d NVIDIA card%s found; this version runs on the CPU only"
-              : "an NVIDIA driver but no card (%d%s)",
-        cards, cards == 1 ? "" : "s");
+        doctor_mend(doctor_add(report, "MPI", ABSENT, "no mpirun on the path: one machine only"),
+                    "install openmpi-bin for runs over several machines");
 }
 
 static void check_graphviz(struct report *report)
 {
     if (is_on_path("dot"))
-        add(report, "Graphviz", GOOD, "graphs can be drawn");
+        doctor_add(report, "Graphviz", GOOD, "graphs can be drawn");
     else
-        mend(add(report, "Graphviz", ABSENT, "graphs are written as DOT only"),
-             "install graphviz for pictures of graphs");
+        doctor_mend(doctor_add(report, "Graphviz", ABSENT, "graphs are written as DOT only"),
+                    "install graphviz for pictures of graphs");
 }
 
 /* ---- the report ---- */
@@ -343,7 +298,7 @@ enum plb_status cli_doctor(const struct plb_settings *settings)
     check_topology(&report); /* hwloc may use OpenCL, of which the virtual device must be first */
     check_blas(&report);
     check_mpi(&report);
-    check_cuda(&report);
+    doctor_check_cuda(&report);
     check_graphviz(&report);
     for (int k = 0; k < report.n; k++)
         wrong += report.finding[k].state == WRONG;

@@ -12,7 +12,7 @@ palombe_SOURCES += \
 	%D%/compare_picture.c \
 	%D%/compare_report.c \
 	%D%/compare_run.c \
-	%D%/doctor.c \
+	%D%/doctor.c %D%/doctor.h %D%/doctor_cuda.c \
 	%D%/generate.c \
 	%D%/inspect.c \
 	%D%/interrupt.c \
