@@ -4,7 +4,7 @@
  *
  * A caller's tensor is in main memory and dense; its cells are on the device. Where the device has
  * a memory of its own a cell is copied in one piece and taken apart here, since each copy has a
- * price.
+ * price; but for those that are kept in main memory.
  */
 #include "runtime/run/run_internal.h"
 #include "runtime/run/starpu_managed.h"
@@ -59,7 +59,7 @@ static enum plb_status copy_over(const struct plb_type *type, const struct plb__
 static enum plb_status copy_cell(const struct plb_type *type, const struct plb__cell *cell,
                                  char *whole, bool into_cell)
 {
-    if (plb_runtime_device()->has_host)
+    if (plb_runtime_device()->has_host && !cell->place.beside)
         return copy_over(type, cell, whole, into_cell);
     copy_rows(type, &cell->tensor, cell->tensor.data, whole, into_cell);
     return PLB_OK;

@@ -74,6 +74,7 @@ struct plb__place {
     const struct plb_block *block;
     size_t offset;
     starpu_data_handle_t token;
+    bool beside;  /* the block is main memory beside the device: a copy in tier PLB_HOST */
     bool managed; /* the token is a variable of StarPU's, of which `block` is the home, if anything
                      is (starpu_managed.h) */
 };
@@ -100,14 +101,17 @@ struct plb__entry {
     uint32_t n_cells;
     struct plb__cell *cell;
     bool managed; /* left to StarPU: the block is main memory */
+    enum plb_tier home; /* PLB_HOST: so is the block, beside the device */
+    bool pinned;
     struct plb_block block;
 };
 
-/* Finds or makes the entry for a value of the whole graph, whose cells in the cut graph are given.
- * Entries stay where they are as long as the store. */
+/* Finds or makes the entry for a value of the whole graph, whose cells in the cut graph are given;
+ * a new one has this home. Entries stay where they are as long as the store. */
 enum plb_status plb__store_bind(plb_store_t *store, const plb_graph_t *cut,
                                 const struct plb_value_info *whole, struct plb_cells cells,
-                                bool managed, const struct plb__entry **entry_out);
+                                bool managed, enum plb_tier home,
+                                const struct plb__entry **entry_out);
 
 /* ---- priority.c ---- */
 
@@ -335,12 +339,16 @@ void plb__arena_give(struct plb_session *session);
 
 /* ---- session.c, submit.c ---- */
 
+/* Where parameters and state are kept from step to step. */
+enum plb__keeps { PLB__KEEP_HERE, PLB__KEEP_STATE_AWAY, PLB__KEEP_AWAY };
+
 struct plb_session {
     const plb_graph_t *whole;
     plb_graph_t *cut;
     plb_store_t *store;
     const struct plb_device *device;
     struct plb__place *home; /* per value of the cut graph: of the initial values */
+    enum plb__keeps keeps;
     bool managed;            /* values are left to StarPU (starpu_managed.h): */
     size_t managed_reserved; /* bytes of the device that it may not use */
     size_t managed_used;     /* bytes that it used when it was last looked at */

@@ -32,17 +32,31 @@ static bool is_persistent(const struct plb_value_info *info)
            (info->role == PLB_ROLE_PARAMETER || info->role == PLB_ROLE_STATE);
 }
 
+/* Where what is new in the store is to be kept. */
+static enum plb_tier home_of(const struct plb_session *s, enum plb_role role)
+{
+    bool away = s->keeps == PLB__KEEP_AWAY || (s->keeps == PLB__KEEP_STATE_AWAY && role == PLB_ROLE_STATE);
+
+    return away ? PLB_HOST : PLB_DEVICE;
+}
+
 static enum plb_status bind_value(struct plb_session *s, plb_value whole)
 {
     const struct plb_value_info *info = plb_graph_value(s->whole, whole);
     struct plb_cells cells = plb_graph_cells(s->cut, whole);
     const struct plb__entry *entry;
 
-    PLB_TRY(plb__store_bind(s->store, s->cut, info, cells, s->managed, &entry));
-    for (uint32_t j = 0; j < entry->n_cells; j++)
+    PLB_TRY(plb__store_bind(s->store, s->cut, info, cells, s->managed, home_of(s, info->role),
+                            &entry));
+    for (uint32_t j = 0; j < entry->n_cells; j++) {
         s->home[cells.cells[j]] = entry->cell[j].place;
-    s->info.persistent_bytes += entry->block.bytes;
-    return PLB_OK;
+        plb_graph_set_home(s->cut, cells.cells[j], entry->home);
+    }
+    if (entry->home == PLB_DEVICE)
+        s->info.persistent_bytes += entry->block.bytes;
+    else
+        s->info.away_bytes += entry->block.bytes;
+    return plb_graph_status(s->cut);
 }
 
 static enum plb_status bind_store(struct plb_session *s)
@@ -174,6 +188,35 @@ static enum plb_status choose_grain(struct plb_session *s, double asked)
     return PLB_OK;
 }
 
+static enum plb_status choose_homes(struct plb_session *s, const char *asked)
+{
+    static const char *const names[] = {[PLB__KEEP_HERE] = "device",
+                                        [PLB__KEEP_STATE_AWAY] = "optimizer",
+                                        [PLB__KEEP_AWAY] = "host"};
+    const char *text = asked ? asked : getenv("PALOMBE_STATE");
+    int k = 0;
+
+    while (text && *text && k < (int)(sizeof names / sizeof names[0]) && strcmp(text, names[k]) != 0)
+        k++;
+    if (k == (int)(sizeof names / sizeof names[0]))
+        return plb_fail(PLB_ERROR_INVALID,
+                        "state is kept on the 'device', on the 'host', or that of the 'optimizer' "
+                        "there, not on '%s'",
+                        text);
+    s->keeps = (enum plb__keeps)k;
+    if (k == PLB__KEEP_HERE)
+        return PLB_OK;
+    if (!s->device->has_host)
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "device '%s' computes in main memory: nothing can be kept beside it",
+                        s->device->name);
+    if (s->managed)
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "policy '%s' leaves memory to StarPU, which decides where state is kept",
+                        s->info.memory_policy);
+    return PLB_OK;
+}
+
 /* All that does not depend on the plan comes first: what it takes is not there for the plan. */
 static enum plb_status prepare(struct plb_session *s, const struct plb_session_options *options)
 {
@@ -194,6 +237,7 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
                         "policy '%s' leaves memory to StarPU, which is not possible on a CUDA card",
                         s->info.memory_policy);
     PLB_TRY(plb__jobs_prepare(s));
+    PLB_TRY(choose_homes(s, options->state));
     PLB_TRY(bind_store(s));
     PLB_TRY(make_inputs(s));
     PLB_TRY(reserve_scratch(s));

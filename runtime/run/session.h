@@ -69,6 +69,11 @@ struct plb_session_options {
     struct plb_budget budget; /* most memory of the device that the session uses, its share of
                                  the store and work space included
                                  [PALOMBE_MEMORY_BUDGET, else what the device has] */
+    const char *state;        /* where parameters and optimizer state are kept from step to step,
+                                 unless the store has them already: "device", "host" (main memory
+                                 beside it: they come and go around the tasks that use them), or
+                                 "optimizer" (what role STATE has there, parameters here)
+                                 [PALOMBE_STATE, else "device"] */
     size_t host_bytes;        /* most main memory beside a card for copies [all there is] */
     size_t disk_bytes;        /* most room on disk for copies [what is free] */
     const char *offload_dir;  /* where the file for them is made
@@ -89,7 +94,8 @@ struct plb_session_info {
     uint32_t tasks, values, instructions; /* of the cut graph and its plan */
     uint64_t fingerprint;
     double flops, bytes;     /* modelled, of one step */
-    size_t persistent_bytes; /* parameters and state in the store */
+    size_t persistent_bytes; /* parameters and state in the store, on the device */
+    size_t away_bytes;       /* ... in main memory beside it */
     size_t transient_bytes;  /* device memory for everything else: inputs and arena */
     size_t scratch_bytes;    /* work space of all workers */
     size_t planned_peak;     /* most bytes of values existing at once on the device */

@@ -26,16 +26,25 @@ enum plb_status plb_store_create(plb_store_t **store_out)
 }
 
 /* A variable of StarPU's has its home in main memory. */
+static bool is_in_main_memory(const struct plb__entry *entry)
+{
+    return entry->managed || entry->home == PLB_HOST;
+}
+
+static int ledger_of(const struct plb__entry *entry)
+{
+    return is_in_main_memory(entry) ? 0 : plb_runtime_device()->ledger;
+}
+
 static enum plb_status take_block(struct plb__entry *entry, size_t bytes)
 {
-    const struct plb_device *device = plb_runtime_device();
-
-    if (entry->managed)
+    if (is_in_main_memory(entry))
         PLB_TRY(plb__memory_map(bytes, entry->name, &entry->block.address));
     else
-        PLB_TRY(device->take(bytes, entry->name, &entry->block));
+        PLB_TRY(plb_runtime_device()->take(bytes, entry->name, &entry->block));
     entry->block.bytes = bytes;
-    plb__ledger_count(entry->managed ? 0 : device->ledger, (int)entry->role, bytes, true);
+    entry->pinned = entry->home == PLB_HOST && plb__pin(entry->block.address, bytes);
+    plb__ledger_count(ledger_of(entry), (int)entry->role, bytes, true);
     return PLB_OK;
 }
 
@@ -45,9 +54,10 @@ static void give_block(struct plb__entry *entry)
 
     if (!entry->block.bytes)
         return;
-    plb__ledger_count(entry->managed ? 0 : device->ledger, (int)entry->role, entry->block.bytes,
-                      false);
-    if (entry->managed)
+    plb__ledger_count(ledger_of(entry), (int)entry->role, entry->block.bytes, false);
+    if (entry->pinned)
+        device->unpin(entry->block.address);
+    if (is_in_main_memory(entry))
         plb__memory_unmap(entry->block.address, entry->block.bytes);
     else
         device->give(&entry->block);
@@ -145,8 +155,10 @@ static enum plb_status fill_entry(struct plb__entry *entry, const plb_graph_t *c
         cell->tensor =
             (struct plb_tensor){(char *)entry->block.address + offset, info->type.dtype,
                                 info->type.shape, info->row0, info->col0};
-        cell->place = (struct plb__place){
-            .block = &entry->block, .offset = offset, .managed = entry->managed};
+        cell->place = (struct plb__place){.block = &entry->block,
+                                          .offset = offset,
+                                          .beside = entry->home == PLB_HOST,
+                                          .managed = entry->managed};
         if (entry->managed)
             plb__managed_register(&cell->place.token, cell->tensor.data,
                                   plb_type_bytes(&info->type));
@@ -175,7 +187,7 @@ static enum plb_status append(plb_store_t *store, struct plb__entry *entry)
 
 static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
                             const struct plb_value_info *info, const struct plb_cells *cells,
-                            bool managed, struct plb__entry **entry_out)
+                            bool managed, enum plb_tier home, struct plb__entry **entry_out)
 {
     struct plb__entry *entry = calloc(1, sizeof *entry);
     enum plb_status status;
@@ -186,6 +198,7 @@ static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
     entry->type = info->type;
     entry->role = info->role;
     entry->managed = managed;
+    entry->home = home;
     entry->name = strdup(info->name);
     entry->cell = calloc(entry->n_cells, sizeof *entry->cell);
     if (entry->name && entry->cell)
@@ -204,14 +217,15 @@ static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
 
 enum plb_status plb__store_bind(plb_store_t *store, const plb_graph_t *cut,
                                 const struct plb_value_info *whole, struct plb_cells cells,
-                                bool managed, const struct plb__entry **entry_out)
+                                bool managed, enum plb_tier home,
+                                const struct plb__entry **entry_out)
 {
     struct plb__entry *entry = find(store, whole->name);
 
     if (entry)
         PLB_TRY(match(entry, cut, &cells, &whole->type));
     else
-        PLB_TRY(make(store, cut, whole, &cells, managed, &entry));
+        PLB_TRY(make(store, cut, whole, &cells, managed, home, &entry));
     if (entry->managed != managed)
         return plb_fail(PLB_ERROR_INVALID,
                         "tensor '%s' was made by a session whose memory policy %s its values to "

@@ -93,21 +93,29 @@ static enum plb_status move_from_disk(const struct plb__launch *launch, struct p
 
 /* ---- main memory beside a card ---- */
 
-static enum plb_status move_to_host(const struct plb__launch *launch)
+/* In the program's copies, or where a parameter or state has its home. */
+static char *host_address(const struct plb__launch *launch)
 {
     const struct plb__program *p = launch->program;
+    const struct plb_slot *slot = &p->layout.slot[launch->slot];
+    const struct plb__place *home;
 
-    return p->session->device->copy_out(launch->place.block, launch->place.offset,
-                                        p->host + p->layout.slot[launch->slot].offset,
-                                        launch->bytes);
+    if (slot->initial == PLB_NONE)
+        return p->host + slot->offset;
+    home = &p->session->home[slot->initial];
+    return (char *)home->block->address + home->offset;
+}
+
+static enum plb_status move_to_host(const struct plb__launch *launch)
+{
+    return launch->program->session->device->copy_out(
+        launch->place.block, launch->place.offset, host_address(launch), launch->bytes);
 }
 
 static enum plb_status move_from_host(const struct plb__launch *launch)
 {
-    const struct plb__program *p = launch->program;
-
-    return p->session->device->copy_in(p->host + p->layout.slot[launch->slot].offset,
-                                       launch->place.block, launch->place.offset, launch->bytes);
+    return launch->program->session->device->copy_in(host_address(launch), launch->place.block,
+                                                     launch->place.offset, launch->bytes);
 }
 
 enum plb_status plb__launch_move(const struct plb__launch *launch, struct plb__lane *lane)

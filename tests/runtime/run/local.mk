@@ -40,3 +40,8 @@ check_PROGRAMS += %D%/test_batch
 TESTS += %D%/test_batch
 tests_runtime_run_test_batch_SOURCES = %D%/test_batch.c %D%/steps.c %D%/steps.h
 tests_runtime_run_test_batch_LDADD = $(LDADD) $(STARPU_LIBS)
+
+# Parameters and state kept elsewhere.
+check_PROGRAMS += %D%/test_state
+TESTS += %D%/test_state
+tests_runtime_run_test_state_SOURCES = %D%/test_state.c %D%/steps.c %D%/steps.h
