@@ -49,15 +49,17 @@ enum {
     AIM_PARTS = 400, /* to one part of it in so many */
 };
 
-/* Parts of the room that copies may take. A layout needs a little more than the copies that exist
- * at once; and where several workers run, memory that may rest a while before it is used again
- * keeps them from waiting for each other. */
-static const double parts[] = {1.0, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6};
+/* Parts of the room that copies may take: a layout needs a little more than the copies that exist
+ * at once. */
+static const double parts[] = {1.0,   0.99, 0.98,  0.95, 0.925, 0.9,
+                               0.875, 0.85, 0.825, 0.8,  0.7,   0.6};
+/* Where several workers run, memory that may rest a while before it is used again keeps them from
+ * waiting for each other: shares of the room that are tried. */
+static const double rests[] = {0.95, 0.9, 0.85, 0.8};
 enum {
     N_PARTS = sizeof parts / sizeof parts[0],
-    REST_NONE = 0, /* where to begin among them */
-    REST_SOME = 3,
-    REST_MUCH = 6,
+    PART_SOON = 3, /* where to go on, or to begin, when there is little time */
+    N_RESTS = sizeof rests / sizeof rests[0],
 };
 
 /* Plans that are tried. */
@@ -197,15 +199,15 @@ static enum plb_status aim(const struct search *s, size_t goal,
                             plb_bytes_text((double)goal).text);
 }
 
-/* The plan of the largest part of the room, from parts[*part] on, that can be laid out; `part` gets
+/* The plan of the largest part of `room`, from parts[*part] on, that can be laid out; `part` gets
  * the number of that part. */
-static enum plb_status fit(const struct search *s, size_t *part,
+static enum plb_status fit(const struct search *s, double room, size_t *part,
                            const struct plb__online_weights *weights, struct found *found)
 {
     enum plb_status status;
 
     for (; *part < N_PARTS; ++*part) {
-        PLB_TRY(aim(s, (size_t)(parts[*part] * (double)s->room), weights, &found->plan));
+        PLB_TRY(aim(s, (size_t)(parts[*part] * room), weights, &found->plan));
         status = lay_out(s, found);
         if (status == PLB_OK)
             return PLB_OK;
@@ -217,11 +219,11 @@ static enum plb_status fit(const struct search *s, size_t *part,
 }
 
 /* Fits a plan with these weights and keeps it if it is faster than the best so far. */
-static enum plb_status try_weights(const struct search *s, size_t *part,
+static enum plb_status try_weights(const struct search *s, double room, size_t *part,
                                    const struct plb__online_weights *weights, struct found *best)
 {
     struct found found = {.seconds = INFINITY};
-    enum plb_status status = fit(s, part, weights, &found);
+    enum plb_status status = fit(s, room, part, weights, &found);
 
     if (status == PLB_OK)
         return keep_faster(s, &found, best);
@@ -229,18 +231,19 @@ static enum plb_status try_weights(const struct search *s, size_t *part,
     return status;
 }
 
-/* Tries n weights from parts[first] on; `best_out` gets the number of the best of them. What one of
- * them loses in gaps, the next will too. */
-static enum plb_status try_all(const struct search *s, int n, size_t first, struct found *best,
+/* Tries n weights; `best_out` gets the number of the best of them. What one of them loses in gaps,
+ * the next will too, nearly. */
+static enum plb_status try_all(const struct search *s, int n, double room, struct found *best,
                                int *best_out)
 {
     enum plb_status last = PLB_OK;
+    size_t first = 0;
 
     for (int k = 0; k < n; k++) {
         double before = best->seconds;
         size_t part = first;
 
-        last = try_weights(s, &part, &all_weights[k], best);
+        last = try_weights(s, room, &part, &all_weights[k], best);
         if (last != PLB_OK && last != PLB_ERROR_MEMORY)
             return last;
         if (best->seconds < before)
@@ -251,6 +254,25 @@ static enum plb_status try_all(const struct search *s, int n, size_t first, stru
     return isinf(best->seconds) ? last : PLB_OK;
 }
 
+/* Several workers: first with some memory that may rest, then with other amounts of it. */
+static enum plb_status try_rests(const struct search *s, int n, struct found *best)
+{
+    double room = (double)s->room;
+    int k = 0;
+    enum plb_status status = try_all(s, n, rests[0] * room, best, &k);
+
+    if (status == PLB_ERROR_MEMORY)
+        return try_all(s, n, room, best, &k);
+    for (size_t r = 1; status == PLB_OK && r < N_RESTS; r++) {
+        size_t part = 0;
+
+        status = try_weights(s, rests[r] * room, &part, &all_weights[k], best);
+        if (status == PLB_ERROR_MEMORY)
+            status = PLB_OK;
+    }
+    return status;
+}
+
 /* Where values can be moved, any plan: at last those of "swap" and "lru", which fill the last gaps
  * of a layout in other ways. */
 static enum plb_status try_last(const struct search *s, struct found *best)
@@ -258,32 +280,14 @@ static enum plb_status try_last(const struct search *s, struct found *best)
     enum plb_status status = PLB_ERROR_MEMORY;
 
     for (int k = 0; k < N_LAST && status == PLB_ERROR_MEMORY; k++) {
-        size_t part = REST_NONE;
+        size_t part = 0;
 
-        status = try_weights(s, &part, &last_weights[k], best);
+        status = try_weights(s, (double)s->room, &part, &last_weights[k], best);
     }
     if (status == PLB_ERROR_MEMORY)
         status = plb__pager_plan(s->problem, plb__leaves_farthest, true, &best->plan);
     if (status == PLB_ERROR_MEMORY)
         status = plb__pager_plan(s->problem, plb__leaves_oldest, true, &best->plan);
-    return status;
-}
-
-/* Several workers: first with some memory that may rest, then with other amounts of it. */
-static enum plb_status try_rests(const struct search *s, int n, struct found *best)
-{
-    int k = 0;
-    enum plb_status status = try_all(s, n, REST_SOME, best, &k);
-
-    if (status == PLB_ERROR_MEMORY)
-        return try_all(s, n, REST_NONE, best, &k);
-    for (size_t first = REST_SOME + 1; status == PLB_OK && first <= REST_MUCH; first++) {
-        size_t part = first;
-
-        status = try_weights(s, &part, &all_weights[k], best);
-        if (status == PLB_ERROR_MEMORY)
-            status = PLB_OK;
-    }
     return status;
 }
 
@@ -304,7 +308,7 @@ static enum plb_status search_plan(const struct search *s, struct plb_plan *plan
     if (s->problem->platform->workers > 1)
         status = try_rests(s, n, &best);
     else
-        status = try_all(s, n, REST_NONE, &best, &k);
+        status = try_all(s, n, (double)s->room, &best, &k);
     if (status == PLB_ERROR_MEMORY && moves(s->problem))
         status = try_last(s, &best);
     *plan_out = best.plan;
@@ -319,9 +323,9 @@ static enum plb_status search_plan(const struct search *s, struct plb_plan *plan
  * come and go leave gaps: with a link there are a few less at once. */
 static enum plb_status search_soon(const struct search *s, struct plb_plan *plan_out)
 {
-    size_t first = moves(s->problem) ? REST_SOME : REST_NONE;
+    size_t first = moves(s->problem) ? PART_SOON : 0;
 
-    for (size_t k = first; k < N_PARTS && s->room != SIZE_MAX; k += k ? 1 : REST_SOME) {
+    for (size_t k = first; k < N_PARTS && s->room != SIZE_MAX; k += k ? 1 : PART_SOON) {
         size_t target = (size_t)(parts[k] * (double)s->room);
         struct found found = {.seconds = INFINITY};
         enum plb_status status = propose(s, target, &all_weights[0], &found.plan);

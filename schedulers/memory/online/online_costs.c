@@ -40,10 +40,10 @@ static double apart(const struct plb__online *o, uint32_t a, uint32_t b)
     return between < near ? between / near : 1.0;
 }
 
-/* Is the value on the device when turn `at` comes? */
-static bool will_be_here(const struct plb__online *o, plb_value value, uint32_t at)
+/* Is the value still of use when turn `at` comes? Else it will have ended, with its copy. */
+static bool lasts_until(const struct plb__online *o, plb_value value, uint32_t at)
 {
-    return o->here[value] && plb__online_next(o, value) != PLB_NONE && last_use(o, value) >= at;
+    return plb__online_next(o, value) != PLB_NONE && last_use(o, value) >= at;
 }
 
 /* How much of the cost of making a missing value counts for another one that is wanted at `at`. */
@@ -51,7 +51,7 @@ static double share_of(const struct plb__online *o, plb_value missing, uint32_t 
 {
     uint32_t next = plb__online_next(o, missing);
 
-    if (next == PLB_NONE || last_use(o, missing) < at)
+    if (!lasts_until(o, missing, at))
         return 1.0;
     return apart(o, next, at);
 }
@@ -74,15 +74,17 @@ static double cost_upwards(struct plb__online *o, plb_value value, uint32_t at)
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
             plb_value in = task->in[j];
             plb_task_id maker = plb_graph_value(o->graph, in)->producer;
+            bool lasts;
 
             if (maker == PLB_NONE) {
                 if (o->until[in] <= at)
                     return INFINITY;
                 continue;
             }
-            if (o->stamp[maker] == o->search || will_be_here(o, in, at))
+            lasts = lasts_until(o, in, at);
+            if (o->stamp[maker] == o->search || (o->here[in] && lasts))
                 continue;
-            if (o->copy[in] != PLB_DEVICE) {
+            if (o->copy[in] != PLB_DEVICE && lasts) {
                 total += share * share_of(o, in, at) * plb__online_fetch_cost(o, in);
                 continue;
             }

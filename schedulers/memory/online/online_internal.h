@@ -67,7 +67,7 @@ struct plb__online {
     struct plb__online_result result;
 };
 
-/* Finds `order`: that of the graph, but for tasks that free what they read and need nothing else
+/* Finds `order`: that of the graph, but for tasks that free much and read gradients alone
  * (online_order.c). `bytes` must be known; PLB_ERROR_MEMORY. */
 enum plb_status plb__online_order(struct plb__online *o);
 

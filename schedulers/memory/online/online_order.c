@@ -6,7 +6,9 @@
  * gradients pile up: all cells of the gradient that an embedding leaves, say, before the first of
  * them is added to what the last layer left of the same matrix. No eviction helps there, since to
  * make a gradient again takes the whole way back. So a task that reads gradients alone, and leaves
- * no more than it frees, has its turn as soon as they are there.
+ * less than half of what it frees, has its turn as soon as they are there. (Where a task frees
+ * about as much as it makes, little memory would be gained by that, and workers that take cells one
+ * by one would wait for each other.)
  */
 #include "config.h"
 
@@ -49,7 +51,7 @@ static bool reads_gradients_alone(const plb_graph_t *graph, const struct plb_tas
     return true;
 }
 
-/* Has it all that it reads, and is there no more in use after it? */
+/* Has it all that it reads, and is there much less in use after it? */
 static bool frees(const struct ordering *r, plb_task_id t)
 {
     const struct plb__online *o = r->o;
@@ -63,7 +65,7 @@ static bool frees(const struct ordering *r, plb_task_id t)
         freed += r->unread[task->in[j]] == 1 ? o->bytes[task->in[j]] : 0;
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
         made += o->bytes[task->out[j]];
-    return freed > 0 && made <= freed;
+    return 2 * made < freed;
 }
 
 static void put(struct ordering *r, plb_task_id t)

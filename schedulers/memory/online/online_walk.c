@@ -131,6 +131,17 @@ static size_t taken_bytes(const struct plb__online *o, const struct plb_task *ta
     return taken;
 }
 
+/* A task that runs again must find parameters as they were: the price of its outputs should have
+ * kept them, or a copy, but is an estimate. */
+static enum plb_status check_again(const struct plb__online *o, const struct plb_task *task)
+{
+    for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
+        if (o->until[task->in[j]] < o->now)
+            return plb_fail(PLB_ERROR_MEMORY, "%s cannot run again, as '%s' has been updated",
+                            task->name, plb_graph_value(o->graph, task->in[j])->name);
+    return PLB_OK;
+}
+
 static enum plb_status run(struct plb__online *o, plb_task_id id)
 {
     const struct plb_task *task = plb_graph_task(o->graph, id);
@@ -146,8 +157,10 @@ static enum plb_status run(struct plb__online *o, plb_task_id id)
     PLB_TRY(make_room(o, need > taken ? need - taken : 0));
     PLB_TRY(
         plb_plan_append(&o->result.draft, (struct plb_instruction){PLB_RUN, id, 0, PLB_DEVICE}));
-    if (!first)
+    if (!first) {
+        PLB_TRY(check_again(o, task));
         o->result.again_seconds += o->problem->seconds[id];
+    }
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
         if (o->here[task->out[j]])
             continue;
