@@ -253,6 +253,15 @@ differ(float (&score)[M][N][4], float (&change)[M][N][4], const struct gradient 
 
 /* ---- the kernel ---- */
 
+/* Are any of n rows from a position on in the range? */
+static __device__ bool in_range(const struct gradient &g, const struct tile &tile, int position,
+                                int n)
+{
+    int64_t row = tile.sequence * g.h.sequence + position;
+
+    return position < g.h.sequence && row < g.high && row + n > g.low;
+}
+
 /* Rows of this warp that are in the range, to columns from `column` on. */
 template <typename T, int M, int D>
 static __device__ void store(const struct gradient &g, const struct tile &tile, int first_row,
@@ -263,10 +272,10 @@ static __device__ void store(const struct gradient &g, const struct tile &tile, 
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             int position = first_row + m * 16 + half * 8 + lane_row();
-            int64_t row = tile.sequence * g.h.sequence + position;
+            int64_t row = tile.sequence * g.h.sequence + position - g.low;
 
-            if (position < g.h.sequence && row >= g.low && row < g.high)
-                store_row((T *)g.dqkv + (row - g.low) * g.h.width + column, sums[m], half, factor,
+            if (in_range(g, tile, position, 1))
+                store_row((T *)g.dqkv + row * g.h.width + column, sums[m], half, factor,
                           tile.slice * D * 8, (int)g.h.dim, g.vectors);
         }
     }
@@ -298,6 +307,7 @@ static __global__ void __launch_bounds__(WARPS *PLB_WARP) attention_pairs(const 
     const int end = KEYS || tile.first + ROWS > sequence ? sequence : tile.first + ROWS;
     const int last_head = tile.head + (KEYS ? (int)g.h.group : 1);
     struct pairs at = {tile.first + own_row, begin, tile.sequence, tile.head};
+    const bool has_rows = in_range(g, tile, at.row, 16 * M);
     float first[M][D][4], second[KEYS ? M : 1][KEYS ? D : 1][4];
 
     fill<T, DIM, ROWS, THREADS, KEYS, false>(a1, g, tile, tile.first, tile.head);
@@ -310,7 +320,7 @@ static __global__ void __launch_bounds__(WARPS *PLB_WARP) attention_pairs(const 
     fragment_clear(first);
     fragment_clear(second);
     for (int turn = 0; at.head < last_head; turn ^= 1) {
-        bool meet = KEYS ? at.column + COLUMNS > at.row : at.column < at.row + 16 * M;
+        bool meet = has_rows && (KEYS ? at.column + COLUMNS > at.row : at.column < at.row + 16 * M);
         int next = at.column + COLUMNS < end ? at.column + COLUMNS : begin;
         int next_head = next == begin ? at.head + 1 : at.head;
         float score[M][N][4], change[M][N][4];

@@ -173,10 +173,10 @@ __device__ __forceinline__ void multiply_fragment(float (&c)[M][D][4], const flo
 
 __device__ __forceinline__ void add_dot(float &c, const float4 &a, const float4 &b)
 {
-    c = fmaf(a.x, b.x, c);
-    c = fmaf(a.y, b.y, c);
-    c = fmaf(a.z, b.z, c);
-    c = fmaf(a.w, b.w, c);
+    c += a.x * b.x;
+    c += a.y * b.y;
+    c += a.z * b.z;
+    c += a.w * b.w;
 }
 
 template <int DIM, int M, int N>
@@ -228,8 +228,8 @@ __device__ __forceinline__ void multiply_fragment(float (&c)[M][D][4], const flo
 
 #pragma unroll
             for (int m = 0; m < 2 * M; m++) {
-                c[m / 2][d][m % 2 * 2] = fmaf(x[m], y.x, c[m / 2][d][m % 2 * 2]);
-                c[m / 2][d][m % 2 * 2 + 1] = fmaf(x[m], y.y, c[m / 2][d][m % 2 * 2 + 1]);
+                c[m / 2][d][m % 2 * 2] += x[m] * y.x;
+                c[m / 2][d][m % 2 * 2 + 1] += x[m] * y.y;
             }
         }
     }

@@ -120,37 +120,17 @@ static inline plb_shared_address plb_address_of(const void *shared)
 
 namespace emulator {
 
-/* What the lanes of a warp show each other. */
-struct lane {
-    uint32_t a[4], b[2];
-    const void *row;
-};
+/* Operands as matrices, in fp32, by warp; and addresses of rows, by thread. */
+static float left[PLB_BLOCK_MAX / PLB_WARP][16][16], right[PLB_BLOCK_MAX / PLB_WARP][16][8];
+static const uint16_t *rows[PLB_BLOCK_MAX];
 
-static lane lanes[PLB_BLOCK_MAX];
-
-static inline lane *warp_lanes(void)
+static inline float half_of(uint32_t word, int i)
 {
-    return lanes + threadIdx.x / PLB_WARP * PLB_WARP;
-}
-
-/* Element (i, j) of a 16-bit matrix whose lane (g, t) holds (g, 2t) and (g, 2t+1) in word(lane). */
-static inline float element_bf16(uint32_t word, int j)
-{
-    uint32_t bits = j % 2 == 0 ? word << 16 : word & 0xffff0000u;
+    uint32_t bits = i == 0 ? word << 16 : word & 0xffff0000u;
     float x;
 
     memcpy(&x, &bits, sizeof x);
     return x;
-}
-
-static inline float element_a(int row, int k)
-{
-    return element_bf16(warp_lanes()[row % 8 * 4 + k % 8 / 2].a[k / 8 * 2 + row / 8], k);
-}
-
-static inline float element_b(int k, int column)
-{
-    return element_bf16(warp_lanes()[column * 4 + k % 8 / 2].b[k / 8], k);
 }
 
 /* Copies that were begun and not waited for, by thread. */
@@ -174,30 +154,33 @@ static inline void show_row(plb_shared_address row)
 {
     if (row % 16 != 0)
         misuse("a row of a matrix is not 16-aligned");
-    lanes[threadIdx.x].row = (const void *)row;
+    rows[threadIdx.x] = (const uint16_t *)row;
     __syncwarp();
 }
 
 /* Element (i, j) of matrix m. */
-static inline uint32_t matrix_element(int m, int i, int j)
+static inline uint32_t element(int m, int i, int j)
 {
-    return ((const uint16_t *)warp_lanes()[m * 8 + i].row)[j];
+    return rows[threadIdx.x / PLB_WARP * PLB_WARP + m * 8 + i][j];
 }
 
 } /* namespace emulator */
 
 static inline void plb_mma_bf16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 {
-    int g = threadIdx.x % PLB_WARP / 4, t = threadIdx.x % 4;
-    emulator::lane *own = &emulator::lanes[threadIdx.x];
+    int g = threadIdx.x % PLB_WARP / 4, t = threadIdx.x % 4, warp = threadIdx.x / PLB_WARP;
+    float(*left)[16] = emulator::left[warp], (*right)[8] = emulator::right[warp];
 
-    memcpy(own->a, a, sizeof own->a);
-    own->b[0] = b0;
-    own->b[1] = b1;
+    for (int e = 0; e < 2; e++) {
+        for (int i = 0; i < 4; i++)
+            left[g + i % 2 * 8][2 * t + i / 2 * 8 + e] = emulator::half_of(a[i], e);
+        right[2 * t + e][g] = emulator::half_of(b0, e);
+        right[2 * t + 8 + e][g] = emulator::half_of(b1, e);
+    }
     __syncwarp();
     for (int i = 0; i < 4; i++) {
         for (int k = 0; k < 16; k++)
-            c[i] += emulator::element_a(g + i / 2 * 8, k) * emulator::element_b(k, 2 * t + i % 2);
+            c[i] += left[g + i / 2 * 8][k] * right[k][2 * t + i % 2];
     }
     __syncwarp();
 }
@@ -208,8 +191,8 @@ static inline void plb_load_matrices(uint32_t (&r)[4], plb_shared_address row)
 
     emulator::show_row(row);
     for (int m = 0; m < 4; m++)
-        r[m] = emulator::matrix_element(m, g, 2 * t) |
-               emulator::matrix_element(m, g, 2 * t + 1) << 16;
+        r[m] = emulator::element(m, g, 2 * t) |
+               emulator::element(m, g, 2 * t + 1) << 16;
     __syncwarp();
 }
 
@@ -219,8 +202,8 @@ static inline void plb_load_matrices_transposed(uint32_t (&r)[4], plb_shared_add
 
     emulator::show_row(row);
     for (int m = 0; m < 4; m++)
-        r[m] = emulator::matrix_element(m, 2 * t, g) |
-               emulator::matrix_element(m, 2 * t + 1, g) << 16;
+        r[m] = emulator::element(m, 2 * t, g) |
+               emulator::element(m, 2 * t + 1, g) << 16;
     __syncwarp();
 }
 

@@ -34,6 +34,9 @@ enum reference_flags {
     REFERENCE_F32_ONLY = 1,    /* has no bf16 operand that it computes with */
     REFERENCE_ANY_CELLS = 2,   /* the kernel's bits do not depend on how list inputs are cut */
     REFERENCE_NAN_SPREADS = 4, /* a NaN may reach more of the output than it must: 0 * NaN */
+    /* On a card the terms of a sum may be products of factors that were rounded to the dtype between
+     * two products, as tensor cores take them. */
+    REFERENCE_ROUNDS_TERMS = 8,
 };
 
 /* For one operator. `accuracy` is the error allowed, in units of 2^-24 of the scale of a result. */

@@ -231,7 +231,7 @@ static void add_pair(const struct reference_call *call, const struct pair *at, i
         to_key[at->v + c] += m > 0 ? p * m * dy[c] : 0;
         size_row[at->q + c] += size * fabs(key[at->k + c]);
         size_key[at->k + c] += size * fabs(row[at->q + c]);
-        size_key[at->v + c] += p * m * fabs(dy[c]) * error;
+        size_key[at->v + c] += m > 0 ? p * m * fabs(dy[c]) * error : 0;
     }
 }
 
