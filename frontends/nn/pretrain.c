@@ -87,9 +87,10 @@ static enum plb_status make_trainer(plb_pretrain_t *pretrain)
 static enum plb_status needs_of(const plb_pretrain_t *pretrain, const plb_graph_t *whole,
                                 struct plb_needs *needs_out, uint32_t *values_out)
 {
+    struct plb_cut_options options = plb_session_cut(&pretrain->options.session.cut);
     plb_graph_t *cut;
 
-    PLB_TRY(plb_graph_cut(whole, &pretrain->options.session.cut, &cut));
+    PLB_TRY(plb_graph_cut(whole, &options, &cut));
     enum plb_status status = plb_needs_find(cut, needs_out);
     *values_out = plb_graph_values(cut);
     plb_graph_destroy(cut);

@@ -217,13 +217,20 @@ static enum plb_status choose_homes(struct plb_session *s, const char *asked)
     return PLB_OK;
 }
 
+struct plb_cut_options plb_session_cut(const struct plb_cut_options *asked)
+{
+    const struct plb_device *device = plb_runtime_device();
+
+    return device && device->card ? plb__card_cut(asked) : *asked;
+}
+
 /* All that does not depend on the plan comes first: what it takes is not there for the plan. */
 static enum plb_status prepare(struct plb_session *s, const struct plb_session_options *options)
 {
     struct plb_cut_options cut;
 
     PLB_TRY(plb_graph_status(s->whole));
-    cut = s->device->card ? plb__card_cut(&options->cut) : options->cut;
+    cut = plb_session_cut(&options->cut);
     PLB_TRY(plb_graph_cut(s->whole, &cut, &s->cut));
     count_work(s);
     s->home = calloc((size_t)plb_graph_values(s->cut) + 1, sizeof *s->home);

@@ -118,6 +118,10 @@ struct plb_session_info {
     char note[256];        /* what the session decided by itself, latest; "" for nothing */
 };
 
+/* How a session that asks for this cut has its graph cut on the device that was started: a card
+ * gets as few tasks as can be, unless fields say otherwise. */
+struct plb_cut_options plb_session_cut(const struct plb_cut_options *asked);
+
 /* Makes a session. `whole` is kept by reference and must outlive it; `options` may be NULL. Values
  * of role PARAMETER or STATE are bound by name to the store's tensors, which are created (zeroed)
  * where missing; another type or cut under the same name is PLB_ERROR_INVALID. */
