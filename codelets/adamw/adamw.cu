@@ -18,9 +18,9 @@ struct adamw {
 
         constants() = default;
         explicit constants(const struct plb_attributes *a)
-            : beta1((float)a->f[BETA1]), rest1((float)(1 - a->f[BETA1])),
-              beta2((float)a->f[BETA2]), rest2((float)(1 - a->f[BETA2])),
-              epsilon((float)a->f[EPSILON]), decay((float)a->f[DECAY])
+            : beta1((float)a->f[BETA1]), rest1((float)(1 - a->f[BETA1])), beta2((float)a->f[BETA2]),
+              rest2((float)(1 - a->f[BETA2])), epsilon((float)a->f[EPSILON]),
+              decay((float)a->f[DECAY])
         {
         }
     };

@@ -23,7 +23,7 @@
 
 enum {
     PLB_UPDATE_THREADS = 256,
-    PLB_UPDATE_EACH = 4,     /* elements of a thread: 16 bytes of each array */
+    PLB_UPDATE_EACH = 4, /* elements of a thread: 16 bytes of each array */
     PLB_UPDATE_TILE = PLB_UPDATE_THREADS * PLB_UPDATE_EACH,
     PLB_UPDATE_GROUPS = 8,   /* different constants in one launch */
     PLB_UPDATE_STATES = 3,   /* parameter and moments, at most */
@@ -180,10 +180,11 @@ static int plb_update_group_of(struct plb_update_table<typename U::constants> *t
                                const struct plb_call *call)
 {
     const struct plb_operand *hyper = &call->in[1 + U::STATES], *scale = hyper + 1;
-    struct plb_update_group<typename U::constants> group = {
-        typename U::constants(call->attributes), static_cast<const float *>(hyper->part->data),
-        scale->n_parts > 0 ? static_cast<const float *>(scale->part->data) : nullptr};
+    struct plb_update_group<typename U::constants> group;
 
+    group.constants = typename U::constants(call->attributes);
+    group.hyper = static_cast<const float *>(hyper->part->data);
+    group.scale = scale->n_parts > 0 ? static_cast<const float *>(scale->part->data) : nullptr;
     for (int k = 0; k < table->groups; k++) {
         if (table->group[k].hyper == group.hyper && table->group[k].scale == group.scale &&
             memcmp(&table->group[k].constants, &group.constants, sizeof group.constants) == 0)
@@ -216,8 +217,8 @@ template <typename U>
 static enum plb_status plb_update_flush(struct plb_update_table<typename U::constants> *table,
                                         const struct plb_cuda_queue *queue, const char *name)
 {
-    enum plb_status status = plb_launch(queue, name, plb_update_kernel<U>, table->blocks,
-                                        PLB_UPDATE_THREADS, 0, *table);
+    enum plb_status status =
+        plb_launch(queue, name, plb_update_kernel<U>, table->blocks, PLB_UPDATE_THREADS, 0, *table);
 
     table->groups = table->tensors = 0;
     table->blocks = 0;
@@ -229,7 +230,8 @@ template <typename U>
 static enum plb_status plb_update_calls(const struct plb_call *const *calls, int n,
                                         const struct plb_cuda_queue *queue, const char *name)
 {
-    struct plb_update_table<typename U::constants> table = {};
+    typedef struct plb_update_table<typename U::constants> table_of_updates;
+    table_of_updates table = {};
 
     for (int k = 0; k < n; k++) {
         if (plb_update_add<U>(&table, calls[k]))

@@ -5,7 +5,7 @@
  */
 #include "codelets/common/map.cuh"
 
-struct same {
+struct cast_same {
     __device__ __forceinline__ float operator()(float x) const
     {
         return x;
@@ -19,7 +19,7 @@ static enum plb_status cast_run(const struct plb_call *call, const struct plb_cu
 
     PLB_BY_DTYPE(y->dtype, O, {
         PLB_BY_DTYPE(x->dtype, T, {
-            return plb_map<1, O, T>(queue, "cast", y->data, x->data, x->data, n, same());
+            return plb_map<1, O, T>(queue, "cast", y->data, x->data, x->data, n, cast_same());
         });
     });
     return PLB_OK;

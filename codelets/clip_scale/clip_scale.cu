@@ -8,14 +8,14 @@
 enum { SUMS = 256 };
 
 /* Sums of one launch; `before` and `after` carry the sum from launch to launch. */
-struct sums {
+struct clip_scale_sums {
     const double *sum[SUMS];
     int n;
     const double *before; /* NULL: 0 */
     double *after;        /* NULL: this is the last */
 };
 
-static __global__ void clip_scale(const __grid_constant__ struct sums sums, float *scale,
+static __global__ void clip_scale(const __grid_constant__ struct clip_scale_sums sums, float *scale,
                                   float *norm_out, double limit)
 {
     __shared__ double value[SUMS];
@@ -53,7 +53,7 @@ static enum plb_status clip_scale_run(const struct plb_call *call,
     float *norm = call->out[1].n_parts > 0 ? (float *)call->out[1].part->data : nullptr;
 
     for (int first = 0; first < in->n_parts; first += SUMS) {
-        struct sums sums = {};
+        struct clip_scale_sums sums = {};
 
         sums.n = in->n_parts - first < SUMS ? in->n_parts - first : SUMS;
         for (int k = 0; k < sums.n; k++)

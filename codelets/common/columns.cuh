@@ -63,7 +63,7 @@ static inline size_t plb_columns_scratch(const struct plb_columns *c, int sums)
  * columns from `at` on to sum[0][i] (and sum[1][i]); N is the columns of a thread, and V says that
  * rows are aligned and count is always N. */
 template <typename F, int N, bool V>
-static __global__ void __launch_bounds__(PLB_COLUMNS_WARPS * PLB_WARP)
+static __global__ void __launch_bounds__(PLB_COLUMNS_WARPS *PLB_WARP)
     plb_columns_chunk(F f, struct plb_columns c, float *partial)
 {
     const int WIDTH = PLB_WARP * N;
@@ -143,9 +143,9 @@ static enum plb_status plb_columns_sum(const struct plb_cuda_queue *queue, const
 {
     float *partial = static_cast<float *>(scratch);
 
-    PLB_TRY((plb_launch(queue, name, plb_columns_chunk<F, N, V>,
-                        dim3(c->tiles, (unsigned)c->chunks), PLB_COLUMNS_WARPS * PLB_WARP, 0, f,
-                        *c, partial)));
+    PLB_TRY(
+        (plb_launch(queue, name, plb_columns_chunk<F, N, V>, dim3(c->tiles, (unsigned)c->chunks),
+                    PLB_COLUMNS_WARPS * PLB_WARP, 0, f, *c, partial)));
     return plb_columns_add_chunks(queue, name, y0, y1, partial, c, F::SUMS);
 }
 

@@ -8,7 +8,9 @@
  *   - are started by plb_launch(), not by <<<>>>;
  *   - get dynamic shared memory by PLB_SHARED(type, name), not by `extern __shared__`;
  *   - use no inline PTX: what needs it stands in mma.cuh, with its meaning in C++ for the emulator;
- *   - synchronise by __syncthreads(), __syncwarp() and the warp's shuffles and votes only.
+ *   - synchronise by __syncthreads(), __syncwarp() and the warp's shuffles and votes only;
+ *   - are given no types of one name from two files: launches are templates over the types of the
+ *     arguments, which the linker takes for the same, so types have their operator's name in front.
  *
  * Not installed.
  */
@@ -76,9 +78,12 @@ static enum plb_status plb_launch(const struct plb_cuda_queue *queue, const char
 #endif
 }
 
+/* More than a grid may have is not cut off: such a launch fails. */
 static inline unsigned plb_blocks_for(int64_t n, int64_t each)
 {
-    return (unsigned)((n + each - 1) / each);
+    int64_t blocks = (n + each - 1) / each;
+
+    return blocks < UINT32_MAX ? (unsigned)blocks : UINT32_MAX;
 }
 
 /* ---- elements ---- */

@@ -39,8 +39,7 @@ template <typename O, typename T> struct plb_map_shape {
 };
 
 /* f has IN = 1 or 2 arguments; b is not looked at where there is one. */
-template <int IN, typename F>
-__device__ __forceinline__ float plb_map_apply(F f, float a, float b)
+template <int IN, typename F> __device__ __forceinline__ float plb_map_apply(F f, float a, float b)
 {
     if constexpr (IN == 1)
         return f(a);

@@ -40,8 +40,8 @@ __device__ __forceinline__ float plb_mask_factor_of(const struct plb__mask &mask
     int k = (int)(element % 4);
 
     plb_random_words(mask.seed, mask.stream, element / 4, word);
-    return plb_mask_factor(mask, k < 2 ? (k == 0 ? word[0] : word[1])
-                                       : (k == 2 ? word[2] : word[3]));
+    return plb_mask_factor(mask,
+                           k < 2 ? (k == 0 ? word[0] : word[1]) : (k == 2 ? word[2] : word[3]));
 }
 
 #endif

@@ -14,7 +14,7 @@ enum { LOGITS, TARGETS };
 enum { LOSS, LSE };
 enum { EACH = 4 };
 
-struct arguments {
+struct cross_entropy_arguments {
     float *loss, *lse;
     const int32_t *targets; /* of the first row of the range */
     int64_t low, columns;   /* the first row's number in the uncut value */
@@ -76,7 +76,7 @@ static __device__ __forceinline__ struct running merge(struct running r, float *
 }
 
 template <typename T, bool V>
-static __global__ void cross_entropy(const T *logits, struct arguments a)
+static __global__ void cross_entropy(const T *logits, struct cross_entropy_arguments a)
 {
     __shared__ float shared[PLB_WARP];
     const T *x = logits + blockIdx.x * a.columns;
@@ -115,13 +115,14 @@ static enum plb_status cross_entropy_run(const struct plb_call *call,
 {
     const struct plb_tensor *logits = call->in[LOGITS].part, *targets = call->in[TARGETS].part;
     int64_t rows = call->high[0] - call->low[0], columns = logits->shape.dim[1];
-    struct arguments a = {(float *)call->out[LOSS].part->data,
-                          (float *)call->out[LSE].part->data,
-                          (const int32_t *)targets->data + (call->low[0] - targets->row0),
-                          call->low[0],
-                          columns,
-                          queue->fault,
-                          queue->tag};
+    struct cross_entropy_arguments a = {(float *)call->out[LOSS].part->data,
+                                        (float *)call->out[LSE].part->data,
+                                        (const int32_t *)targets->data +
+                                            (call->low[0] - targets->row0),
+                                        call->low[0],
+                                        columns,
+                                        queue->fault,
+                                        queue->tag};
 
     PLB_BY_DTYPE(logits->dtype, T, {
         const T *x = (const T *)logits->data + (call->low[0] - logits->row0) * columns;

@@ -9,14 +9,14 @@
 enum { LOGITS, TARGETS, LSE, DLOSS };
 enum { THREADS = 256, EACH = 4 };
 
-struct arguments {
+struct cross_entropy_dx_arguments {
     const int32_t *targets; /* of the first row of the range, as lse and dloss */
     const float *lse, *dloss;
     int64_t low, columns;
 };
 
 /* What a row needs to know. */
-struct row {
+struct cross_entropy_dx_row {
     int64_t target;
     float lse, dloss;
 
@@ -32,13 +32,14 @@ struct row {
 
 template <typename T, bool V>
 static __global__ void __launch_bounds__(THREADS)
-    cross_entropy_dx(T *dlogits, const T *logits, struct arguments a)
+    cross_entropy_dx(T *dlogits, const T *logits, struct cross_entropy_dx_arguments a)
 {
     const int N = plb_vector<T>::N;
     const T *x = logits + blockIdx.x * a.columns;
     T *dx = dlogits + blockIdx.x * a.columns;
     struct plb_logits l = plb_logits_of<T>(a.low + blockIdx.x, a.columns);
-    struct row row = {a.targets[blockIdx.x], a.lse[blockIdx.x], a.dloss[blockIdx.x]};
+    struct cross_entropy_dx_row row = {a.targets[blockIdx.x], a.lse[blockIdx.x],
+                                       a.dloss[blockIdx.x]};
     int64_t rest = plb_logits_rest(l);
 
     plb_logits_each<EACH, T, V>(x, l, [&](int64_t at, const plb_vector<T> &v) {
@@ -72,8 +73,9 @@ static enum plb_status cross_entropy_dx_run(const struct plb_call *call,
 {
     const struct plb_tensor *logits = call->in[LOGITS].part, *dx = call->out[0].part;
     int64_t low = call->low[0], rows = call->high[0] - low, columns = logits->shape.dim[1];
-    struct arguments a = {rows_of<int32_t>(call, TARGETS), rows_of<float>(call, LSE),
-                          rows_of<float>(call, DLOSS), low, columns};
+    struct cross_entropy_dx_arguments a = {rows_of<int32_t>(call, TARGETS),
+                                           rows_of<float>(call, LSE), rows_of<float>(call, DLOSS),
+                                           low, columns};
 
     PLB_BY_DTYPE(logits->dtype, T, {
         const T *x = (const T *)logits->data + (low - logits->row0) * columns;

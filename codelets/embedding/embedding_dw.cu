@@ -20,17 +20,17 @@
 
 enum { TOKENS, DY };
 enum {
-    ROWS = 64,     /* of the table in a block, at most: bits of a word */
-    BLOCKS = 1024, /* aimed at for smaller tables */
-    THREADS = 256, /* at most */
-    LOOKS = 8,     /* tokens that a thread looks at in a chunk */
+    ROWS = 64,                 /* of the table in a block, at most: bits of a word */
+    BLOCKS = 1024,             /* aimed at for smaller tables */
+    THREADS = 256,             /* at most */
+    LOOKS = 8,                 /* tokens that a thread looks at in a chunk */
     LISTED = LOOKS * PLB_WARP, /* tokens that a warp lists, at most */
     LOADS = 8,
-    EACH = 4,                  /* columns of a thread */
+    EACH = 4, /* columns of a thread */
     COLUMNS = THREADS * EACH,
 };
 
-struct arguments {
+struct embedding_dw_arguments {
     const int32_t *tokens;
     int64_t n;                  /* tokens */
     int64_t low, high, columns; /* rows of the table in the range */
@@ -38,7 +38,7 @@ struct arguments {
 };
 
 /* What the warps of a block found in a chunk. */
-struct found {
+struct embedding_dw_found {
     unsigned short place[THREADS / PLB_WARP][LISTED]; /* in the warp's tokens */
     unsigned char row[THREADS / PLB_WARP][LISTED];    /* in the block's rows */
     int count[THREADS / PLB_WARP];
@@ -46,8 +46,8 @@ struct found {
 };
 
 /* The tokens of this warp from `first` on. All its lanes call. */
-static __device__ __forceinline__ void look(const struct arguments &a, int64_t first, int64_t low,
-                                            struct found *found)
+static __device__ __forceinline__ void look(const struct embedding_dw_arguments &a, int64_t first,
+                                            int64_t low, struct embedding_dw_found *found)
 {
     int lane = threadIdx.x % PLB_WARP, warp = threadIdx.x / PLB_WARP, count = 0;
     unsigned long long rows = 0;
@@ -146,8 +146,8 @@ static __device__ __forceinline__ unsigned add_some(plb_pack<float, EACH> *sum, 
  * first row; a thread without columns (count 0) takes part, since the warp votes. */
 template <bool V, typename T>
 static __device__ __forceinline__ void add_found(plb_pack<float, EACH> *sum, int64_t columns,
-                                                 const struct found *found, int row, const T *dy,
-                                                 int count)
+                                                 const struct embedding_dw_found *found, int row,
+                                                 const T *dy, int count)
 {
     int lane = threadIdx.x % PLB_WARP, warps = blockDim.x / PLB_WARP;
 
@@ -165,9 +165,10 @@ static __device__ __forceinline__ void add_found(plb_pack<float, EACH> *sum, int
 
 template <bool V, typename T>
 static __global__ void __launch_bounds__(THREADS, 2)
-    embedding_dw(float *dtable, const T *dy, const __grid_constant__ struct arguments a)
+    embedding_dw(float *dtable, const T *dy,
+                 const __grid_constant__ struct embedding_dw_arguments a)
 {
-    __shared__ struct found found;
+    __shared__ struct embedding_dw_found found;
     int64_t low = a.low + (int64_t)blockIdx.x * a.rows, chunk = (int64_t)blockDim.x * LOOKS;
     int64_t column = (int64_t)blockIdx.y * COLUMNS + (int)threadIdx.x * EACH;
     int64_t rest = a.columns - column;
@@ -206,14 +207,14 @@ static unsigned threads_for(int64_t columns)
 {
     int64_t threads = ((columns + EACH - 1) / EACH + PLB_WARP - 1) / PLB_WARP * PLB_WARP;
 
-    return (unsigned)(threads < THREADS ? threads : THREADS);
+    return (unsigned)(threads < THREADS ? threads : (int64_t)THREADS);
 }
 
 static int rows_for(int64_t rows)
 {
     int64_t each = (rows + BLOCKS - 1) / BLOCKS;
 
-    return (int)(each < ROWS ? each : ROWS);
+    return (int)(each < ROWS ? each : (int64_t)ROWS);
 }
 
 static enum plb_status embedding_dw_run(const struct plb_call *call,
@@ -222,20 +223,20 @@ static enum plb_status embedding_dw_run(const struct plb_call *call,
     const struct plb_tensor *tokens = call->in[TOKENS].part, *dy = call->in[DY].part;
     const struct plb_tensor *dtable = call->out[0].part;
     int64_t columns = dy->shape.dim[1], rows = call->high[0] - call->low[0];
-    struct arguments a = {(const int32_t *)tokens->data,
-                          tokens->shape.dim[0],
-                          call->low[0],
-                          call->high[0],
-                          columns,
-                          rows_for(rows)};
+    struct embedding_dw_arguments a = {(const int32_t *)tokens->data,
+                                       tokens->shape.dim[0],
+                                       call->low[0],
+                                       call->high[0],
+                                       columns,
+                                       rows_for(rows)};
     bool aligned = plb_aligned(dy->data, dtable->data) && columns % EACH == 0;
     dim3 blocks(plb_blocks_for(rows, a.rows), plb_blocks_for(columns, COLUMNS));
 
     PLB_BY_DTYPE(dy->dtype, T, {
         PLB_BY_FLAG(aligned, V, {
             return plb_launch(queue, "embedding_dw", embedding_dw<V, T>, blocks,
-                              threads_for(columns), 0, (float *)dtable->data,
-                              (const T *)dy->data, a);
+                              threads_for(columns), 0, (float *)dtable->data, (const T *)dy->data,
+                              a);
         });
     });
     return PLB_OK;

@@ -5,7 +5,7 @@
  */
 #include "codelets/common/columns.cuh"
 
-template <typename T, bool V> struct biases {
+template <typename T, bool V> struct linear_db_rows {
     enum { SUMS = 1, N = plb_vector<T>::N };
     const T *dy; /* the first row of the range */
     int64_t columns;
@@ -46,8 +46,8 @@ static enum plb_status db_run(const struct plb_call *call, const struct plb_cuda
         const T *from = (const T *)dy->data + (call->low[0] - dy->row0) * columns;
 
         PLB_BY_FLAG(plb_aligned(from) && columns % plb_vector<T>::N == 0, V, {
-            return plb_columns_sum<biases<T, V>, plb_vector<T>::N, V>(
-                queue, "linear_db", biases<T, V>{from, columns}, &c,
+            return plb_columns_sum<linear_db_rows<T, V>, plb_vector<T>::N, V>(
+                queue, "linear_db", linear_db_rows<T, V>{from, columns}, &c,
                 (float *)call->out[0].part->data, nullptr, call->scratch);
         });
     });

@@ -64,12 +64,11 @@ static enum plb_status mean_loss_dx_run(const struct plb_call *call,
 {
     const struct plb_tensor *targets = call->in[TARGETS].part;
     int64_t low = call->low[0], high = call->high[0];
-    unsigned blocks = plb_blocks_for(high - low, THREADS);
+    unsigned wanted = plb_blocks_for(high - low, THREADS), most = BLOCKS;
 
-    return plb_launch(queue, "mean_loss_dx", mean_loss_dx, blocks < BLOCKS ? blocks : BLOCKS,
-                      THREADS, 0, (float *)call->out[0].part->data,
-                      (const float *)call->in[0].part->data, (const int32_t *)targets->data, low,
-                      high, targets->shape.dim[0]);
+    return plb_launch(queue, "mean_loss_dx", mean_loss_dx, wanted < most ? wanted : most, THREADS,
+                      0, (float *)call->out[0].part->data, (const float *)call->in[0].part->data,
+                      (const int32_t *)targets->data, low, high, targets->shape.dim[0]);
 }
 
 const struct plb_cuda_operator plb_cuda_mean_loss = {"mean_loss", nullptr, mean_loss_run};

@@ -9,7 +9,7 @@
 enum { X, GAMMA, BETA };
 enum { Y, MEAN, RSTD };
 
-template <typename T> struct arguments {
+template <typename T> struct layer_norm_arguments {
     T *y;
     float *mean, *rstd;
     const T *x, *gamma, *beta; /* beta may be NULL */
@@ -18,7 +18,8 @@ template <typename T> struct arguments {
 };
 
 template <typename T, int K, bool V>
-static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1) layer_norm(struct arguments<T> a)
+static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
+    layer_norm(struct layer_norm_arguments<T> a)
 {
     const int N = plb_vector<T>::N;
     __shared__ float shared[PLB_WARP];
@@ -77,10 +78,11 @@ static enum plb_status layer_norm_run(const struct plb_call *call,
 
     PLB_BY_DTYPE(x->dtype, T, {
         dim3 block = plb_row_block(columns, plb_vector<T>::N);
-        struct arguments<T> a = {(T *)y->data, (float *)call->out[MEAN].part->data,
-                                 (float *)call->out[RSTD].part->data, (const T *)x->data,
-                                 (const T *)gamma, (const T *)beta, rows, columns,
-                                 (float)call->attributes->f[0]};
+        struct layer_norm_arguments<T> a = {
+            (T *)y->data, (float *)call->out[MEAN].part->data, (float *)call->out[RSTD].part->data,
+                (const T *)x->data, (const T *)gamma, (const T *)beta, rows, columns,
+                (float)call->attributes->f[0]
+        };
 
         PLB_BY_ROW(T, columns, aligned, K, V, {
             return plb_launch(queue, "layer_norm", layer_norm<T, K, V>,

@@ -9,7 +9,7 @@
 
 enum { DY, X, GAMMA, MEAN, RSTD };
 
-template <typename T> struct arguments {
+template <typename T> struct layer_norm_dx_arguments {
     T *dx;
     const T *dy, *x, *gamma;
     const float *mean, *rstd;
@@ -18,7 +18,7 @@ template <typename T> struct arguments {
 
 template <typename T, int K, bool V>
 static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
-    layer_norm_dx(struct arguments<T> a)
+    layer_norm_dx(struct layer_norm_dx_arguments<T> a)
 {
     const int N = plb_vector<T>::N;
     __shared__ float shared[PLB_WARP];
@@ -69,14 +69,11 @@ static enum plb_status layer_norm_dx_run(const struct plb_call *call,
 
     PLB_BY_DTYPE(x->dtype, T, {
         dim3 block = plb_row_block(columns, plb_vector<T>::N);
-        struct arguments<T> a = {(T *)dx->data,
-                                 (const T *)in[DY].part->data,
-                                 (const T *)x->data,
-                                 (const T *)in[GAMMA].part->data,
-                                 (const float *)in[MEAN].part->data,
-                                 (const float *)in[RSTD].part->data,
-                                 rows,
-                                 columns};
+        struct layer_norm_dx_arguments<T> a = {
+            (T *)dx->data, (const T *)in[DY].part->data, (const T *)x->data,
+                (const T *)in[GAMMA].part->data, (const float *)in[MEAN].part->data,
+                (const float *)in[RSTD].part->data, rows, columns
+        };
 
         PLB_BY_ROW(T, columns, aligned, K, V, {
             return plb_launch(queue, "layer_norm_dx", layer_norm_dx<T, K, V>,

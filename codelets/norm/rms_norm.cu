@@ -6,7 +6,7 @@
  */
 #include "codelets/norm/weights.cuh"
 
-template <typename T> struct arguments {
+template <typename T> struct rms_norm_arguments {
     T *y;
     float *rstd;
     const T *dy, *x, *gamma;
@@ -15,7 +15,8 @@ template <typename T> struct arguments {
 };
 
 template <typename T, int K, bool V>
-static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1) rms_norm(struct arguments<T> a)
+static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
+    rms_norm(struct rms_norm_arguments<T> a)
 {
     const int N = plb_vector<T>::N;
     __shared__ float shared[PLB_WARP];
@@ -50,7 +51,8 @@ static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1) rms_norm(struct
 
 /* y is dx. */
 template <typename T, int K, bool V>
-static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1) rms_norm_dx(struct arguments<T> a)
+static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
+    rms_norm_dx(struct rms_norm_arguments<T> a)
 {
     const int N = plb_vector<T>::N;
     __shared__ float shared[PLB_WARP];
@@ -94,10 +96,10 @@ static enum plb_status rms_norm_run(const struct plb_call *call, const struct pl
 
     PLB_BY_DTYPE(x->dtype, T, {
         dim3 block = plb_row_block(columns, plb_vector<T>::N);
-        struct arguments<T> a = {(T *)y->data,     (float *)call->out[1].part->data,
-                                 nullptr,          (const T *)x->data,
-                                 (const T *)gamma->data, rows,
-                                 columns,          (float)call->attributes->f[0]};
+        struct rms_norm_arguments<T> a = {
+            (T *)y->data, (float *)call->out[1].part->data, nullptr, (const T *)x->data,
+                (const T *)gamma->data, rows, columns, (float)call->attributes->f[0]
+        };
 
         PLB_BY_ROW(T, columns, aligned, K, V, {
             return plb_launch(queue, "rms_norm", rms_norm<T, K, V>, plb_blocks_for(rows, block.y),
@@ -118,14 +120,10 @@ static enum plb_status rms_norm_dx_run(const struct plb_call *call,
 
     PLB_BY_DTYPE(x->dtype, T, {
         dim3 block = plb_row_block(columns, plb_vector<T>::N);
-        struct arguments<T> a = {(T *)dx->data,
-                                 (float *)in[RSTD].part->data,
-                                 (const T *)in[DY].part->data,
-                                 (const T *)x->data,
-                                 (const T *)in[GAMMA].part->data,
-                                 rows,
-                                 columns,
-                                 0.0f};
+        struct rms_norm_arguments<T> a = {
+            (T *)dx->data, (float *)in[RSTD].part->data, (const T *)in[DY].part->data,
+                (const T *)x->data, (const T *)in[GAMMA].part->data, rows, columns, 0.0f
+        };
 
         PLB_BY_ROW(T, columns, aligned, K, V, {
             return plb_launch(queue, "rms_norm_dx", rms_norm_dx<T, K, V>,
@@ -143,8 +141,8 @@ static size_t rms_norm_dw_scratch(const struct plb_task_types *types)
 static enum plb_status rms_norm_dw_run(const struct plb_call *call,
                                        const struct plb_cuda_queue *queue)
 {
-    return plb_norm_weights_run<false>(call, queue, "rms_norm_dw",
-                                       (float *)call->out[0].part->data, nullptr);
+    return plb_norm_weights_run<false>(call, queue, "rms_norm_dw", (float *)call->out[0].part->data,
+                                       nullptr);
 }
 
 const struct plb_cuda_operator plb_cuda_rms_norm = {"rms_norm", nullptr, rms_norm_run};

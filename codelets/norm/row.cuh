@@ -138,18 +138,18 @@ __device__ __forceinline__ int64_t plb_row_number(void)
 }
 
 /* Statements with K and V for rows of T: `aligned` is about addresses. */
-#define PLB_BY_ROW(T, columns_, aligned_, K, V, ...)                                          \
-    do {                                                                                      \
-        const int64_t most_ = PLB_ROW_VECTORS * PLB_ROW_THREADS_MAX * (int)plb_vector<T>::N;  \
-                                                                                              \
-        if ((columns_) > most_) {                                                             \
-            const int K = 0;                                                                  \
-            const bool V = false;                                                             \
-            __VA_ARGS__                                                                       \
-        } else {                                                                              \
-            const int K = PLB_ROW_VECTORS;                                                    \
-            PLB_BY_FLAG((aligned_) && (columns_) % plb_vector<T>::N == 0, V, __VA_ARGS__);    \
-        }                                                                                     \
+#define PLB_BY_ROW(T, columns_, aligned_, K, V, ...)                                               \
+    do {                                                                                           \
+        const int64_t most_ = PLB_ROW_VECTORS * PLB_ROW_THREADS_MAX * (int)plb_vector<T>::N;       \
+                                                                                                   \
+        if ((columns_) > most_) {                                                                  \
+            const int K = 0;                                                                       \
+            const bool V = false;                                                                  \
+            __VA_ARGS__                                                                            \
+        } else {                                                                                   \
+            const int K = PLB_ROW_VECTORS;                                                         \
+            PLB_BY_FLAG((aligned_) && (columns_) % plb_vector<T>::N == 0, V, __VA_ARGS__);         \
+        }                                                                                          \
     } while (0)
 
 #endif

@@ -50,8 +50,8 @@ static const T *plb_norm_rows(const struct plb_call *call, int k, int64_t column
 
 static inline size_t plb_norm_weights_scratch(const struct plb_task_types *types, int sums)
 {
-    struct plb_columns c = plb_norm_columns(types->in[0].shape.dim[0], &types->in[0].shape,
-                                            types->in[0].dtype);
+    struct plb_columns c =
+        plb_norm_columns(types->in[0].shape.dim[0], &types->in[0].shape, types->in[0].dtype);
 
     return plb_columns_scratch(&c, sums);
 }

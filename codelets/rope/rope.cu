@@ -18,7 +18,7 @@ enum { THREADS = 128, SLICE = 512 };
 
 /* A row is `heads` heads of two halves of `half` columns, and further columns. This launch turns
  * pairs first to first + pairs - 1 of each head. */
-struct turns {
+struct rope_turns {
     int64_t width;
     int heads, half, first, pairs;
     float sign;
@@ -48,9 +48,9 @@ static __device__ __forceinline__ void turn(T *y, const T *x, const float *sines
 /* E: elements at a time, 1 where rows or halves are not aligned. */
 template <int E, typename T>
 static __global__ void __launch_bounds__(THREADS)
-    rope(T *y, const T *x, const int32_t *positions, const __grid_constant__ struct turns t)
+    rope(T *y, const T *x, const int32_t *positions, const __grid_constant__ struct rope_turns t)
 {
-    __shared__ alignas(16) float sines[SLICE], cosines[SLICE];
+    __shared__ __align__(16) float sines[SLICE], cosines[SLICE];
     int64_t turned = (int64_t)t.heads * 2 * t.half;
     float position = (float)positions[blockIdx.x];
     int packs = t.pairs / E;
@@ -75,13 +75,13 @@ static __global__ void __launch_bounds__(THREADS)
         y[at] = x[at];
 }
 
-static bool whole_vectors(const struct turns *t, const void *y, const void *x, int each)
+static bool whole_vectors(const struct rope_turns *t, const void *y, const void *x, int each)
 {
     return plb_aligned(y, x) && t->width % each == 0 && t->half % each == 0;
 }
 
 static enum plb_status rope_slice(const struct plb_call *call, const struct plb_cuda_queue *queue,
-                                  const struct turns *t)
+                                  const struct rope_turns *t)
 {
     const struct plb_tensor *x = call->in[X].part, *y = call->out[0].part;
     const int32_t *positions = (const int32_t *)call->in[POSITIONS].part->data;
@@ -102,7 +102,7 @@ static enum plb_status rope_slice(const struct plb_call *call, const struct plb_
 static enum plb_status rope_run(const struct plb_call *call, const struct plb_cuda_queue *queue)
 {
     const struct plb_attributes *a = call->attributes;
-    struct turns t = {};
+    struct rope_turns t = {};
 
     t.width = call->in[X].part->shape.dim[1];
     t.heads = (int)a->i[HEADS];

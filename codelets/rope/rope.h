@@ -11,8 +11,8 @@
 extern "C" {
 #endif
 
-/* Angles per position of turns first to first + n - 1 of the head_dim / 2 turns of a head, scaled as
- * the attributes say. */
+/* Angles per position of turns first to first + n - 1 of the head_dim / 2 turns of a head, scaled
+ * as the attributes say. */
 void plb__rope_frequencies(float *frequency, const struct plb_attributes *attributes, int64_t first,
                            int64_t n);
 

@@ -10,10 +10,10 @@
 enum { THREADS = 128 };
 
 /* What a block works on: its row, and its columns of the half. */
-template <typename T> struct tile {
+template <typename T> struct swiglu_tile {
     int64_t row, first, last;
 
-    __device__ __forceinline__ tile(int64_t half, unsigned tiles)
+    __device__ __forceinline__ swiglu_tile(int64_t half, unsigned tiles)
     {
         row = blockIdx.x / tiles;
         first = (int64_t)(blockIdx.x % tiles) * (THREADS * plb_vector<T>::N);
@@ -35,7 +35,7 @@ template <typename T>
 static __global__ void swiglu(T *y, const T *x, int64_t half, unsigned tiles, bool vectors)
 {
     const int N = plb_vector<T>::N;
-    tile<T> t(half, tiles);
+    swiglu_tile<T> t(half, tiles);
     const T *gate = x + t.row * 2 * half, *up = gate + half;
     int64_t at = t.first + threadIdx.x * N;
     float g[N], u[N];
@@ -43,8 +43,8 @@ static __global__ void swiglu(T *y, const T *x, int64_t half, unsigned tiles, bo
     y += t.row * half;
     if (!vectors) {
         for (int64_t i = t.first + threadIdx.x; i < t.last; i += THREADS)
-            y[i] = plb_to<T>(plb_float(gate[i]) * plb_sigmoid(plb_float(gate[i])) *
-                             plb_float(up[i]));
+            y[i] =
+                plb_to<T>(plb_float(gate[i]) * plb_sigmoid(plb_float(gate[i])) * plb_float(up[i]));
         return;
     }
     if (at >= t.last)
@@ -62,7 +62,7 @@ static __global__ void swiglu_dx(T *dx, const T *dy, const T *x, int64_t half, u
                                  bool vectors)
 {
     const int N = plb_vector<T>::N;
-    tile<T> t(half, tiles);
+    swiglu_tile<T> t(half, tiles);
     const T *gate = x + t.row * 2 * half, *up = gate + half;
     T *dgate = dx + t.row * 2 * half, *dup = dgate + half;
     int64_t at = t.first + threadIdx.x * N;

@@ -11,7 +11,7 @@
 enum { THREADS = 256, PARTS = 256 };
 
 /* `before`: what came of earlier launches, or NULL; A is the type of sums. */
-template <typename T, typename A> struct parts {
+template <typename T, typename A> struct sum_parts {
     const T *x[PARTS];
     int n;
     const A *before;
@@ -37,7 +37,7 @@ template <typename O, typename A> static __device__ __forceinline__ O narrow(A x
 
 /* E elements of a thread. */
 template <int E, typename O, typename T, typename A>
-static __device__ __forceinline__ void add(O *y, const struct parts<T, A> &parts, int64_t at)
+static __device__ __forceinline__ void add(O *y, const struct sum_parts<T, A> &parts, int64_t at)
 {
     plb_pack<O, E> out;
     plb_pack<A, E> before;
@@ -64,7 +64,7 @@ static __device__ __forceinline__ void add(O *y, const struct parts<T, A> &parts
 }
 
 template <typename O, typename T, typename A>
-static __global__ void sum(O *y, const __grid_constant__ struct parts<T, A> parts, int64_t n,
+static __global__ void sum(O *y, const __grid_constant__ struct sum_parts<T, A> parts, int64_t n,
                            bool packs)
 {
     const int E = plb_map_shape<O, T>::E;
@@ -86,7 +86,8 @@ static enum plb_status sum_some(const struct plb_call *call, const struct plb_cu
 {
     const struct plb_operand *in = &call->in[0];
     int64_t n = plb_shape_elements(&call->out[0].part->shape);
-    struct parts<T, A> parts = {};
+    struct sum_parts<T, A> parts = {
+    };
     bool packs = plb_aligned(y, before);
 
     parts.n = in->n_parts - first < PARTS ? in->n_parts - first : PARTS;
@@ -128,11 +129,7 @@ static enum plb_status sum_run(const struct plb_call *call, const struct plb_cud
 
     if (to == PLB_F64)
         return sum_all<double, double, double>(call, queue);
-    PLB_BY_DTYPE(to, O, {
-        PLB_BY_DTYPE(from, T, {
-            return sum_all<O, T, float>(call, queue);
-        });
-    });
+    PLB_BY_DTYPE(to, O, { PLB_BY_DTYPE(from, T, { return sum_all<O, T, float>(call, queue); }); });
     return PLB_OK;
 }
 

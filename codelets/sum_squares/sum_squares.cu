@@ -11,14 +11,14 @@
 
 enum { THREADS = 512, EACH = 4, CHUNKS = 1024, CHUNK_LEAST = THREADS * EACH * 8 };
 
-struct chunks {
+struct sum_squares_chunks {
     int64_t n, each, count;
 };
 
-static struct chunks chunks_of(int64_t n)
+static struct sum_squares_chunks chunks_of(int64_t n)
 {
-    struct chunks c = {n, n, 1};
-    int64_t wanted = n / CHUNK_LEAST < CHUNKS ? n / CHUNK_LEAST : CHUNKS;
+    struct sum_squares_chunks c = {n, n, 1};
+    int64_t wanted = n / CHUNK_LEAST < CHUNKS ? n / CHUNK_LEAST : (int64_t)CHUNKS;
 
     if (wanted > 1) {
         c.each = (n / wanted + EACH) / EACH * EACH;
@@ -33,8 +33,7 @@ static __device__ __forceinline__ double square(float x)
 }
 
 /* Elements from `from` on, of which `count` are there. */
-template <bool V>
-static __device__ __forceinline__ double squares(const float *from, int64_t count)
+template <bool V> static __device__ __forceinline__ double squares(const float *from, int64_t count)
 {
     plb_vector<float> v;
     double sum = 0.0;
@@ -52,7 +51,8 @@ static __device__ __forceinline__ double squares(const float *from, int64_t coun
     return sum;
 }
 
-template <bool V> static __global__ void sum_chunks(double *y, const float *x, struct chunks c)
+template <bool V>
+static __global__ void sum_chunks(double *y, const float *x, struct sum_squares_chunks c)
 {
     __shared__ double shared[PLB_WARP];
     int64_t low = blockIdx.x * c.each, high = low + c.each < c.n ? low + c.each : c.n;
@@ -80,7 +80,7 @@ static __global__ void add_chunks(double *y, const double *x, int64_t n)
 
 static size_t sum_squares_scratch(const struct plb_task_types *types)
 {
-    struct chunks c = chunks_of(plb_shape_elements(&types->in[0].shape));
+    struct sum_squares_chunks c = chunks_of(plb_shape_elements(&types->in[0].shape));
 
     return c.count > 1 ? (size_t)c.count * sizeof(double) : 0;
 }
@@ -91,13 +91,13 @@ static enum plb_status sum_squares_run(const struct plb_call *call,
     const struct plb_tensor *part = call->in[0].part;
     int64_t row = plb_shape_row_elements(&part->shape);
     const float *x = (const float *)part->data + (call->low[0] - part->row0) * row;
-    struct chunks c = chunks_of((call->high[0] - call->low[0]) * row);
+    struct sum_squares_chunks c = chunks_of((call->high[0] - call->low[0]) * row);
     double *y = (double *)call->out[0].part->data;
     double *sums = c.count > 1 ? (double *)call->scratch : y;
 
     PLB_BY_FLAG(plb_aligned(x), V, {
-        PLB_TRY(plb_launch(queue, "sum_squares", sum_chunks<V>, (unsigned)c.count, THREADS, 0,
-                           sums, x, c));
+        PLB_TRY(plb_launch(queue, "sum_squares", sum_chunks<V>, (unsigned)c.count, THREADS, 0, sums,
+                           x, c));
     });
     if (c.count == 1)
         return PLB_OK;
