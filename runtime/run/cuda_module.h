@@ -23,7 +23,7 @@
 #include "codelets/common/cuda.h"
 
 /* Counted up with every change of what stands here or in codelets/common/cuda.h. */
-#define PLB__CUDA_ABI 1
+#define PLB__CUDA_ABI 2
 
 /* The module's only name that is looked up. */
 #define PLB__CUDA_SYMBOL "plb_cuda_module"
@@ -79,6 +79,9 @@ struct plb__cuda_rectangle {
 struct plb__cuda_work {
     /* The kernel of an operator; NULL: there is none of that name. */
     const struct plb_cuda_operator *(*find)(const char *name);
+    /* Enqueues n calls of adamw in few launches: see codelets/adamw/many.h. */
+    enum plb_status (*adamw_many)(const struct plb_call *const *calls, int n,
+                                  const struct plb_cuda_queue *queue);
     /* Everything of a queue but workspace, fault and tag. */
     void (*queue)(struct plb__cuda_context *context, struct CUstream_st *stream,
                   struct plb_cuda_queue *queue_out);

@@ -6,6 +6,8 @@
 
 #include "runtime/run/cuda/module_internal.h"
 
+#include "codelets/adamw/many.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +95,7 @@ static enum plb_status elapsed(struct plb__cuda_context *context, uint32_t from,
 }
 
 const struct plb__cuda_work plb__cuda_work = {.find = plb__cuda_operator,
+                                              .adamw_many = plb_cuda_adamw_many,
                                               .queue = fill_queue,
                                               .copy = copy,
                                               .mark = mark,
