@@ -25,6 +25,7 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/chain/chain.c schedulers/memory/chain/chain.h \
 	schedulers/memory/chain/chain_fit.c schedulers/memory/chain/chain_fit.h \
 	schedulers/memory/chain/chain_order.c schedulers/memory/chain/chain_split.c \
+	schedulers/memory/chain/chain_solve.c \
 	schedulers/memory/chain/chain_table.c schedulers/memory/chain/chain_table.h \
 	schedulers/memory/chain/chain_write.c schedulers/memory/chain/chain_write.h \
 	schedulers/memory/chain/block_groups.c \

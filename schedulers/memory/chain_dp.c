@@ -36,11 +36,15 @@ static enum plb_status plan_grain(const struct plb_problem *problem, enum plb__g
     enum plb_status status;
 
     PLB_TRY(plb__chains_take(problem, grain, &chains));
-    status = plb__chain_fit(problem,
-                            &(struct plb__fit){.propose = propose,
-                                               .context = chains,
-                                               .most = plb__chains_most(chains)},
-                            chains->free, plan_out);
+    status = plb__chains_solve(chains, NULL);
+    if (status == PLB_OK)
+        status = plb__chain_fit(problem,
+                                &(struct plb__fit){.propose = propose,
+                                                   .context = chains,
+                                                   .most = plb__chains_most(chains)},
+                                &chains->sizes, plan_out);
+    if (status == PLB_OK)
+        status = plb__chain_note(problem, plan_out, &chains->sizes, &chains->kept);
     plb__chains_give(chains);
     return status;
 }
@@ -82,8 +86,41 @@ static enum plb_status plan_chain_dp(const struct plb_problem *problem, struct p
     return status;
 }
 
+static enum plb_status replan_chains(const struct plb_problem *problem, struct plb__chains *chains,
+                                     struct plb_plan *plan_out)
+{
+    if (chains->kept.used == 0)
+        return plb_fail(PLB_ERROR_MEMORY, "there was no plan of this graph before");
+    PLB_TRY(plb__chains_solve(chains, NULL));
+    return plb__chain_refit(problem,
+                            &(struct plb__fit){.propose = propose,
+                                               .context = chains,
+                                               .most = plb__chains_most(chains)},
+                            &chains->sizes, &chains->kept, plan_out);
+}
+
+/* What walks through the graph have found stays, so that all there is to do is to fill the table for
+ * the new costs and to come near the bytes that the last plan took. A graph for which several grains
+ * are tried is small. */
+static enum plb_status replan_chain_dp(const struct plb_problem *problem, enum plb_event event,
+                                       const struct plb_plan *current, struct plb_plan *plan_out)
+{
+    struct plb__chains *chains;
+    enum plb_status status;
+
+    (void)event;
+    (void)current;
+    if (plb_graph_tasks(problem->graph) <= TASKS_FOR_ALL_GRAINS)
+        return plan_chain_dp(problem, plan_out);
+    PLB_TRY(plb__chains_take(problem, PLB__GRAIN_BLOCKS, &chains));
+    status = replan_chains(problem, chains, plan_out);
+    plb__chains_give(chains);
+    return status;
+}
+
 const struct plb_memory_policy plb_memory_chain_dp = {
     .name = "chain-dp",
     .help = "run again what costs least time, by dynamic programming over blocks",
     .plan = plan_chain_dp,
+    .replan = replan_chain_dp,
 };

@@ -37,10 +37,10 @@ struct offload {
     struct plb__away away;
 };
 
-/* The best plan so far. */
+/* The best plan so far, and the haste with which it sends. */
 struct best {
     struct plb_plan plan;
-    double seconds;
+    double seconds, haste;
 };
 
 static enum plb_tier tier_of(const struct plb_problem *problem)
@@ -89,7 +89,7 @@ static enum plb_status time_of(const struct plb_problem *problem, const struct p
 
 /* Takes over a plan that fits, if it is so much faster than the best one. */
 static enum plb_status judge(const struct plb_problem *problem, struct plb_plan *plan,
-                             struct best *best)
+                             double haste, struct best *best)
 {
     double seconds;
     enum plb_status status = time_of(problem, plan, &seconds);
@@ -97,7 +97,7 @@ static enum plb_status judge(const struct plb_problem *problem, struct plb_plan 
     if (status == PLB_OK &&
         (isinf(best->seconds) || seconds < (1.0 - WORTH_THE_WHILE) * best->seconds)) {
         plb_plan_clear(&best->plan);
-        *best = (struct best){*plan, seconds};
+        *best = (struct best){*plan, seconds, haste};
     } else {
         plb_plan_clear(plan);
     }
@@ -110,25 +110,16 @@ static enum plb_status try_without(const struct plb_problem *problem, struct bes
     enum plb_status status = plb_memory_chain_dp.plan(problem, &plan);
 
     if (status == PLB_OK)
-        return judge(problem, &plan, best);
+        return judge(problem, &plan, 0.0, best);
     return status == PLB_ERROR_MEMORY ? PLB_OK : status;
 }
 
-static enum plb_status try_plan(const struct plb_problem *problem, struct offload *offload,
-                                struct best *best)
+static struct plb__fit fit_of(const struct plb_problem *problem, struct offload *offload)
 {
     size_t device = plb__device_room(problem), most = plb__chains_most(offload->chains);
-    struct plb_plan plan = {.n = 0};
-    enum plb_status status;
 
-    status = plb__chain_fit(problem,
-                            &(struct plb__fit){.propose = propose,
-                                               .context = offload,
-                                               .most = most < device ? most : device},
-                            offload->chains->free, &plan);
-    if (status == PLB_OK)
-        return judge(problem, &plan, best);
-    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+    return (struct plb__fit){
+        .propose = propose, .context = offload, .most = most < device ? most : device};
 }
 
 static double forward_seconds(const struct plb__chains *chains)
@@ -145,36 +136,56 @@ static double forward_seconds(const struct plb__chains *chains)
     return most;
 }
 
-static enum plb_status try_haste(const struct plb_problem *problem, struct offload *offload,
-                                 double haste, struct best *best)
+/* Solves the chains for what the link can take; haste 0: for nothing. */
+static enum plb_status solve_for(const struct plb_problem *problem, double haste,
+                                 struct offload *offload)
 {
     const struct plb_link *link = &problem->platform->link[offload->away.tier];
     double rate = haste * link->out_bytes_per_second / problem->platform->workers;
     double bytes = rate * forward_seconds(offload->chains);
     double limit = (double)problem->limits.bytes[offload->away.tier];
-    size_t most;
+    size_t most = offload->chains->whole;
 
-    PLB_TRY(plb__chains_send_away(offload->chains, NULL));
-    most = plb__chains_most(offload->chains);
     bytes = bytes < limit ? bytes : limit;
+    offload->away.sizes = &offload->chains->sizes;
     offload->away.haste = haste > 1.0 ? haste : 1.0;
     offload->away.bytes = bytes < (double)most ? (size_t)bytes : most;
     offload->away.room = plb__device_room(problem);
-    PLB_TRY(plb__chains_send_away(offload->chains,
-                                  &(struct plb__chain_away){.bytes = offload->away.bytes,
-                                                            .rate = rate,
-                                                            .device = offload->away.room}));
-    return try_plan(problem, offload, best);
+    if (haste == 0.0)
+        return plb__chains_solve(offload->chains, NULL);
+    return plb__chains_solve(offload->chains,
+                             &(struct plb__chain_away){.bytes = offload->away.bytes,
+                                                       .rate = rate,
+                                                       .device = offload->away.room});
+}
+
+static enum plb_status try_haste(const struct plb_problem *problem, struct offload *offload,
+                                 double haste, struct best *best)
+{
+    struct plb_plan plan = {.n = 0};
+    struct plb__fit fit;
+    enum plb_status status;
+
+    PLB_TRY(solve_for(problem, haste, offload));
+    fit = fit_of(problem, offload);
+    status = plb__chain_fit(problem, &fit, &offload->chains->sizes, &plan);
+    if (status == PLB_OK)
+        return judge(problem, &plan, haste, best);
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
 }
 
 static enum plb_status try_all(const struct plb_problem *problem, struct offload *offload,
                                struct best *best)
 {
-    offload->away.free = offload->chains->free;
+    PLB_TRY(plb__chains_solve(offload->chains, NULL));
+    offload->chains->whole = plb__chains_most(offload->chains);
     for (size_t k = 0; k < sizeof hastes / sizeof hastes[0]; k++)
         if (k < HASTES_WITHOUT_WAITING || isinf(best->seconds))
             PLB_TRY(try_haste(problem, offload, hastes[k], best));
-    return PLB_OK;
+    if (isinf(best->seconds))
+        return PLB_OK;
+    offload->chains->haste = best->haste;
+    return plb__chain_note(problem, &best->plan, &offload->chains->sizes, &offload->chains->sent);
 }
 
 static enum plb_status plan_offload_dp(const struct plb_problem *problem,
@@ -199,8 +210,39 @@ static enum plb_status plan_offload_dp(const struct plb_problem *problem,
     return status;
 }
 
+static enum plb_status replan_chains(const struct plb_problem *problem, struct offload *offload,
+                                     struct plb_plan *plan_out)
+{
+    const struct plb__chains *chains = offload->chains;
+    struct plb__fit fit;
+
+    if (chains->sent.used == 0)
+        return plb_fail(PLB_ERROR_MEMORY, "there was no plan of this graph before");
+    PLB_TRY(solve_for(problem, chains->haste, offload));
+    if (chains->haste == 0.0)
+        offload->away.bytes = 0;
+    fit = fit_of(problem, offload);
+    return plb__chain_refit(problem, &fit, &chains->sizes, &chains->sent, plan_out);
+}
+
+/* As that of "chain-dp", with the haste that was best for the last plan. */
+static enum plb_status replan_offload_dp(const struct plb_problem *problem, enum plb_event event,
+                                         const struct plb_plan *current, struct plb_plan *plan_out)
+{
+    struct offload offload = {.chains = NULL, .away.tier = tier_of(problem)};
+    enum plb_status status;
+
+    if (offload.away.tier == PLB_DEVICE)
+        return plb_memory_chain_dp.replan(problem, event, current, plan_out);
+    PLB_TRY(plb__chains_take(problem, PLB__GRAIN_BLOCKS, &offload.chains));
+    status = replan_chains(problem, &offload, plan_out);
+    plb__chains_give(offload.chains);
+    return status;
+}
+
 const struct plb_memory_policy plb_memory_offload_dp = {
     .name = "offload-dp",
     .help = "run again or send away, by dynamic programming over blocks",
     .plan = plan_offload_dp,
+    .replan = replan_offload_dp,
 };

@@ -40,7 +40,7 @@ struct sender {
 
 static size_t bytes_of(const struct sender *s, plb_value v)
 {
-    return plb_type_bytes(&plb_graph_value(s->problem->graph, v)->type);
+    return s->away->sizes->bytes[v];
 }
 
 static const struct plb_task *task_of(const struct sender *s, uint32_t i)
@@ -97,7 +97,7 @@ static enum plb_status find_idle(struct sender *s)
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
             plb_value v = task->in[j];
 
-            if (s->away->free[v] || s->last[v] == PLB_NONE)
+            if (s->away->sizes->free[v] || s->last[v] == PLB_NONE)
                 continue;
             if (s->last[v] + 1 < i)
                 PLB_TRY(add_idle(s, v, s->last[v], i));
@@ -126,7 +126,7 @@ static size_t taken_over(const struct sender *s, const struct plb_task *task,
         for (uint32_t j = 0; j < cells; j++) {
             plb_value in = task->in[task->in_start[from] + j];
 
-            if (wanted_from[in] == i && !s->away->free[in] &&
+            if (wanted_from[in] == i && !s->away->sizes->free[in] &&
                 bytes_of(s, in) == bytes_of(s, task->out[task->out_start[k] + j]))
                 taken += bytes_of(s, in);
         }
@@ -144,7 +144,7 @@ static void measure_levels(struct sender *s, uint32_t *wanted_from)
         bool stays = plb_graph_value(s->problem->graph, v)->output;
 
         wanted_from[v] = stays ? s->n : PLB_NONE;
-        alive += stays && !s->away->free[v] ? bytes_of(s, v) : 0;
+        alive += stays && !s->away->sizes->free[v] ? bytes_of(s, v) : 0;
     }
     for (uint32_t i = s->n; i-- > 0;) {
         const struct plb_task *task = task_of(s, i);
@@ -153,7 +153,7 @@ static void measure_levels(struct sender *s, uint32_t *wanted_from)
         for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
             plb_value v = task->out[j];
 
-            if (s->away->free[v])
+            if (s->away->sizes->free[v])
                 continue;
             made += bytes_of(s, v);
             alive -= wanted_from[v] != PLB_NONE ? bytes_of(s, v) : 0;
@@ -162,7 +162,7 @@ static void measure_levels(struct sender *s, uint32_t *wanted_from)
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
             plb_value v = task->in[j];
 
-            if (s->away->free[v] || wanted_from[v] != PLB_NONE)
+            if (s->away->sizes->free[v] || wanted_from[v] != PLB_NONE)
                 continue;
             alive += bytes_of(s, v);
             wanted_from[v] = i;

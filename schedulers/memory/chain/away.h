@@ -14,14 +14,14 @@
 #ifndef PLB_SCHEDULERS_MEMORY_AWAY_H
 #define PLB_SCHEDULERS_MEMORY_AWAY_H
 
-#include "runtime/plan/policy.h"
+#include "schedulers/memory/chain/chain_fit.h"
 
 struct plb__away {
     enum plb_tier tier;
     size_t bytes;    /* the most that are away at once */
     double haste;    /* the link's rate is taken this much greater: above 1 tasks wait for it */
-    size_t room;     /* bytes on the device for what is counted: not initial, not in `free` */
-    const bool *free; /* per value: not counted */
+    size_t room;     /* bytes on the device for what is counted */
+    const struct plb__sizes *sizes;
 };
 
 /* Writes the plan that comes of `plan`, which has no moves. PLB_ERROR_MEMORY. */
