@@ -52,9 +52,11 @@ static bool read_mark(const struct plb__instance *instance, bool end, uint64_t *
 
 void plb__card_read_times(struct plb__step *step)
 {
+    bool failed = __atomic_load_n(&step->session->failed, __ATOMIC_ACQUIRE) != PLB_OK;
+
     if (!step->measured)
         return;
-    for (uint32_t k = 0; k < step->program->n_launches; k++) {
+    for (uint32_t k = 0; k < step->program->n_launches && !failed; k++) {
         struct plb__instance *instance = &step->instance[k];
         uint64_t start, end;
 

@@ -388,7 +388,7 @@ enum plb_status plb_session_read(plb_session_t *s, plb_value value, void *data, 
 {
     const struct plb_value_info *info;
     struct view view;
-    enum plb_status status;
+    enum plb_status status, failed;
 
     if (value >= plb_graph_values(s->whole))
         return plb_fail(PLB_ERROR_INVALID, "the graph has no value %u", value);
@@ -401,7 +401,10 @@ enum plb_status plb_session_read(plb_session_t *s, plb_value value, void *data, 
     status = plb__cells_read(&view.type, view.cell, view.n, data);
     free(view.cell);
     plb__runtime_rest();
-    return status == PLB_OK && !s->stopped ? check_tasks(s) : status;
+    if (s->stopped)
+        return status;
+    failed = check_tasks(s); /* says more than that the copy failed */
+    return failed != PLB_OK ? failed : status;
 }
 
 /* ---- steps ---- */
