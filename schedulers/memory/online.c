@@ -35,8 +35,11 @@ static const struct plb__online_weights all_weights[] = {
     {.distance = 1.0, .near = 0.01, .link = 0.02, .lead = 0.1, .again = 1.0},
 };
 
-/* What is left when none of these has a plan: what can be moved is not made again. */
+/* What is left when none of these has a plan: moving counts for less and less against making again,
+ * which holds memory on its way; values come when they must, not before. */
 static const struct plb__online_weights last_weights[] = {
+    {.distance = 1.0, .near = 0.01, .link = 1.0, .lead = 0.0, .again = 4.0},
+    {.distance = 1.0, .near = 0.01, .link = 1.0, .lead = 0.0, .again = 100.0},
     {.distance = 4.0, .near = 0.01, .link = 1.0, .lead = 0.0, .again = 1e6},
     {.distance = 1.0, .near = 0.01, .link = 1.0, .lead = 0.0, .again = 1e6},
 };
