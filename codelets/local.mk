@@ -51,9 +51,10 @@ libpalombe_la_SOURCES += %D%/cache/attention_cached.c %D%/cache/cache.h %D%/cach
 # The same operators on CUDA cards.
 noinst_HEADERS += %D%/common/cuda.h %D%/common/kernel.cuh
 cuda_sources += %D%/add/add.cu
-noinst_HEADERS += %D%/common/cublas.cuh
+noinst_HEADERS += %D%/common/cublas.cuh %D%/linear/padded.cuh
 cuda_sources += %D%/common/cublas.cu %D%/conv2d/conv2d.cu %D%/linear/linear.cu \
-	%D%/linear/linear_dw.cu %D%/linear/linear_dx.cu %D%/pool/pool.cu %D%/relu/relu.cu
+	%D%/linear/linear_dw.cu %D%/linear/linear_dx.cu %D%/linear/padded.cu %D%/pool/pool.cu \
+	%D%/relu/relu.cu
 
 # Kernels that are bound by memory.
 noinst_HEADERS += %D%/common/columns.cuh %D%/common/map.cuh %D%/common/mask.cuh \

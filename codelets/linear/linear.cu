@@ -3,10 +3,21 @@
  * y[N,O] = x[N,K] w[O,K]^T + b[O] on a CUDA card: 2 N O K operations, by cublasLt (cublas.cuh),
  * which adds the bias to fp32 sums before they are rounded once. See linear.c for the record.
  */
-#include "codelets/common/cublas.cuh"
 #include "codelets/linear/linear.h"
+#include "codelets/linear/padded.cuh"
 
 enum { X, W, B };
+
+static size_t linear_scratch(const struct plb_task_types *types)
+{
+    struct plb_product product = {};
+
+    product.m = types->in[X].shape.dim[0];
+    product.n = types->in[W].shape.dim[0];
+    product.k = types->in[X].shape.dim[1];
+    product.a.dtype = product.c_dtype = types->in[X].dtype;
+    return plb_cuda_padded_scratch(&product);
+}
 
 static enum plb_status linear_run(const struct plb_call *call, const struct plb_cuda_queue *queue)
 {
@@ -25,7 +36,7 @@ static enum plb_status linear_run(const struct plb_call *call, const struct plb_
         product.bias = call->in[B].part[0].data;
         product.bias_dtype = call->in[B].part[0].dtype;
     }
-    return plb_cuda_product(&product, nullptr, queue);
+    return plb_cuda_padded_product(&product, call->scratch, queue);
 }
 
-const struct plb_cuda_operator plb_cuda_linear = {"linear", nullptr, linear_run};
+const struct plb_cuda_operator plb_cuda_linear = {"linear", linear_scratch, linear_run};
