@@ -164,7 +164,10 @@ static void build_attention_cached(struct subject *s)
     plb_value cache = cache_of(s, capacity), qkv = qkv_of(s);
 
     a.dropout = 0;
-    plb_attention_cached(s->graph, qkv, cache, positions_of(s), &a, capacity);
+    plb_attention_cached(s->graph, qkv, cache,
+                         subject_input(s, "positions", PLB_I32, plb_shape1(s->d[0] * s->d[1]),
+                                       FILL_INDEX, (double)capacity),
+                         &a, capacity);
 }
 
 /* rows, columns, rows taken */

@@ -17,6 +17,8 @@
 #define PARTS_MAX       1024 /* of all operands of a call */
 #define GUARD           256  /* keeps what follows it aligned */
 #define GUARD_BYTE      0xA5
+#define TAG             7
+#define LARGE           2000 /* elements of outputs */
 #define WORKSPACE_BYTES ((size_t)8 << 20)
 
 /* AddressSanitizer watches the end of a block itself, to the byte. */
@@ -147,8 +149,17 @@ static enum plb_status check_fault(const char *name)
     PLB_TRY(module->memory->copy(context, PLB__CUDA_ASIDE, &word, fault, sizeof word));
     if (word == ~0ULL)
         return PLB_OK;
-    PLB_CHECK_EQ(word >> 32, 7);
+    PLB_CHECK_EQ(word >> 32, TAG);
     return plb_fail(PLB_ERROR_INVALID, "%s: an index in row %u", name, (unsigned)word);
+}
+
+void cuda_runner_queue(struct plb_cuda_queue *queue_out)
+{
+    module->work->queue(context, stream, queue_out);
+    queue_out->workspace = workspace;
+    queue_out->workspace_bytes = WORKSPACE_BYTES;
+    queue_out->fault = fault;
+    queue_out->tag = TAG;
 }
 
 /* Runs the kernel once; k: the first or the second time. */
@@ -158,11 +169,7 @@ static enum plb_status run_once(const struct plb_cuda_operator *op, const struct
     const unsigned long long none = ~0ULL;
     struct plb_cuda_queue queue;
 
-    module->work->queue(context, stream, &queue);
-    queue.workspace = workspace;
-    queue.workspace_bytes = WORKSPACE_BYTES;
-    queue.fault = fault;
-    queue.tag = 7;
+    cuda_runner_queue(&queue);
     if (k == 1)
         queue.multiprocessors = 7;
     if (set_seed != NULL)
@@ -181,12 +188,12 @@ static enum plb_status run_once(const struct plb_cuda_operator *op, const struct
 }
 
 /* Scratch memory may hold anything. */
-static void collect(const char *name, const void *scratch)
+static void collect(const char *name, int times, const void *scratch)
 {
     for (int i = 0; i < n_mirrors; i++) {
         const struct mirror *m = &mirrors[i];
-        bool intact = guarded(m, m->made[0]) && guarded(m, m->made[1]);
-        bool same = m->host == scratch || memcmp(m->made[0], m->made[1], whole(m)) == 0;
+        bool intact = guarded(m, m->made[0]) && guarded(m, m->made[times - 1]);
+        bool same = m->host == scratch || memcmp(m->made[0], m->made[times - 1], whole(m)) == 0;
 
         if (!intact)
             fprintf(stderr, "%s wrote beyond an operand on the card\n", name);
@@ -197,9 +204,24 @@ static void collect(const char *name, const void *scratch)
     }
 }
 
-static enum plb_status run_twice(const struct plb_cuda_operator *op, const struct plb_call *call,
-                                 size_t scratch)
+/* A part of a large task is run once; the whole task was run twice before. */
+static int times_of(const struct plb_call *call)
 {
+    int64_t elements = 0, made = 0;
+
+    for (int k = 0; k < call->n_out; k++) {
+        if (call->out[k].n_parts > 0) {
+            elements += plb_shape_elements(&call->out[k].whole);
+            made += plb_shape_elements(&call->out[k].part[0].shape);
+        }
+    }
+    return elements < LARGE || made == elements ? 2 : 1;
+}
+
+static enum plb_status run_call(const struct plb_cuda_operator *op, const struct plb_call *call,
+                                size_t scratch)
+{
+    int times = times_of(call);
     struct plb_operand in[PLB_OPERANDS_MAX], out[PLB_OPERANDS_MAX];
     struct plb_call there = *call;
 
@@ -210,9 +232,9 @@ static enum plb_status run_twice(const struct plb_cuda_operator *op, const struc
     there.scratch = NULL;
     if (scratch > 0)
         PLB_TRY(mirror_of(call->scratch, scratch, &there.scratch));
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < times; k++)
         PLB_TRY(run_once(op, &there, k));
-    collect(op->name, scratch > 0 ? call->scratch : NULL);
+    collect(op->name, times, scratch > 0 ? call->scratch : NULL);
     return PLB_OK;
 }
 
@@ -224,7 +246,7 @@ static enum plb_status run(const struct plb_operator *op, const struct plb_call 
 
     if (cuda == NULL)
         return plb_fail(PLB_ERROR_UNAVAILABLE, "%s has no CUDA kernel", op->name);
-    status = run_twice(cuda, call, scratch);
+    status = run_call(cuda, call, scratch);
     mirrors_release();
     return status;
 }
@@ -243,8 +265,20 @@ static bool same_bits(const struct plb_operator *op)
            (strncmp(op->name, "linear", 6) != 0 && strncmp(op->name, "conv2d", 6) != 0);
 }
 
+/* Tensor cores take the probabilities of attention, and their gradients, in bf16. */
+static double rounding(const struct plb_operator *op, enum plb_dtype dtype)
+{
+    return dtype == PLB_BF16 && strncmp(op->name, "attention", 9) == 0 ? 0x1p-8 : 0;
+}
+
 static const struct pieces_runner runner = {
-    .gathers = true, .aligned = true, .same_bits = same_bits, .scratch = scratch_of, .run = run};
+    .gathers = true,
+    .aligned = true,
+    .same_bits = same_bits,
+    .rounding = rounding,
+    .scratch = scratch_of,
+    .run = run,
+};
 
 /* --- the module ------------------------------------------------------------------------------- */
 

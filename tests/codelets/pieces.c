@@ -60,6 +60,13 @@ static bool cpu_same_bits(const struct plb_operator *op)
     return false;
 }
 
+static double cpu_rounding(const struct plb_operator *op, enum plb_dtype dtype)
+{
+    (void)op;
+    (void)dtype;
+    return 0;
+}
+
 static size_t cpu_scratch(const struct plb_operator *op, const struct plb_task_types *types)
 {
     return op->scratch != NULL ? op->scratch(types) : 0;
@@ -73,7 +80,11 @@ static enum plb_status cpu_run(const struct plb_operator *op, const struct plb_c
 }
 
 const struct pieces_runner pieces_cpu = {
-    .same_bits = cpu_same_bits, .scratch = cpu_scratch, .run = cpu_run};
+    .same_bits = cpu_same_bits,
+    .rounding = cpu_rounding,
+    .scratch = cpu_scratch,
+    .run = cpu_run,
+};
 
 static const struct pieces_runner *runner = &pieces_cpu;
 

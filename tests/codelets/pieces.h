@@ -45,6 +45,9 @@ struct pieces_runner {
     bool aligned; /* parts always begin on a boundary of 256 bytes: `offset` is passed over */
     /* Bits of an output do not depend on the ranges of calls, for this operator. */
     bool (*same_bits)(const struct plb_operator *op);
+    /* What results within the operator are rounded to, relative to the scale of an output; 0 where
+     * they are kept in fp32. */
+    double (*rounding)(const struct plb_operator *op, enum plb_dtype dtype);
     size_t (*scratch)(const struct plb_operator *op, const struct plb_task_types *types);
     /* `scratch` bytes are at call->scratch. */
     enum plb_status (*run)(const struct plb_operator *op, const struct plb_call *call,

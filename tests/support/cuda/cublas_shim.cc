@@ -442,7 +442,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
         status = check_addresses(&chosen, &work, workspace, workspace_bytes);
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
-    if (emulator::enqueue(stream, emulator::job{"cublasLtMatmul", dim3(1), dim3(1), 0, nullptr,
+    if (emulator::submit(stream, emulator::job{"cublasLtMatmul", dim3(1), dim3(1), 0, nullptr,
                                                 nullptr, [work]() { multiply(&work); }}) !=
         cudaSuccess)
         return CUBLAS_STATUS_EXECUTION_FAILED;

@@ -92,6 +92,21 @@ static inline int __ffs(int x)
     return __builtin_ffs(x);
 }
 
+static inline int __popcll(unsigned long long x)
+{
+    return __builtin_popcountll(x);
+}
+
+static inline int __clzll(long long x)
+{
+    return x == 0 ? 64 : __builtin_clzll((unsigned long long)x);
+}
+
+static inline int __ffsll(long long x)
+{
+    return __builtin_ffsll(x);
+}
+
 static inline unsigned __umulhi(unsigned a, unsigned b)
 {
     return (unsigned)((uint64_t)a * b >> 32);
@@ -167,11 +182,6 @@ static inline float __fdividef(float x, float y)
     return x / y;
 }
 
-static inline float __fmaf_rn(float x, float y, float z)
-{
-    return fmaf(x, y, z);
-}
-
 static inline float __fadd_rn(float x, float y)
 {
     return x + y;
@@ -202,8 +212,14 @@ static inline int __float2int_rn(float x)
     return (int)rintf(x);
 }
 
-/* Newer C libraries have functions of these names too. */
+/* Without instructions for it the C library's fmaf() is slow; through fp64 it is rounded right but
+ * for rare ties. Newer C libraries have functions of the other names too. */
 namespace emulator {
+
+static inline float fmaf_(float x, float y, float z)
+{
+    return (float)((double)x * y + z);
+}
 
 static inline float rsqrtf_(float x)
 {
@@ -217,7 +233,13 @@ static inline double rsqrt_(double x)
 
 } /* namespace emulator */
 
+#define fmaf   emulator::fmaf_
 #define rsqrtf emulator::rsqrtf_
 #define rsqrt  emulator::rsqrt_
+
+static inline float __fmaf_rn(float x, float y, float z)
+{
+    return fmaf(x, y, z);
+}
 
 #endif

@@ -15,6 +15,7 @@ tests_support_cuda_libplbcudashim_la_SOURCES = \
 	%D%/fibers.cc %D%/fibers.h \
 	%D%/emulator.cc %D%/emulator.h %D%/emulator_control.h %D%/emulator_math.h \
 	%D%/shim_devices.cc %D%/shim_memory.cc %D%/shim_streams.cc %D%/shim.h \
+	%D%/shim_control.h \
 	%D%/cublas_shim.cc %D%/starpu_shim.cc
 tests_support_cuda_libplbcudashim_la_CXXFLAGS = $(CUDA_EMULATED_CXXFLAGS)
 # A path makes libtool build a shared library, which is not installed.
@@ -29,6 +30,14 @@ tests_support_cuda_libpalombe_cuda_emulated_la_LIBADD = $(cuda_emulated_objects)
 	%D%/libplbcudashim.la libpalombe.la -lstdc++
 tests_support_cuda_libpalombe_cuda_emulated_la_DEPENDENCIES = $(cuda_emulated_objects) \
 	%D%/libplbcudashim.la libpalombe.la
+
+if CUDA_EMULATED
+check_PROGRAMS += %D%/test_emulator
+TESTS += %D%/test_emulator
+endif
+tests_support_cuda_test_emulator_SOURCES = %D%/test_emulator.cc
+tests_support_cuda_test_emulator_CXXFLAGS = $(CUDA_EMULATED_CXXFLAGS) $(CUNIT_CFLAGS)
+tests_support_cuda_test_emulator_LDADD = $(EMULATED_CARD) $(LDADD)
 
 AM_V_EMULATED = $(am__v_EMULATED_@AM_V@)
 am__v_EMULATED_ = $(am__v_EMULATED_@AM_DEFAULT_V@)

@@ -4,6 +4,8 @@
  */
 #include "tests/support/cuda/shim.h"
 
+#include "tests/support/cuda/shim_control.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +27,10 @@ static const char *wanted(void)
     return text == NULL ? "" : text;
 }
 
+static std::atomic<long> count[2]; /* of allocations, of launches */
+
 bool due(const char *what)
 {
-    static std::atomic<long> count[2];
     size_t n = strlen(what);
     const char *text = wanted();
 
@@ -86,6 +89,16 @@ cudaError_t enter(void)
 using namespace shim;
 
 extern "C" {
+
+/* ---- for tests ---- */
+
+void plb_shim_restore(void)
+{
+    for (int k = 0; k < CARDS_MAX; k++)
+        lost[k] = cudaSuccess;
+    count[0] = count[1] = 0;
+    last_error = cudaSuccess;
+}
 
 /* ---- versions ---- */
 

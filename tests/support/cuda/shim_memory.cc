@@ -7,6 +7,8 @@
  */
 #include "tests/support/cuda/shim.h"
 
+#include "tests/support/cuda/shim_control.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,7 +384,6 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stre
     return fill_on(stream, to, value, bytes);
 }
 
-/* How many copies there were from or to memory that was not pinned, for tests. */
 size_t plb_shim_unpinned_copies(void)
 {
     std::lock_guard<std::mutex> hold(lock);
