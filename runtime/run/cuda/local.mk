@@ -13,9 +13,10 @@ endif
 cuda_core = %D%/cards.c %D%/memory.c %D%/module_internal.h %D%/table.c %D%/work.c
 libpalombe_cuda_la_SOURCES = $(cuda_core)
 libpalombe_cuda_la_CFLAGS = $(AM_CFLAGS) $(CUDA_CFLAGS)
-libpalombe_cuda_la_LDFLAGS = $(PLB_LDFLAGS) -module -avoid-version \
+libpalombe_cuda_la_LDFLAGS = $(PLB_LDFLAGS) $(PLB_LIBRARY_LDFLAGS) -module -avoid-version \
 	-export-symbols-regex '^plb_cuda_module$$'
-libpalombe_cuda_la_LIBADD = $(cuda_objects) libpalombe.la $(CUDA_LIBS)
+# (nvcc guards variables of functions by functions of the C++ library.)
+libpalombe_cuda_la_LIBADD = $(cuda_objects) libpalombe.la $(CUDA_LIBS) -lstdc++
 libpalombe_cuda_la_DEPENDENCIES = $(cuda_objects) libpalombe.la
 
 # nvcc knows -fPIC only as an option of the compiler behind it, so libtool adds none.

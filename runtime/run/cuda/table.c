@@ -8,10 +8,6 @@
 
 #include <string.h>
 
-#define PLB_OPERATOR(name) extern const struct plb_cuda_operator plb_cuda_##name __attribute__((weak));
-#include "codelets/operators.def"
-#undef PLB_OPERATOR
-
 static const struct plb_cuda_operator *const table[] = {
 #define PLB_OPERATOR(name) &plb_cuda_##name,
 #include "codelets/operators.def"
@@ -21,7 +17,7 @@ static const struct plb_cuda_operator *const table[] = {
 const struct plb_cuda_operator *plb__cuda_operator(const char *name)
 {
     for (size_t k = 0; k < sizeof table / sizeof table[0]; k++)
-        if (table[k] && strcmp(table[k]->name, name) == 0)
+        if (strcmp(table[k]->name, name) == 0)
             return table[k];
     return NULL;
 }
