@@ -47,7 +47,12 @@ static void print_memory(const struct cli_decision *d)
               cli_print_bytes((double)layout->initial_bytes, b, sizeof b),
               cli_print_bytes((double)layout->arena[PLB_DEVICE], c, sizeof c));
     for (int t = PLB_HOST; t < PLB_TIERS; t++)
-        if (layout->arena[t] > 0)
+        if (layout->away_bytes[t] > 0)
+            print_row(plb_tier_name((enum plb_tier)t),
+                      "%s of parameters and state, %s for copies of values",
+                      cli_print_bytes((double)layout->away_bytes[t], a, sizeof a),
+                      cli_print_bytes((double)layout->arena[t], b, sizeof b));
+        else if (layout->arena[t] > 0)
             print_row(plb_tier_name((enum plb_tier)t), "%s",
                       cli_print_bytes((double)layout->arena[t], a, sizeof a));
 }
@@ -154,7 +159,7 @@ static enum plb_status print_json(const struct cli_planner *p, const struct cli_
 
     return cli_print_json(json_pack(
         "{s:s, s:s, s:s, s:o, s:f, s:I, s:I, s:o, s:o, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:o, "
-        "s:I, s:I, s:f, s:{s:I, s:I, s:I, s:I}, s:o}",
+        "s:I, s:I, s:f, s:{s:I, s:I, s:I, s:I}, s:o, s:o}",
         "workload", p->workload.title, "platform", d->problem.platform->name, "policy", d->policy,
         "budget_bytes", budget_json(d), "budget_share", d->budget.share, "device_bytes",
         (json_int_t)d->device_bytes, "initial_bytes", (json_int_t)d->layout.initial_bytes, "arena",
@@ -165,7 +170,8 @@ static enum plb_status print_json(const struct cli_planner *p, const struct cli_
         (json_int_t)plb_graph_tasks(p->graph), "instructions", (json_int_t)d->plan.n,
         "planning_seconds", d->planning_seconds, "needs", "initial", (json_int_t)needs->initial,
         "gradients", (json_int_t)needs->gradients, "activations", (json_int_t)needs->activations,
-        "largest_task", (json_int_t)needs->largest_task, "blocks", blocks_json(blocks, n)));
+        "largest_task", (json_int_t)needs->largest_task, "blocks", blocks_json(blocks, n),
+        "away_bytes", tiers_json(d->layout.away_bytes)));
 }
 
 /* ---- what is asked for ---- */

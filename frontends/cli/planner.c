@@ -8,6 +8,7 @@
 
 #include "frontends/nn/optimizer.h"
 #include "runtime/graph/cut.h"
+#include "runtime/plan/keep.h"
 #include "schedulers/schedulers.h"
 
 #include <stdlib.h>
@@ -110,6 +111,18 @@ static enum plb_status simulate_none(struct cli_planner *p)
     return status;
 }
 
+/* Parameters and state may be kept elsewhere; what a step takes that keeps everything is known by
+ * then. */
+static enum plb_status choose_homes(struct cli_planner *p)
+{
+    plb_graph_t *whole = plb_model_graph(p->workload.model);
+    struct plb_keep keep;
+
+    PLB_TRY(plb_keep_read(plb_settings_text(p->settings, OPTION_STATE), &keep));
+    PLB_TRY(plb_keep_apply(&keep, whole, p->cut ? p->cut : whole));
+    return plb_problem_prepare(p->graph, p->costs, NULL, p->seconds, &p->problem);
+}
+
 enum plb_status cli_planner_open(const struct plb_settings *settings,
                                  struct cli_planner *planner_out)
 {
@@ -124,6 +137,8 @@ enum plb_status cli_planner_open(const struct plb_settings *settings,
         status = make_problem(&p);
     if (status == PLB_OK)
         status = simulate_none(&p);
+    if (status == PLB_OK)
+        status = choose_homes(&p);
     if (status != PLB_OK) {
         cli_planner_close(&p);
         return status;

@@ -35,6 +35,7 @@ enum plb_status cli_session_memory(const struct plb_settings *settings,
 
     PLB_TRY(plb_memory_policy_find(plb_settings_text(settings, OPTION_MEMORY), &policy));
     options->memory_policy = plb_settings_text(settings, OPTION_MEMORY);
+    options->state = plb_settings_text(settings, OPTION_STATE);
     options->offload_dir = plb_settings_text(settings, OPTION_OFFLOAD_DIR);
     PLB_TRY(plb_budget_read(plb_settings_text(settings, OPTION_MEMORY_BUDGET), &options->budget));
     if (!costs || !*costs)

@@ -38,6 +38,7 @@ static void take_walk(struct plb__walk *walk, struct plb_layout *layout)
     layout->in_operand = walk->in_operand;
     layout->operand = walk->operand;
     layout->initial_bytes = walk->initial_bytes;
+    memcpy(layout->away_bytes, walk->away_bytes, sizeof layout->away_bytes);
     memcpy(layout->peak, walk->peak, sizeof layout->peak);
     memcpy(layout->peak_by_role, walk->peak_by_role, sizeof layout->peak_by_role);
     layout->peak_at = walk->peak_at;

@@ -50,7 +50,8 @@ struct plb_layout {
      * a slot which begins waits for its own users of the step before is not listed. */
     uint32_t *in_wait, *wait;
 
-    size_t initial_bytes;           /* of the initial values */
+    size_t initial_bytes;           /* of the initial values that are kept on the device, */
+    size_t away_bytes[PLB_TIERS];   /* and in the other tiers (see keep.h) */
     size_t arena[PLB_TIERS];        /* bytes that hold all slots but those of initial values */
     size_t peak[PLB_TIERS];         /* most bytes of copies at any instruction, initial values in */
     size_t peak_by_role[PLB_ROLES]; /* on the device, at that moment */

@@ -11,6 +11,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/costs_read.c \
 	runtime/plan/costs_write.c \
 	runtime/plan/finish.c \
+	runtime/plan/keep.c \
 	runtime/plan/layout.c \
 	runtime/plan/needs.c \
 	runtime/plan/page.c \
@@ -31,6 +32,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/writer.c
 nobase_pkginclude_HEADERS += \
 	runtime/plan/costs.h \
+	runtime/plan/keep.h \
 	runtime/plan/layout.h \
 	runtime/plan/plan.h \
 	runtime/plan/policy.h \

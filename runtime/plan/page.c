@@ -5,9 +5,11 @@
  * around the tasks that use it.
  *
  * A value is fetched for each task that reads it, unless it was used by one of the few tasks before
- * that one. The FETCH stands as far ahead of its need as what is fetched and not yet used takes no
- * more than twice what the task with the most of it needs: one set is computed with while the next
- * one comes. The last version goes home as soon as it is made.
+ * that one. The FETCH stands as far ahead of its need as what is fetched and not yet used has room
+ * in a *window*. The window holds what the task with the most of it needs, or twice what any other
+ * task needs, if that is more: one set is computed with while the next one comes, but the largest
+ * one (the update of an embedding, often several times the others) comes alone. The last version
+ * goes home as soon as it is made.
  */
 #include "config.h"
 
@@ -28,11 +30,12 @@ struct fetch {
 struct pager {
     const plb_graph_t *graph;
     const struct plb_plan *draft;
-    plb_value *carried;  /* per value: the initial value that it replaces, or PLB_NONE */
-    bool *left;          /* per value: the draft moves it by itself */
-    uint32_t *last_used; /* per value: 1 + the latest instruction that used it; 0: none */
-    size_t window;       /* bytes that are fetched and not yet used, at most */
-    struct fetch *fetch; /* in the order of their needs */
+    plb_value *carried;     /* per value: the initial value that it replaces, or PLB_NONE */
+    bool *left;             /* per value: the draft moves it by itself */
+    uint32_t *last_used;    /* per value: 1 + the latest instruction that used it; 0: none */
+    size_t largest, second; /* bytes of the sets of two tasks */
+    size_t window;          /* bytes that are fetched and not yet used, at most */
+    struct fetch *fetch;    /* in the order of their needs */
     uint32_t n_fetches, capacity;
     struct plb_plan paged;
 };
@@ -72,7 +75,17 @@ static enum plb_status push(struct pager *p, struct fetch fetch)
     return PLB_OK;
 }
 
-/* What task `id`, which instruction i runs, needs fetched; its bytes are the least window. */
+static void note_set(struct pager *p, size_t bytes)
+{
+    if (bytes >= p->largest) {
+        p->second = p->largest;
+        p->largest = bytes;
+    } else if (bytes > p->second) {
+        p->second = bytes;
+    }
+}
+
+/* What task `id`, which instruction i runs, needs fetched. */
 static enum plb_status need(struct pager *p, uint32_t i, plb_task_id id)
 {
     const struct plb_task *task = plb_graph_task(p->graph, id);
@@ -89,8 +102,7 @@ static enum plb_status need(struct pager *p, uint32_t i, plb_task_id id)
         if (used == 0 || i + 1 - used > NEAR)
             PLB_TRY(push(p, (struct fetch){i, used, v}));
     }
-    if (2 * bytes > p->window)
-        p->window = 2 * bytes;
+    note_set(p, bytes);
     return PLB_OK;
 }
 
@@ -105,6 +117,7 @@ static enum plb_status find_needs(struct pager *p)
     for (uint32_t i = 0; i < p->draft->n; i++)
         if (p->draft->instruction[i].code == PLB_RUN)
             PLB_TRY(need(p, i, p->draft->instruction[i].subject));
+    p->window = 2 * p->second > p->largest ? 2 * p->second : p->largest;
     return PLB_OK;
 }
 

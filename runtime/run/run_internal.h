@@ -12,6 +12,7 @@
 #ifndef PLB_RUN_INTERNAL_H
 #define PLB_RUN_INTERNAL_H
 
+#include "runtime/plan/keep.h"
 #include "runtime/plan/policy.h"
 #include "runtime/run/device.h"
 #include "runtime/run/disk.h"
@@ -339,16 +340,13 @@ void plb__arena_give(struct plb_session *session);
 
 /* ---- session.c, submit.c ---- */
 
-/* Where parameters and state are kept from step to step. */
-enum plb__keeps { PLB__KEEP_HERE, PLB__KEEP_STATE_AWAY, PLB__KEEP_AWAY };
-
 struct plb_session {
     const plb_graph_t *whole;
     plb_graph_t *cut;
     plb_store_t *store;
     const struct plb_device *device;
     struct plb__place *home; /* per value of the cut graph: of the initial values */
-    enum plb__keeps keeps;
+    struct plb_keep keep;    /* parameters and state that are new in the store */
     bool managed;            /* values are left to StarPU (starpu_managed.h): */
     size_t managed_reserved; /* bytes of the device that it may not use */
     size_t managed_used;     /* bytes that it used when it was last looked at */

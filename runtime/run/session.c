@@ -32,22 +32,13 @@ static bool is_persistent(const struct plb_value_info *info)
            (info->role == PLB_ROLE_PARAMETER || info->role == PLB_ROLE_STATE);
 }
 
-/* Where what is new in the store is to be kept. */
-static enum plb_tier home_of(const struct plb_session *s, enum plb_role role)
-{
-    bool away = s->keeps == PLB__KEEP_AWAY || (s->keeps == PLB__KEEP_STATE_AWAY && role == PLB_ROLE_STATE);
-
-    return away ? PLB_HOST : PLB_DEVICE;
-}
-
-static enum plb_status bind_value(struct plb_session *s, plb_value whole)
+static enum plb_status bind_value(struct plb_session *s, plb_value whole, enum plb_tier home)
 {
     const struct plb_value_info *info = plb_graph_value(s->whole, whole);
     struct plb_cells cells = plb_graph_cells(s->cut, whole);
     const struct plb__entry *entry;
 
-    PLB_TRY(plb__store_bind(s->store, s->cut, info, cells, s->managed, home_of(s, info->role),
-                            &entry));
+    PLB_TRY(plb__store_bind(s->store, s->cut, info, cells, s->managed, home, &entry));
     for (uint32_t j = 0; j < entry->n_cells; j++) {
         s->home[cells.cells[j]] = entry->cell[j].place;
         plb_graph_set_home(s->cut, cells.cells[j], entry->home);
@@ -61,10 +52,18 @@ static enum plb_status bind_value(struct plb_session *s, plb_value whole)
 
 static enum plb_status bind_store(struct plb_session *s)
 {
-    for (plb_value v = 0; v < plb_graph_values(s->whole); v++)
+    enum plb_tier *home = malloc(((size_t)plb_graph_values(s->whole) + 1) * sizeof *home);
+    enum plb_status status = PLB_OK;
+
+    if (!home)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u values",
+                        plb_graph_values(s->whole));
+    plb_keep_find(&s->keep, s->whole, home);
+    for (plb_value v = 0; v < plb_graph_values(s->whole) && status == PLB_OK; v++)
         if (is_persistent(plb_graph_value(s->whole, v)))
-            PLB_TRY(bind_value(s, v));
-    return PLB_OK;
+            status = bind_value(s, v, home[v]);
+    free(home);
+    return status;
 }
 
 static size_t stride_of(const struct plb_value_info *info)
@@ -190,21 +189,8 @@ static enum plb_status choose_grain(struct plb_session *s, double asked)
 
 static enum plb_status choose_homes(struct plb_session *s, const char *asked)
 {
-    static const char *const names[] = {[PLB__KEEP_HERE] = "device",
-                                        [PLB__KEEP_STATE_AWAY] = "optimizer",
-                                        [PLB__KEEP_AWAY] = "host"};
-    const char *text = asked ? asked : getenv("PALOMBE_STATE");
-    int k = 0;
-
-    while (text && *text && k < (int)(sizeof names / sizeof names[0]) && strcmp(text, names[k]) != 0)
-        k++;
-    if (k == (int)(sizeof names / sizeof names[0]))
-        return plb_fail(PLB_ERROR_INVALID,
-                        "state is kept on the 'device', on the 'host', or that of the 'optimizer' "
-                        "there, not on '%s'",
-                        text);
-    s->keeps = (enum plb__keeps)k;
-    if (k == PLB__KEEP_HERE)
+    PLB_TRY(plb_keep_read(asked ? asked : getenv("PALOMBE_STATE"), &s->keep));
+    if (s->keep.bytes == 0)
         return PLB_OK;
     if (!s->device->has_host)
         return plb_fail(PLB_ERROR_UNAVAILABLE,

@@ -70,9 +70,9 @@ struct plb_session_options {
                                  the store and work space included
                                  [PALOMBE_MEMORY_BUDGET, else what the device has] */
     const char *state;        /* where parameters and optimizer state are kept from step to step,
-                                 unless the store has them already: "device", "host" (main memory
-                                 beside it: they come and go around the tasks that use them), or
-                                 "optimizer" (what role STATE has there, parameters here)
+                                 unless the store has them already: "device", or in main
+                                 memory beside it "host", "optimizer" or some "8GiB" (see
+                                 runtime/plan/keep.h)
                                  [PALOMBE_STATE, else "device"] */
     size_t host_bytes;        /* most main memory beside a card for copies [all there is] */
     size_t disk_bytes;        /* most room on disk for copies [what is free] */

@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEPS = 4, SHAPES = 3 };
+enum { STEPS = 3, SHAPES = 3, CELLS = 256 };
 
-static const char *const states[] = {"device", "optimizer", "host"};
+static const char *const states[] = {"device", "optimizer", "host", "20kB"};
 
 static struct random_options graph_of(int number)
 {
@@ -78,13 +78,14 @@ static void bits_do_not_depend_on_where_state_is_kept(void)
         uint64_t expected = run(number, "device", "none", 0, &here);
 
         PLB_CHECK(here.away_bytes == 0 && here.moved_out[PLB_HOST] == 0);
-        for (int k = 1; k < 3; k++)
+        for (int k = 1; k < 4; k++)
             for (size_t t = 0; t < sizeof tries / sizeof tries[0]; t++) {
                 PLB_CHECK(run(number, states[k], tries[t].policy, tries[t].share, &info) ==
                           expected);
                 PLB_CHECK(info.away_bytes > 0);
                 PLB_CHECK(info.persistent_bytes + info.away_bytes == here.persistent_bytes);
                 PLB_CHECK((info.persistent_bytes == 0) == (k == 2));
+                PLB_CHECK(k != 3 || info.away_bytes <= 20000 + CELLS * PLB_SLOT_ALIGNMENT);
                 PLB_CHECK(info.moved_in[PLB_HOST] > 0 && info.moved_out[PLB_HOST] > 0);
             }
     }
