@@ -348,3 +348,18 @@ void cuda_runner_close(void)
     dlclose(library);
     context = NULL;
 }
+
+int cuda_runner_setup(void)
+{
+    const struct pieces_runner *opened = cuda_runner_open();
+
+    if (opened != NULL)
+        pieces_use(opened);
+    return opened == NULL;
+}
+
+int cuda_runner_teardown(void)
+{
+    cuda_runner_close();
+    return 0;
+}

@@ -19,6 +19,10 @@
 const struct pieces_runner *cuda_runner_open(void);
 void cuda_runner_close(void);
 
+/* The same as the setup and teardown of a test whose pieces run on the card. */
+int cuda_runner_setup(void);
+int cuda_runner_teardown(void);
+
 /* Is it the emulator that runs? */
 bool cuda_runner_emulated(void);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every operator's CUDA kernel, in every dtype, on several shapes and in several ranges, against the
- * reference in double precision: test_operators.c on a card, or without one on the emulated card.
- * See cuda_runner.h for what is asked of a call besides, check.h for the rest.
+ * Every operator's CUDA kernel, in every dtype, on several shapes and in several ranges, against
+ * the reference in double precision: test_operators.c on a card, or without one on the emulated
+ * card. See cuda_runner.h for what is asked of a call besides, check.h for the rest.
  *
  * Two programs are made of this: test_operators_cuda for the emulated card, and for a card
  * operators_on_card. PLB_TEST_CASE: only the cases whose name contains this.
@@ -21,21 +21,6 @@
 #include <stdlib.h>
 
 #define NAN_BYTES ((size_t)32 << 10)
-
-static int setup(void)
-{
-    const struct pieces_runner *runner = cuda_runner_open();
-
-    if (runner != NULL)
-        pieces_use(runner);
-    return runner == NULL;
-}
-
-static int teardown(void)
-{
-    cuda_runner_close();
-    return 0;
-}
 
 static void every_operator_has_a_kernel(void)
 {
@@ -82,6 +67,7 @@ static void every_operator_is_covered(void)
         check_coverage();
 }
 
-PLB_TEST_MAIN("codelets/operators_cuda", setup, teardown, PLB_TEST(every_operator_has_a_kernel),
-              PLB_TEST(values_match_references), PLB_TEST(every_operator_is_covered),
-              PLB_TEST(nan_goes_where_it_should), PLB_TEST(indices_out_of_range_are_refused))
+PLB_TEST_MAIN("codelets/operators_cuda", cuda_runner_setup, cuda_runner_teardown,
+              PLB_TEST(every_operator_has_a_kernel), PLB_TEST(values_match_references),
+              PLB_TEST(every_operator_is_covered), PLB_TEST(nan_goes_where_it_should),
+              PLB_TEST(indices_out_of_range_are_refused))

@@ -15,21 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int setup(void)
-{
-    const struct pieces_runner *runner = cuda_runner_open();
-
-    if (runner != NULL)
-        pieces_use(runner);
-    return runner == NULL;
-}
-
-static int teardown(void)
-{
-    cuda_runner_close();
-    return 0;
-}
-
 /* images, channels, side, output channels, side of the filter */
 static void build_conv2d(struct subject *s)
 {
@@ -119,5 +104,5 @@ static void rows_in_parts(void)
     }
 }
 
-PLB_TEST_MAIN("codelets/parts_cuda", setup, teardown, PLB_TEST(positions_in_parts),
-              PLB_TEST(images_in_parts), PLB_TEST(rows_in_parts))
+PLB_TEST_MAIN("codelets/parts_cuda", cuda_runner_setup, cuda_runner_teardown,
+              PLB_TEST(positions_in_parts), PLB_TEST(images_in_parts), PLB_TEST(rows_in_parts))
