@@ -218,6 +218,7 @@ const struct plb_operator plb_op_attention = {
     .name = "attention",
     .attribute_i = {"heads", "kv_heads", "head_dim", "sequence", "seed", "stream"},
     .attribute_f = {"dropout"},
+    .step_attribute = 1 + PLB__DROPOUT,
     .n_in = 1,
     .n_out = 2,
     .in = {{.name = "qkv", .rows = PLB_AXIS_A, .flags = PLB_LIST | PLB_WINDOW_BEFORE}},

@@ -18,7 +18,7 @@
 
 enum { Y, LSE }; /* outputs */
 
-static const float LOG2_E = 1.44269504f;
+static const float LOG2_E = 1.44269504f, LN_2 = 0.693147181f;
 
 /* How work is shared out over blocks of threads. A tile has `rows` rows of `pack` heads each, one
  * below the other: its index i is row i / pack, head i % pack. */
@@ -160,9 +160,9 @@ static __device__ __forceinline__ void hide(float (&score)[M][N][4], const struc
     }
 }
 
-/* Scores become exponentials below the running maximum, which is that of scores and not scaled;
- * `top`, `total` and `sums` are corrected. `scale` has the factor log2 e in it. A lane's `total` is
- * that of its own columns. */
+/* Scores become exponentials below the running maximum `top`, which is in units of log2, as `scale`
+ * makes them; `top`, `total` and `sums` are corrected. A lane's `total` is that of its own columns.
+ * Where a row sees no key, nothing changes, to the bit. */
 template <int M, int N, int D>
 static __device__ __forceinline__ void soften(float (&score)[M][N][4], float (&sums)[M][D][4],
                                               float (&top)[M][2], float (&total)[M][2], float scale)
@@ -171,14 +171,14 @@ static __device__ __forceinline__ void soften(float (&score)[M][N][4], float (&s
     for (int m = 0; m < M; m++) {
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            float most = top[m][half], base, correction, sum = 0.0f;
+            float most = -INFINITY, base, correction, sum = 0.0f;
 
 #pragma unroll
             for (int n = 0; n < N; n++)
                 most = fmaxf(most, fmaxf(score[m][n][2 * half], score[m][n][2 * half + 1]));
-            most = row_reduce(most, plb_max());
-            base = most == -INFINITY ? 0.0f : most * scale; /* a row may see no key of its share */
-            correction = plb_exp2(fmaf(top[m][half], scale, -base));
+            most = fmaxf(top[m][half], row_reduce(most, plb_max()) * scale);
+            base = most == -INFINITY ? 0.0f : most; /* of its share a row may see no key at all */
+            correction = plb_exp2(top[m][half] - base);
 #pragma unroll
             for (int n = 0; n < N; n++) {
 #pragma unroll
@@ -238,7 +238,7 @@ static __device__ __forceinline__ void drop(float (&score)[M][N][4], uint64_t bi
     }
 }
 
-/* The row's result, or that of a share of keys: sums, maximum in units of log2, total. */
+/* The row's result, or that of a share of keys: sums, maximum and total. */
 template <typename T, int D>
 static __device__ void store(const struct plb_flash &flash, const struct grid &grid,
                              const struct block &block, int i, const float (&sums)[D][4], int half,
@@ -253,14 +253,14 @@ static __device__ void store(const struct plb_flash &flash, const struct grid &g
         float *to = flash.partial + (at * grid.splits + block.split) * (columns + 2);
 
         store_row(to, sums, half, 1.0f, 0, columns, false);
-        to[columns] = top * flash.h.scale * LOG2_E;
+        to[columns] = top;
         to[columns + 1] = total;
         return;
     }
     store_row((T *)flash.y + at * columns, sums, half,
               (flash.dropout ? flash.mask.kept : 1.0f) / total, 0, columns, grid.vectors);
     if (flash.lse != NULL)
-        flash.lse[at] = top * flash.h.scale + logf(total);
+        flash.lse[at] = (top + log2f(total)) * LN_2;
 }
 
 /* Of all rows of this warp that are real. */

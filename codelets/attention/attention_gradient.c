@@ -203,6 +203,7 @@ const struct plb_operator plb_op_attention_dx = {
     .name = "attention_dx",
     .attribute_i = {"heads", "kv_heads", "head_dim", "sequence", "seed", "stream"},
     .attribute_f = {"dropout"},
+    .step_attribute = 1 + PLB__DROPOUT,
     .n_in = 4,
     .n_out = 1,
     .in = {{.name = "dy", .rows = PLB_AXIS_A, .flags = PLB_LIST | PLB_WINDOW_SEQUENCE},

@@ -120,9 +120,17 @@ static inline plb_shared_address plb_address_of(const void *shared)
 
 namespace emulator {
 
-/* Operands as matrices, in fp32, by warp; and addresses of rows, by thread. */
-static float left[PLB_BLOCK_MAX / PLB_WARP][16][16], right[PLB_BLOCK_MAX / PLB_WARP][16][8];
-static const uint16_t *rows[PLB_BLOCK_MAX];
+/* What the lanes of a warp show each other: operands as matrices, in fp32, by warp; and addresses of
+ * rows, by thread. There are two of each, taken in turn, so that one meeting of the lanes is enough:
+ * a lane that is ahead writes what the others do not read any more. */
+static float left[2][PLB_BLOCK_MAX / PLB_WARP][16][16], right[2][PLB_BLOCK_MAX / PLB_WARP][16][8];
+static const uint16_t *rows[2][PLB_BLOCK_MAX];
+static unsigned char turns[PLB_BLOCK_MAX];
+
+static inline int turn_of_thread(void)
+{
+    return turns[threadIdx.x] ^= 1;
+}
 
 static inline float half_of(uint32_t word, int i)
 {
@@ -150,18 +158,16 @@ static inline void misuse(const char *what)
     abort();
 }
 
-static inline void show_row(plb_shared_address row)
+/* Shows a row's address; those of this warp. */
+static inline const uint16_t **show_row(plb_shared_address row)
 {
+    const uint16_t **all = rows[turn_of_thread()];
+
     if (row % 16 != 0)
         misuse("a row of a matrix is not 16-aligned");
-    rows[threadIdx.x] = (const uint16_t *)row;
+    all[threadIdx.x] = (const uint16_t *)row;
     __syncwarp();
-}
-
-/* Element (i, j) of matrix m. */
-static inline uint32_t element(int m, int i, int j)
-{
-    return rows[threadIdx.x / PLB_WARP * PLB_WARP + m * 8 + i][j];
+    return all + threadIdx.x / PLB_WARP * PLB_WARP;
 }
 
 } /* namespace emulator */
@@ -169,7 +175,8 @@ static inline uint32_t element(int m, int i, int j)
 static inline void plb_mma_bf16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 {
     int g = threadIdx.x % PLB_WARP / 4, t = threadIdx.x % 4, warp = threadIdx.x / PLB_WARP;
-    float(*left)[16] = emulator::left[warp], (*right)[8] = emulator::right[warp];
+    int turn = emulator::turn_of_thread();
+    float(*left)[16] = emulator::left[turn][warp], (*right)[8] = emulator::right[turn][warp];
 
     for (int e = 0; e < 2; e++) {
         for (int i = 0; i < 4; i++)
@@ -182,29 +189,24 @@ static inline void plb_mma_bf16(float (&c)[4], const uint32_t (&a)[4], uint32_t 
         for (int k = 0; k < 16; k++)
             c[i] += left[g + i / 2 * 8][k] * right[k][2 * t + i % 2];
     }
-    __syncwarp();
 }
 
 static inline void plb_load_matrices(uint32_t (&r)[4], plb_shared_address row)
 {
     int g = threadIdx.x % PLB_WARP / 4, t = threadIdx.x % 4;
+    const uint16_t **rows = emulator::show_row(row);
 
-    emulator::show_row(row);
     for (int m = 0; m < 4; m++)
-        r[m] = emulator::element(m, g, 2 * t) |
-               emulator::element(m, g, 2 * t + 1) << 16;
-    __syncwarp();
+        r[m] = rows[m * 8 + g][2 * t] | (uint32_t)rows[m * 8 + g][2 * t + 1] << 16;
 }
 
 static inline void plb_load_matrices_transposed(uint32_t (&r)[4], plb_shared_address row)
 {
     int g = threadIdx.x % PLB_WARP / 4, t = threadIdx.x % 4;
+    const uint16_t **rows = emulator::show_row(row);
 
-    emulator::show_row(row);
     for (int m = 0; m < 4; m++)
-        r[m] = emulator::element(m, 2 * t, g) |
-               emulator::element(m, 2 * t + 1, g) << 16;
-    __syncwarp();
+        r[m] = rows[m * 8 + 2 * t][g] | (uint32_t)rows[m * 8 + 2 * t + 1][g] << 16;
 }
 
 static inline void plb_copy_begin(plb_shared_address to, const void *from, bool real)

@@ -59,7 +59,7 @@ static const struct reference table[] = {
     ROW(attention_dx, SUM_FUNCTION,
         REFERENCE_ANY_CELLS | REFERENCE_NAN_SPREADS | REFERENCE_ROUNDS_TERMS),
     ROW(cache_write, EXACT, 0),
-    ROW(attention_cached, SUM_FUNCTION, REFERENCE_ROUNDS_TERMS),
+    ROW(attention_cached, SUM_FUNCTION, REFERENCE_NAN_SPREADS | REFERENCE_ROUNDS_TERMS),
     ROW(take_rows, EXACT, REFERENCE_ANY_CELLS),
     ROW(cross_entropy, SUM_FUNCTION, 0),
     ROW(cross_entropy_dx, SUM_FUNCTION, REFERENCE_ANY_CELLS),
