@@ -25,12 +25,15 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/chain/chain.c schedulers/memory/chain/chain.h \
 	schedulers/memory/chain/chain_fit.c schedulers/memory/chain/chain_fit.h \
 	schedulers/memory/chain/chain_order.c schedulers/memory/chain/chain_split.c \
+	schedulers/memory/chain/chain_skips.c schedulers/memory/chain/chain_skips.h \
 	schedulers/memory/chain/chain_solve.c \
 	schedulers/memory/chain/chain_table.c schedulers/memory/chain/chain_table.h \
 	schedulers/memory/chain/chain_write.c schedulers/memory/chain/chain_write.h \
 	schedulers/memory/chain/block_groups.c \
 	schedulers/memory/chain/block_walk.c schedulers/memory/chain/block_walk.h \
+	schedulers/memory/chain/levels.c schedulers/memory/chain/levels.h \
 	schedulers/memory/chain/options.c schedulers/memory/chain/options.h \
+	schedulers/memory/chain/squeeze.c schedulers/memory/chain/squeeze.h \
 	schedulers/memory/online/online_costs.c schedulers/memory/online/online_internal.h \
 	schedulers/memory/online/online_moves.c schedulers/memory/online/online_order.c \
 	schedulers/memory/online/online_setup.c \

@@ -8,14 +8,17 @@
  * slots and by block. What it says is written as a plan and laid out exactly, and its memory is
  * raised as far as the layout keeps the limits.
  *
+ * What skip connections carry over many blocks the table only knows as there all the time. So for
+ * graphs that have such values its plans for more memory than there is are squeezed as well
+ * (chain_skips.h), "online" is asked, and the plan with the fewest seconds is taken.
+ *
  * Beaumont et al. 2024, "Optimal re-materialization strategies for heterogeneous chains: how to
  * train deep neural networks with limited memory" (Rotor); Zhao et al. 2023, "Rockmate: an
  * efficient, fast, automatic and generic tool for re-materialization in PyTorch".
  */
 #include "config.h"
 
-#include "schedulers/memory/chain/chain_fit.h"
-#include "schedulers/memory/chain/chain_write.h"
+#include "schedulers/memory/chain/chain_skips.h"
 #include "schedulers/schedulers.h"
 
 #include <math.h>
@@ -27,6 +30,37 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
                                struct plb_plan *plan_out)
 {
     return plb__chains_write(context, problem, target, plan_out);
+}
+
+static double seconds_of(const struct plb_problem *problem, const struct plb_plan *plan)
+{
+    double seconds = 0.0;
+
+    for (uint32_t i = 0; i < plan->n; i++)
+        if (plan->instruction[i].code == PLB_RUN)
+            seconds += problem->seconds[plan->instruction[i].subject];
+    return seconds;
+}
+
+/* The plan with the fewest seconds so far. */
+struct best {
+    const struct plb_problem *problem;
+    struct plb_plan plan;
+    double seconds;
+};
+
+/* Takes over the plan if it is faster. */
+static void judge(struct best *best, struct plb_plan *plan)
+{
+    double seconds = seconds_of(best->problem, plan);
+
+    if (seconds < best->seconds) {
+        plb_plan_clear(&best->plan);
+        best->plan = *plan;
+        best->seconds = seconds;
+    } else {
+        plb_plan_clear(plan);
+    }
 }
 
 static enum plb_status plan_grain(const struct plb_problem *problem, enum plb__grain grain,
@@ -49,22 +83,75 @@ static enum plb_status plan_grain(const struct plb_problem *problem, enum plb__g
     return status;
 }
 
-static double seconds_of(const struct plb_problem *problem, const struct plb_plan *plan)
-{
-    double seconds = 0.0;
+/* ---- values that skip blocks ---- */
 
-    for (uint32_t i = 0; i < plan->n; i++)
-        if (plan->instruction[i].code == PLB_RUN)
-            seconds += problem->seconds[plan->instruction[i].subject];
-    return seconds;
+static enum plb_status look_at_squeezed(struct plb_plan *plan, size_t bytes, void *context)
+{
+    struct best *best = context;
+    struct plb_layout layout;
+
+    (void)bytes;
+    PLB_TRY(plb_layout_assign(plan, best->problem->graph, &best->problem->limits, &layout));
+    plb_layout_clear(&layout);
+    judge(best, plan);
+    *plan = (struct plb_plan){.n = 0};
+    return PLB_OK;
 }
 
-static enum plb_status plan_chain_dp(const struct plb_problem *problem, struct plb_plan *plan_out)
+/* What goes through the graph as a cache would does not know blocks at all; where several ways lead
+ * to a plan it is seldom the fastest, but finds one where others do not. */
+static enum plb_status try_online(const struct plb_problem *problem, struct best *best)
+{
+    struct plb_problem alone = *problem;
+    struct plb_plan plan = {.n = 0};
+    enum plb_status status;
+
+    alone.limits.bytes[PLB_HOST] = alone.limits.bytes[PLB_DISK] = 0;
+    status = plb_memory_online.plan(&alone, &plan);
+    if (status == PLB_OK)
+        judge(best, &plan);
+    else
+        plb_plan_clear(&plan);
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
+static enum plb_status try_squeezed(const struct plb_problem *problem, struct plb__chains *chains,
+                                    struct best *best)
+{
+    /* Parts of the room, in hundredths: gaps between copies may take some of it. */
+    static const size_t parts[] = {100, 99, 98, 96, 93, 89};
+    enum { N = sizeof parts / sizeof parts[0] };
+    enum plb_status status;
+    size_t bytes[N];
+
+    for (int k = 0; k < N; k++)
+        bytes[k] = plb__device_room(problem) / 100 * parts[k];
+    PLB_TRY(plb__chains_solve(chains, NULL));
+    status = plb__chains_squeeze(chains, problem, bytes, N, look_at_squeezed, best);
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
+static enum plb_status try_skips(const struct plb_problem *problem, struct best *best)
+{
+    struct plb__chains *chains;
+    enum plb_status status = PLB_OK;
+
+    PLB_TRY(plb__chains_take(problem, PLB__GRAIN_BLOCKS, &chains));
+    if (plb__chains_have_skips(chains, problem)) {
+        status = try_squeezed(problem, chains, best);
+        if (status == PLB_OK)
+            status = try_online(problem, best);
+    }
+    plb__chains_give(chains);
+    return status;
+}
+
+/* ---- the policy ---- */
+
+static enum plb_status try_grains(const struct plb_problem *problem, struct best *best)
 {
     int grains =
         plb_graph_tasks(problem->graph) <= TASKS_FOR_ALL_GRAINS ? (int)PLB__GRAINS : 1;
-    enum plb_status status = PLB_ERROR_MEMORY;
-    double least = INFINITY;
 
     for (int grain = grains; grain-- > 0;) {
         struct plb_plan plan = {.n = 0};
@@ -72,25 +159,33 @@ static enum plb_status plan_chain_dp(const struct plb_problem *problem, struct p
 
         if (made != PLB_OK && made != PLB_ERROR_MEMORY)
             return made;
-        if (made != PLB_OK)
-            continue;
-        status = PLB_OK;
-        if (seconds_of(problem, &plan) < least) {
-            least = seconds_of(problem, &plan);
-            plb_plan_clear(plan_out);
-            *plan_out = plan;
-        } else {
-            plb_plan_clear(&plan);
-        }
+        if (made == PLB_OK)
+            judge(best, &plan);
     }
+    return PLB_OK;
+}
+
+static enum plb_status plan_chain_dp(const struct plb_problem *problem, struct plb_plan *plan_out)
+{
+    struct best best = {.problem = problem, .seconds = INFINITY};
+    enum plb_status status = try_grains(problem, &best);
+
+    if (status == PLB_OK && problem->limits.bytes[PLB_DEVICE] != SIZE_MAX)
+        status = try_skips(problem, &best);
+    if (status == PLB_OK && isinf(best.seconds))
+        status = PLB_ERROR_MEMORY; /* with the message of the last try */
+    if (status == PLB_OK)
+        *plan_out = best.plan;
+    else
+        plb_plan_clear(&best.plan);
     return status;
 }
 
 static enum plb_status replan_chains(const struct plb_problem *problem, struct plb__chains *chains,
                                      struct plb_plan *plan_out)
 {
-    if (chains->kept.used == 0)
-        return plb_fail(PLB_ERROR_MEMORY, "there was no plan of this graph before");
+    if (chains->kept.used == 0 || plb__chains_have_skips(chains, problem))
+        return plb_fail(PLB_ERROR_MEMORY, "the table has no plan to begin with");
     PLB_TRY(plb__chains_solve(chains, NULL));
     return plb__chain_refit(problem,
                             &(struct plb__fit){.propose = propose,
@@ -101,7 +196,7 @@ static enum plb_status replan_chains(const struct plb_problem *problem, struct p
 
 /* What walks through the graph have found stays, so that all there is to do is to fill the table for
  * the new costs and to come near the bytes that the last plan took. A graph for which several grains
- * are tried is small. */
+ * are tried is small; one with values that skip blocks is planned from scratch. */
 static enum plb_status replan_chain_dp(const struct plb_problem *problem, enum plb_event event,
                                        const struct plb_plan *current, struct plb_plan *plan_out)
 {

@@ -18,8 +18,7 @@
 
 #include "runtime/plan/simulate.h"
 #include "schedulers/memory/chain/away.h"
-#include "schedulers/memory/chain/chain_fit.h"
-#include "schedulers/memory/chain/chain_write.h"
+#include "schedulers/memory/chain/chain_skips.h"
 #include "schedulers/schedulers.h"
 
 #include <math.h>
@@ -174,6 +173,90 @@ static enum plb_status try_haste(const struct plb_problem *problem, struct offlo
     return status == PLB_ERROR_MEMORY ? PLB_OK : status;
 }
 
+/* ---- values that skip blocks ---- */
+
+struct squeezed {
+    const struct plb_problem *problem;
+    struct offload *offload;
+    struct best *best;
+};
+
+/* Sends what is more than `part` of the room; true when what comes of it could be laid out. */
+static enum plb_status send_squeezed(const struct squeezed *s, const struct plb_plan *runs,
+                                     size_t bytes, double haste, double part, bool *fits_out)
+{
+    size_t room = plb__device_room(s->problem);
+    struct plb__away away = s->offload->away;
+    struct plb_plan plan = {.n = 0};
+    struct plb_layout layout;
+    enum plb_status status;
+
+    away.haste = haste;
+    away.room = (size_t)(part * (double)room);
+    away.bytes = bytes > away.room ? 2 * (bytes - away.room) : 0;
+    status = plb__away_write(s->problem, runs, &away, &plan);
+    if (status == PLB_OK)
+        status = plb_layout_assign(&plan, s->problem->graph, &s->problem->limits, &layout);
+    *fits_out = status == PLB_OK;
+    if (status != PLB_OK) {
+        plb_plan_clear(&plan);
+        return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+    }
+    plb_layout_clear(&layout);
+    return judge(s->problem, &plan, 0.0, s->best);
+}
+
+/* Asks for a smaller plan whatever comes of this one. */
+static enum plb_status look_at_squeezed(struct plb_plan *plan, size_t bytes, void *context)
+{
+    static const double parts[] = {1.0, 0.97, 0.92};
+    static const double some_hastes[] = {1.0, 2.0, 4.0};
+
+    for (size_t h = 0; h < sizeof some_hastes / sizeof some_hastes[0]; h++) {
+        bool fits = false;
+
+        for (size_t k = 0; k < sizeof parts / sizeof parts[0] && !fits; k++)
+            PLB_TRY(send_squeezed(context, plan, bytes, some_hastes[h], parts[k], &fits));
+        if (fits)
+            break;
+    }
+    return PLB_ERROR_MEMORY;
+}
+
+/* As "chain-dp" does for such graphs. */
+static enum plb_status try_online(const struct plb_problem *problem, struct best *best)
+{
+    struct plb_plan plan = {.n = 0};
+    enum plb_status status = plb_memory_online.plan(problem, &plan);
+
+    if (status == PLB_OK)
+        return judge(problem, &plan, 0.0, best);
+    plb_plan_clear(&plan);
+    return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
+static enum plb_status try_skips(const struct plb_problem *problem, struct offload *offload,
+                                 struct best *best)
+{
+    /* Bytes of the plan before anything is sent, in hundredths of the room. */
+    static const size_t parts[] = {240, 200, 170, 145, 125, 110, 100};
+    enum { N = sizeof parts / sizeof parts[0] };
+    struct squeezed s = {problem, offload, best};
+    size_t bytes[N];
+    enum plb_status status;
+
+    if (!plb__chains_have_skips(offload->chains, problem))
+        return PLB_OK;
+    for (int k = 0; k < N; k++)
+        bytes[k] = plb__device_room(problem) / 100 * parts[k];
+    offload->away.sizes = &offload->chains->sizes;
+    PLB_TRY(plb__chains_solve(offload->chains, NULL));
+    status = plb__chains_squeeze(offload->chains, problem, bytes, N, look_at_squeezed, &s);
+    return status == PLB_OK || status == PLB_ERROR_MEMORY ? try_online(problem, best) : status;
+}
+
+/* ---- all ways ---- */
+
 static enum plb_status try_all(const struct plb_problem *problem, struct offload *offload,
                                struct best *best)
 {
@@ -182,11 +265,14 @@ static enum plb_status try_all(const struct plb_problem *problem, struct offload
     for (size_t k = 0; k < sizeof hastes / sizeof hastes[0]; k++)
         if (k < HASTES_WITHOUT_WAITING || isinf(best->seconds))
             PLB_TRY(try_haste(problem, offload, hastes[k], best));
+    PLB_TRY(try_skips(problem, offload, best));
     if (isinf(best->seconds))
         return PLB_OK;
     offload->chains->haste = best->haste;
     return plb__chain_note(problem, &best->plan, &offload->chains->sizes, &offload->chains->sent);
 }
+
+/* ---- the policy ---- */
 
 static enum plb_status plan_offload_dp(const struct plb_problem *problem,
                                        struct plb_plan *plan_out)
@@ -216,8 +302,8 @@ static enum plb_status replan_chains(const struct plb_problem *problem, struct o
     const struct plb__chains *chains = offload->chains;
     struct plb__fit fit;
 
-    if (chains->sent.used == 0)
-        return plb_fail(PLB_ERROR_MEMORY, "there was no plan of this graph before");
+    if (chains->sent.used == 0 || plb__chains_have_skips(chains, problem))
+        return plb_fail(PLB_ERROR_MEMORY, "the table has no plan to begin with");
     PLB_TRY(solve_for(problem, chains->haste, offload));
     if (chains->haste == 0.0)
         offload->away.bytes = 0;

@@ -7,6 +7,7 @@
 #include "schedulers/memory/chain/away.h"
 
 #include "runtime/plan/writer.h"
+#include "schedulers/memory/chain/levels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,67 +110,7 @@ static enum plb_status find_idle(struct sender *s)
     return PLB_OK;
 }
 
-/* ---- bytes on the device ---- */
-
-/* Bytes of inputs that end at the RUN and whose storage its outputs take over. */
-static size_t taken_over(const struct sender *s, const struct plb_task *task,
-                         const uint32_t *wanted_from, uint32_t i)
-{
-    size_t taken = 0;
-
-    for (int k = 0; k < task->n_out; k++) {
-        int from = task->op->out[k].shares - 1;
-        uint32_t cells = task->out_start[k + 1] - task->out_start[k];
-
-        if (from < 0 || task->in_start[from + 1] - task->in_start[from] != cells)
-            continue;
-        for (uint32_t j = 0; j < cells; j++) {
-            plb_value in = task->in[task->in_start[from] + j];
-
-            if (wanted_from[in] == i && !s->away->sizes->free[in] &&
-                bytes_of(s, in) == bytes_of(s, task->out[task->out_start[k] + j]))
-                taken += bytes_of(s, in);
-        }
-    }
-    return taken;
-}
-
-/* From last to first: a value is wanted from its last use (entry of `wanted_from`) up to where it is
- * made. */
-static void measure_levels(struct sender *s, uint32_t *wanted_from)
-{
-    size_t alive = 0;
-
-    for (plb_value v = 0; v < plb_graph_values(s->problem->graph); v++) {
-        bool stays = plb_graph_value(s->problem->graph, v)->output;
-
-        wanted_from[v] = stays ? s->n : PLB_NONE;
-        alive += stays && !s->away->sizes->free[v] ? bytes_of(s, v) : 0;
-    }
-    for (uint32_t i = s->n; i-- > 0;) {
-        const struct plb_task *task = task_of(s, i);
-        size_t made = 0;
-
-        for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
-            plb_value v = task->out[j];
-
-            if (s->away->sizes->free[v])
-                continue;
-            made += bytes_of(s, v);
-            alive -= wanted_from[v] != PLB_NONE ? bytes_of(s, v) : 0;
-            wanted_from[v] = PLB_NONE;
-        }
-        for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
-            plb_value v = task->in[j];
-
-            if (s->away->sizes->free[v] || wanted_from[v] != PLB_NONE)
-                continue;
-            alive += bytes_of(s, v);
-            wanted_from[v] = i;
-        }
-        s->level[i] = alive + made - taken_over(s, task, wanted_from, i);
-    }
-}
+/* ---- when they go and come ---- */
 
 static void count_tight_runs(struct sender *s)
 {
@@ -177,8 +118,6 @@ static void count_tight_runs(struct sender *s)
     for (uint32_t i = 0; i < s->n; i++)
         s->over[i + 1] = s->over[i] + (s->level[i] > s->away->room);
 }
-
-/* ---- when they go and come ---- */
 
 /* Does it help a RUN that finds too little room that this copy is away? */
 static bool helps(const struct sender *s, const struct idle *idle)
@@ -328,7 +267,7 @@ static enum plb_status send_and_write(struct sender *s, const struct plb_plan *p
     s->order = malloc(((size_t)s->n_idle + 1) * sizeof *s->order);
     if (!s->order)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %u idle values", s->n_idle);
-    measure_levels(s, scratch);
+    plb__levels_measure(s->problem->graph, s->away->sizes, s->run, s->n, scratch, s->level);
     count_tight_runs(s);
     sort_by_from(s, scratch);
     send(s);
