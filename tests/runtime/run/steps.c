@@ -100,12 +100,19 @@ uint64_t steps_hash_store(struct steps *s)
     return hash_store(s, 0);
 }
 
-uint64_t steps_hash(struct steps *s)
+float steps_loss(struct steps *s)
 {
     float loss = 0.0f;
 
     PLB_CHECK_EQ(plb_session_read(s->session, s->random.loss, &loss, sizeof loss), PLB_OK);
     PLB_CHECK(loss == loss);
+    return loss;
+}
+
+uint64_t steps_hash(struct steps *s)
+{
+    float loss = steps_loss(s);
+
     return hash_store(s, plb_hash_mix(0, &loss, sizeof loss));
 }
 

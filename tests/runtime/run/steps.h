@@ -27,6 +27,9 @@ uint64_t steps_hash(struct steps *steps);
 /* The same of the store alone, which outlives a session that failed. */
 uint64_t steps_hash_store(struct steps *steps);
 
+/* Waits; the loss of the last step. */
+float steps_loss(struct steps *steps);
+
 /* Writes a plan for the session's graph into a file: a third of what the forward pass leaves goes
  * to `tier` and is fetched when it is needed, `ahead` tasks early; a third is forgotten and made
  * again; a third stays. */

@@ -176,7 +176,7 @@ static void become(int thread)
 static void go_on(struct fiber *from)
 {
     int next = pick();
-    struct fiber *to = fiber_of_caller();
+    struct fiber *to = NULL;
 
     if (next >= 0) {
         if (lanes[next].fiber == NULL)
@@ -188,6 +188,8 @@ static void go_on(struct fiber *from)
             fail("no memory for fibers");
         }
     }
+    if (to == NULL)
+        to = fiber_of_caller();
     if (to != from)
         fiber_switch(from, to);
 }
@@ -287,20 +289,17 @@ static int source_lane(const struct lane *l, int k)
     }
 }
 
-/* Exchanges the values of all lanes of the mask; what comes from a lane outside is garbage. */
-static void complete(struct lane *warp, unsigned mask)
+/* All lanes of the mask go on; a value from a lane outside is garbage. */
+static void complete(struct lane *warp, enum exchange kind, unsigned mask)
 {
     unsigned ballot = 0;
 
-    for (int k = 0; k < WARP; k++)
+    for (int k = 0; k < WARP && kind == BALLOT; k++)
         ballot |= (mask >> k & 1) && warp[k].value != 0 ? 1u << k : 0;
-    for (int k = 0; k < WARP; k++) {
-        int source;
+    for (int k = 0; k < WARP && kind != emulator::SYNC; k++) {
+        int source = source_lane(&warp[k], k) & (WARP - 1);
 
-        if (!(mask >> k & 1))
-            continue;
-        source = source_lane(&warp[k], k);
-        warp[k].result = warp[k].kind == BALLOT  ? ballot
+        warp[k].result = kind == BALLOT         ? ballot
                          : (mask >> source & 1) ? warp[source].value
                                                 : ~(uint64_t)0;
     }
@@ -311,12 +310,49 @@ static void complete(struct lane *warp, unsigned mask)
     runnable[current / WARP] |= mask;
 }
 
+/* How many lanes wait at the full warp's exchange that its first lane came to. */
+static int n_arrived[WARPS_MAX], first_arrived[WARPS_MAX];
+
+static bool same_exchange(const struct lane *a, const struct lane *b)
+{
+    return a->state == AT_EXCHANGE && a->kind == b->kind && a->mask == b->mask &&
+           a->line == b->line;
+}
+
+/* Have all lanes of its mask come to the exchange of the current lane? */
+static bool all_arrived(const struct lane *l, const struct lane *warp)
+{
+    int w = current / WARP;
+
+    if (l->mask == ~0u) {
+        if (n_arrived[w] == 0)
+            first_arrived[w] = current;
+        n_arrived[w] += same_exchange(&lanes[first_arrived[w]], l);
+        return n_arrived[w] == WARP;
+    }
+    for (int k = 0; k < WARP; k++) {
+        if ((l->mask >> k & 1) && !same_exchange(&warp[k], l))
+            return false;
+    }
+    return true;
+}
+
+/* The lane itself, and none that the block has not, must be in its mask. */
+static bool check_mask(const struct lane *l)
+{
+    int lane = current % WARP, n = n_threads - (current - lane);
+
+    if ((l->mask >> lane & 1) && (n >= WARP || l->mask >> n == 0))
+        return true;
+    fail("thread %d %s with mask %08x, in a warp of %d threads", current, place(l), l->mask,
+         n < WARP ? n : WARP);
+    return false;
+}
+
 uint64_t exchange_values(enum exchange kind, unsigned mask, uint64_t value, int argument, int width,
                          int line)
 {
     struct lane *l = &lanes[current], *warp = &lanes[current / WARP * WARP];
-    int first = current / WARP * WARP, n = n_threads - first < WARP ? n_threads - first : WARP;
-    bool all = true;
 
     l->kind = kind;
     l->mask = mask;
@@ -326,17 +362,10 @@ uint64_t exchange_values(enum exchange kind, unsigned mask, uint64_t value, int 
     l->line = line;
     l->state = AT_EXCHANGE;
     runnable[current / WARP] &= ~(1u << current % WARP);
-    if (!(mask >> current % WARP & 1) || (n < WARP && mask >> n != 0)) {
-        fail("thread %d %s with mask %08x, in a warp of %d threads", current, place(l), mask, n);
-        all = false;
+    if (check_mask(l) && all_arrived(l, warp)) {
+        n_arrived[current / WARP] = 0;
+        complete(warp, kind, mask);
     }
-    for (int k = 0; k < n && all; k++) {
-        if (mask >> k & 1)
-            all = warp[k].state == AT_EXCHANGE && warp[k].kind == kind && warp[k].mask == mask &&
-                  warp[k].line == line;
-    }
-    if (all)
-        complete(warp, mask);
     if (l->state != RUNNABLE || pick() != current)
         wait_at(l->state, line);
     return l->result;
@@ -350,6 +379,7 @@ static bool run_block(void)
         lanes[t].fiber = NULL;
         lanes[t].state = RUNNABLE;
     }
+    memset(n_arrived, 0, sizeof n_arrived);
     all_runnable();
     for (;;) {
         bool ended = true;
