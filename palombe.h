@@ -11,6 +11,7 @@
  *
  * @section layers From the ground up
  * - status.h: every function that can fail returns a #plb_status; plb_error_message() says why.
+ *   report.h: where what the library says unasked goes.
  * - value.h, operator.h, graph.h: values, operators, graphs; differentiate.h, lineage.h, cut.h: what
  *   is made of graphs.
  * - codelets.h: one builder per operator.
@@ -70,6 +71,7 @@
 #include "frontends/nn/unet.h"
 #include "frontends/nn/weights.h"
 #include "runtime/base/random.h"
+#include "runtime/base/report.h"
 #include "runtime/base/status.h"
 #include "runtime/graph/cut.h"
 #include "runtime/graph/differentiate.h"

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "runtime/base/report.h"
 #include "schedulers/modules.h"
 #include "schedulers/schedulers.h"
 
@@ -73,10 +74,8 @@ static void add_module(struct list *list, struct plb__module *m)
         if (!same) {
             list->entry[list->n++] = (struct plb_policy_entry){policy, m->path, NULL};
         } else if (!m->warned) {
-            fprintf(stderr,
-                    "palombe: warning: %s: its policy '%s' is not used, %s has one of "
-                    "that name\n",
-                    m->path, policy->name, same->origin ? same->origin : "palombe");
+            plb_report("warning: %s: its policy '%s' is not used, %s has one of that name", m->path,
+                       policy->name, same->origin ? same->origin : "palombe");
             m->warned = true;
         }
     }

@@ -76,7 +76,7 @@ static void take_decision(struct cli_pair *pair, const struct cli_decision *d)
     pair->again_flops = d->simulation.again_flops;
     pair->moved = cli_decision_moved(d);
     pair->planning_seconds = d->planning_seconds;
-    pair->simulated = d->simulation.seconds;
+    pair->predicted = pair->simulated = d->simulation.seconds;
     pair->simulated_overhead = d->overhead;
 }
 
@@ -180,8 +180,10 @@ enum plb_status cli_compare(const struct plb_settings *settings)
                                .runs = !plb_settings_switch(settings, OPTION_SIMULATE)};
     enum plb_status status = compare(&c);
 
-    for (int k = 0; k < c.n_pairs; k++)
-        free(c.pair[k].step);
+    for (int k = 0; k < c.n_pairs; k++) {
+        free(c.pair[k].replays.seconds);
+        free(c.pair[k].steps.seconds);
+    }
     free(c.loss);
     free(c.costs);
     free(c.policies);

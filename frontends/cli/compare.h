@@ -9,6 +9,12 @@
 
 #define CLI_PAIRS_MAX 256
 
+/* Seconds that were found one after the other. */
+struct cli_times {
+    double *seconds;
+    int n, capacity;
+};
+
 /* A policy under a budget, with what was planned and measured. The first pair of a comparison is
  * "none" without a limit, which all others are compared with (where the device holds it). */
 struct cli_pair {
@@ -23,11 +29,12 @@ struct cli_pair {
     double again_flops;
     size_t moved; /* bytes a step, both ways */
     double planning_seconds;
-    double simulated; /* seconds of a step; 0: not known */
+    double predicted;         /* seconds of a step, by the times that the plan was made with */
+    double simulated;         /* ... by the times of the same runs; 0: not known */
     double simulated_overhead;
-    double *step; /* measured seconds of steps */
-    int n_steps, steps_capacity;
-    double measured; /* their median */
+    struct cli_times replays; /* simulated seconds of each run */
+    struct cli_times steps;   /* measured seconds of steps */
+    double measured;          /* their median */
     double measured_overhead;
     uint64_t own_moves; /* bytes that StarPU moved by itself in a run */
     bool same_bits;     /* every run had the losses of the first run */

@@ -25,6 +25,20 @@ static void print_seconds(double seconds, double overhead)
         printf(" %10s %8s", "-", "-");
 }
 
+/* How far the clock is from the simulation, in points of overhead. */
+static double points_of(const struct cli_pair *pair)
+{
+    return 100.0 * (pair->measured_overhead - pair->simulated_overhead);
+}
+
+static void print_points(const struct cli_pair *pair)
+{
+    if (pair->simulated > 0.0 && pair->measured > 0.0)
+        printf(" %+6.1f", points_of(pair));
+    else
+        printf(" %6s", "-");
+}
+
 static void print_pair(const struct cli_comparison *c, const struct cli_pair *pair, int width)
 {
     char budget[32], planned[32], peak[32], moved[32], own[32], flops[32];
@@ -44,6 +58,7 @@ static void print_pair(const struct cli_comparison *c, const struct cli_pair *pa
     print_seconds(pair->simulated, pair->simulated_overhead);
     if (c->runs) {
         print_seconds(pair->measured, pair->measured_overhead);
+        print_points(pair);
         printf(" %6s %10s", pair->same_bits ? "same" : "OTHER",
                bytes_or_dash((size_t)pair->own_moves, own, sizeof own));
     }
@@ -75,7 +90,7 @@ static void print_table(const struct cli_comparison *c)
         printf(" %10s", "peak");
     printf(" %11s %10s %10s %8s", "run again", "moved", "simulated", "");
     if (c->runs)
-        printf(" %10s %8s %6s %10s", "measured", "", "bits", "by StarPU");
+        printf(" %10s %8s %6s %6s %10s", "measured", "", "points", "bits", "by StarPU");
     putchar('\n');
     for (int k = 0; k < c->n_pairs; k++)
         print_pair(c, &c->pair[k], width);
@@ -101,18 +116,19 @@ static json_t *pair_json(const struct cli_comparison *c, const struct cli_pair *
         return json_pack("{s:s, s:s, s:s}", "policy", pair->policy, "budget", budget, "reason",
                          pair->reason);
     object = json_pack(
-        "{s:s, s:s, s:o, s:f, s:o, s:I, s:f, s:I, s:f, s:o, s:f}", "policy", pair->policy, "budget",
-        budget, "budget_bytes", bytes_json(pair->budget_bytes), "budget_share", pair->budget.share,
+        "{s:s, s:s, s:o, s:f, s:o, s:I, s:f, s:I, s:f, s:o, s:o, s:f}", "policy", pair->policy,
+        "budget", budget, "budget_bytes", bytes_json(pair->budget_bytes), "budget_share", pair->budget.share,
         "planned_bytes", bytes_json(pair->planned_bytes), "again_tasks",
         (json_int_t)pair->again_tasks, "again_flops", pair->again_flops, "moved",
-        (json_int_t)pair->moved, "planning_seconds", pair->planning_seconds, "simulated_seconds",
-        seconds_json(pair->simulated), "simulated_overhead", pair->simulated_overhead);
+        (json_int_t)pair->moved, "planning_seconds", pair->planning_seconds, "predicted_seconds",
+        seconds_json(pair->predicted), "simulated_seconds", seconds_json(pair->simulated), "simulated_overhead", pair->simulated_overhead);
     if (!object || !c->runs)
         return object;
     json_object_set_new(object, "peak_bytes", bytes_json(pair->peak_bytes));
     json_object_set_new(object, "measured_seconds", seconds_json(pair->measured));
     json_object_set_new(object, "measured_overhead", json_real(pair->measured_overhead));
-    json_object_set_new(object, "measurements", json_integer(pair->n_steps));
+    json_object_set_new(object, "points", json_real(points_of(pair)));
+    json_object_set_new(object, "measurements", json_integer(pair->steps.n));
     json_object_set_new(object, "moved_by_starpu", json_integer((json_int_t)pair->own_moves));
     json_object_set_new(object, "same_bits", json_boolean(pair->same_bits));
     return object;

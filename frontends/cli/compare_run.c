@@ -6,6 +6,9 @@
  * and stops the runtime again: so each has the machine for itself, its own peak of memory, and the
  * configuration of StarPU that it wants. A first pass over all pairs, which is not timed, measures
  * tasks and transfers; all later runs of a pair plan with what it found, and so have the same plan.
+ *
+ * A machine that others share is faster now and slower then, by more than most policies cost. So
+ * what is held against the clock is the simulation of each run by the times of that run.
  */
 #include "config.h"
 
@@ -57,6 +60,7 @@ static enum plb_status make_trainer(struct run *run)
     struct plb_session_options options = {.memory_policy = run->pair->policy,
                                           .budget = run->pair->budget,
                                           .offload_dir = plb_settings_text(s, OPTION_OFFLOAD_DIR),
+                                          .state = "device",
                                           .drift = -1.0};
 
     if (known)
@@ -67,22 +71,23 @@ static enum plb_status make_trainer(struct run *run)
     return cli_workload_trainer(&run->workload, &options, &run->trainer);
 }
 
-static enum plb_status add_step(struct cli_pair *pair, double seconds)
+static enum plb_status add_time(struct cli_times *times, double seconds)
 {
-    if (pair->n_steps == pair->steps_capacity) {
-        int capacity = pair->steps_capacity ? 2 * pair->steps_capacity : 64;
-        double *grown = realloc(pair->step, (size_t)capacity * sizeof *grown);
+    if (times->n == times->capacity) {
+        int capacity = times->capacity ? 2 * times->capacity : 64;
+        double *grown = realloc(times->seconds, (size_t)capacity * sizeof *grown);
 
         if (!grown)
             return plb_fail(PLB_ERROR_MEMORY, "no memory for %d measurements", capacity);
-        pair->step = grown;
-        pair->steps_capacity = capacity;
+        times->seconds = grown;
+        times->capacity = capacity;
     }
-    pair->step[pair->n_steps++] = seconds;
+    times->seconds[times->n++] = seconds;
     return PLB_OK;
 }
 
-/* The first step of a run touches memory for the first time, and is not counted. */
+/* The first step of a run touches memory for the first time, and is not counted; nor is what it, and
+ * the runs before, told of costs. */
 static enum plb_status make_steps(struct run *run, float *loss)
 {
     for (int k = 0; k < run->comparison->steps; k++) {
@@ -92,11 +97,37 @@ static enum plb_status make_steps(struct run *run, float *loss)
         PLB_TRY(plb_trainer_read(run->trainer, &loss[k], NULL));
         PLB_TRY(plb_trainer_wait(run->trainer));
         if (run->timed && (k > 0 || run->comparison->steps == 1))
-            PLB_TRY(add_step(run->pair, cli_seconds() - start));
+            PLB_TRY(add_time(&run->pair->steps, cli_seconds() - start));
+        if (run->timed && k == 0 && run->comparison->steps > 1)
+            plb_costs_forget(plb_session_costs(plb_trainer_session(run->trainer)));
         if (cli_interrupted())
             return plb_fail(PLB_ERROR_INTERRUPTED, "interrupted");
     }
     return PLB_OK;
+}
+
+/* The plan of the run in virtual time, by the times that its own tasks and moves took: what is left
+ * between that and the clock is what the simulator does not know. */
+static enum plb_status replay(struct run *run)
+{
+    const plb_session_t *session = plb_trainer_session(run->trainer);
+    const plb_graph_t *graph = plb_session_graph(session);
+    double *seconds = malloc(((size_t)plb_graph_tasks(graph) + 1) * sizeof *seconds);
+    struct plb_simulation simulation = {0};
+    struct plb_problem problem;
+    enum plb_status status;
+
+    if (!seconds)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to simulate a run");
+    status = plb_problem_prepare(graph, plb_session_costs(session), NULL, seconds, &problem);
+    if (status == PLB_OK)
+        status = plb_simulate(plb_session_plan(session), plb_session_layout(session), &problem,
+                              &simulation);
+    if (status == PLB_OK)
+        status = add_time(&run->pair->replays, simulation.seconds);
+    plb_simulation_clear(&simulation);
+    free(seconds);
+    return status;
 }
 
 /* The losses of the first run are those that all others must have. */
@@ -137,11 +168,11 @@ static void take_info(struct run *run)
     if (plb_runtime_device()->moved_by_starpu)
         pair->own_moves = plb_runtime_device()->moved_by_starpu();
     pair->planning_seconds = info.prepare_seconds;
-    pair->simulated = info.predicted_seconds;
+    pair->predicted = info.predicted_seconds;
     if (!pair->left_to_starpu)
         return;
     pair->planned_bytes = 0; /* no plan was kept to */
-    pair->simulated = 0.0;
+    pair->predicted = 0.0;
 }
 
 /* What the first pass measured is what the runs plan with; where StarPU evicts, tasks meet memory
@@ -172,6 +203,8 @@ static enum plb_status run_steps(struct run *run)
     free(loss);
     if (status == PLB_OK)
         status = keep_costs(run);
+    if (status == PLB_OK && run->timed && !run->pair->left_to_starpu)
+        status = replay(run);
     if (status == PLB_OK)
         take_info(run);
     return status;
@@ -235,8 +268,10 @@ static void find_medians(struct cli_comparison *c)
     for (int k = 0; k < c->n_pairs; k++) {
         struct cli_pair *pair = &c->pair[k];
 
-        if (pair->n_steps > 0)
-            pair->measured = cli_median(pair->step, pair->n_steps);
+        if (pair->steps.n > 0)
+            pair->measured = cli_median(pair->steps.seconds, pair->steps.n);
+        if (pair->replays.n > 0)
+            pair->simulated = cli_median(pair->replays.seconds, pair->replays.n);
         if (none->measured > 0.0)
             pair->measured_overhead = pair->measured / none->measured - 1.0;
         if (none->simulated > 0.0)

@@ -9,11 +9,15 @@ libpalombe_la_SOURCES += \
 	runtime/base/options.c \
 	runtime/base/options_text.c \
 	runtime/base/random.c \
-	runtime/base/status.c
+	runtime/base/report.c \
+	runtime/base/status.c \
+	runtime/base/xml.c \
+	runtime/base/xml.h
 nobase_pkginclude_HEADERS += \
 	runtime/base/bytes.h \
 	runtime/base/file.h \
 	runtime/base/hash.h \
 	runtime/base/options.h \
 	runtime/base/random.h \
+	runtime/base/report.h \
 	runtime/base/status.h

@@ -77,9 +77,20 @@ static int reserve(int file, size_t bytes)
     return error;
 }
 
+static enum plb_status take_room(const char *directory, int file, size_t bytes)
+{
+    int error = bytes > INT64_MAX ? EFBIG : reserve(file, bytes);
+
+    if (!error)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_IO, "no room for %s of offloaded values in '%s': %s",
+                    plb_bytes_text((double)bytes).text, directory, strerror(error));
+}
+
 enum plb_status plb__disk_open(const char *directory, size_t bytes, struct plb__disk *disk_out)
 {
-    int file, error;
+    enum plb_status status;
+    int file;
 
     *disk_out = (struct plb__disk){.file = -1};
     if (bytes == 0)
@@ -88,19 +99,35 @@ enum plb_status plb__disk_open(const char *directory, size_t bytes, struct plb__
     if (file < 0)
         return plb_fail(PLB_ERROR_IO, "no file for offloaded values can be made in '%s': %s",
                         directory, strerror(errno));
-    error = bytes > INT64_MAX ? EFBIG : reserve(file, bytes);
-    if (error) {
+    status = take_room(directory, file, bytes);
+    if (status == PLB_OK)
+        *disk_out = (struct plb__disk){file, bytes};
+    else
         close(file);
-        return plb_fail(PLB_ERROR_IO, "no room for %s of offloaded values in '%s': %s",
-                        plb_bytes_text((double)bytes).text, directory, strerror(error));
-    }
-    *disk_out = (struct plb__disk){file, bytes};
-    return PLB_OK;
+    return status;
+}
+
+enum plb_status plb__disk_resize(const char *directory, size_t bytes, struct plb__disk *disk)
+{
+    enum plb_status status = PLB_OK;
+
+    if (disk->bytes == 0)
+        return plb__disk_open(directory, bytes, disk);
+    if (bytes > disk->bytes)
+        status = take_room(directory, disk->file, bytes);
+    if (status == PLB_OK)
+        disk->bytes = bytes;
+    if (disk->bytes == 0)
+        plb__disk_close(disk);
+    else if (ftruncate(disk->file, (off_t)disk->bytes) != 0 && status == PLB_OK)
+        status = plb_fail(PLB_ERROR_IO, "the file of offloaded values in '%s' keeps its size: %s",
+                          directory, strerror(errno));
+    return status;
 }
 
 void plb__disk_close(struct plb__disk *disk)
 {
-    if (disk->bytes)
+    if (disk->file >= 0)
         close(disk->file);
     *disk = (struct plb__disk){.file = -1};
 }

@@ -69,6 +69,7 @@ enum plb_status plb__jobs_prepare(struct plb_session *s)
         place_nowhere(plb__runtime_batch_codelet());
     for (plb_task_id id = 0; id < n; id++)
         PLB_TRY(prepare_job(s, id));
+    PLB_TRY(plb__kinds_find(s));
     return prepare_priorities(s);
 }
 
@@ -77,4 +78,5 @@ void plb__jobs_clear(struct plb_session *s)
     for (uint32_t k = 0; k < s->n_jobs; k++)
         plb__invocation_clear(&s->job[k].invocation);
     free(s->job);
+    free(s->kind);
 }

@@ -31,6 +31,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/replan.c \
 	runtime/run/run_internal.h \
 	runtime/run/runtime.c \
+	runtime/run/samples.c \
 	runtime/run/session.c \
 	runtime/run/starpu_managed.c runtime/run/starpu_managed.h \
 	runtime/run/store.c \

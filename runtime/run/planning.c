@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "runtime/base/report.h"
 #include "runtime/plan/simulate.h"
 #include "runtime/run/run_internal.h"
 
@@ -15,6 +16,9 @@
 #include <string.h>
 
 #define DEFAULT_DRIFT 0.2
+/* Of the main memory that could be had when a session is made, what copies beside a card may take:
+ * the rest is for those who make the session, and for others. */
+#define HOST_SHARE 0.75
 
 void plb__session_note(struct plb_session *s, const char *format, ...)
 {
@@ -23,7 +27,7 @@ void plb__session_note(struct plb_session *s, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(s->info.note, sizeof s->info.note, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "palombe: %s\n", s->info.note);
+    plb_report("%s", s->info.note);
 }
 
 /* ---- costs ---- */
@@ -103,6 +107,11 @@ static enum plb_status read_budget(struct plb_session *s, const struct plb_sessi
     return PLB_OK;
 }
 
+static size_t host_limit(void)
+{
+    return (size_t)(HOST_SHARE * (double)plb__memory_available());
+}
+
 /* Disk that is not there is found out when it is taken, with the reason. */
 static size_t disk_limit(const struct plb__planning *p)
 {
@@ -135,7 +144,7 @@ enum plb_status plb__planning_limit(struct plb_session *s,
         p->taken = plb__runtime_scratch_bytes(); /* the rest is in main memory */
     limits->bytes[PLB_HOST] = 0;
     if (s->device->has_host)
-        limits->bytes[PLB_HOST] = options->host_bytes ? options->host_bytes : plb__memory_bytes();
+        limits->bytes[PLB_HOST] = options->host_bytes ? options->host_bytes : host_limit();
     limits->bytes[PLB_DISK] = disk_limit(p);
     PLB_TRY(read_budget(s, options));
     return PLB_OK;

@@ -352,7 +352,9 @@ static enum plb_status take_tiers(struct plb__program *p)
 {
     void *host;
 
-    PLB_TRY(plb__disk_open(p->session->planning.directory, p->layout.arena[PLB_DISK], &p->disk));
+    if (p->layout.arena[PLB_DISK] > p->session->disk.bytes) /* former programs may still use it */
+        PLB_TRY(plb__disk_resize(p->session->planning.directory, p->layout.arena[PLB_DISK],
+                                 &p->session->disk));
     PLB_TRY(plb__memory_map(p->layout.arena[PLB_HOST], "copies in main memory", &host));
     p->host = host;
     p->pinned = plb__pin(host, p->layout.arena[PLB_HOST]);
@@ -373,7 +375,6 @@ enum plb_status plb__program_create(struct plb_session *session, struct plb_plan
     p->session = session;
     p->plan = *plan;
     p->layout = *layout;
-    p->disk.file = -1;
     *plan = (struct plb_plan){0};
     *layout = (struct plb_layout){0};
     status = take_tiers(p);
@@ -414,12 +415,11 @@ void plb__program_destroy(struct plb__program *p)
             starpu_data_unregister(p->range[k].token);
     }
     for (uint32_t k = 0; p->rescued && k < p->layout.n_slots; k++)
-        free(p->rescued[k]);
+        plb__rescued_free(p, k);
     plb__gates_clear(p);
     if (p->pinned)
         p->session->device->unpin(p->host);
     plb__memory_unmap(p->host, p->layout.arena[PLB_HOST]);
-    plb__disk_close(&p->disk);
     plb__batches_clear(&p->single);
     plb__batches_clear(&p->batches);
     free(p->launch);
@@ -474,14 +474,15 @@ static enum plb_status close_ranges(struct plb__program *program, const struct p
     const enum starpu_data_access_mode mode = STARPU_W;
 
     for (uint32_t k = 0; k < former->n_ranges; k++)
-        if (former->range[k].tier == PLB_DEVICE)
+        if (former->range[k].tier != PLB_HOST)
             PLB_TRY(submit_bridge(program, &former->range[k].token, &mode, 1));
     return PLB_OK;
 }
 
+/* Copies in main memory are each program's own. */
 static bool overlap(const struct plb__range *a, const struct plb__range *b)
 {
-    return a->tier == PLB_DEVICE && b->tier == PLB_DEVICE && a->offset < b->offset + b->bytes &&
+    return a->tier == b->tier && a->tier != PLB_HOST && a->offset < b->offset + b->bytes &&
            b->offset < a->offset + a->bytes;
 }
 

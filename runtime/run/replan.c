@@ -100,22 +100,38 @@ static void trim_arena(struct plb_session *s)
     count_arena(s, used, s->program->layout.peak_by_role[PLB_ROLE_GRADIENT]);
 }
 
+/* That it cannot be made smaller harms nobody. */
+static void trim_disk(struct plb_session *s)
+{
+    size_t used = s->program->layout.arena[PLB_DISK];
+
+    if (s->disk.bytes > used && plb__disk_resize(s->planning.directory, used, &s->disk) != PLB_OK)
+        plb_error_clear();
+}
+
+/* Former programs go one by one, as their tasks end, unless tasks that order a newer one after them
+ * have still to end. The newest stands first. */
 void plb__session_reap(struct plb_session *s)
 {
-    if (!s->program || __atomic_load_n(&s->program->bridges, __ATOMIC_ACQUIRE) > 0)
-        return;
-    if (!s->program->entered)
-        return;
-    for (const struct plb__program *p = s->former; p; p = p->next)
-        if (p->steps > 0 || __atomic_load_n(&p->bridges, __ATOMIC_ACQUIRE) > 0)
-            return;
-    while (s->former) {
-        struct plb__program *p = s->former;
+    struct plb__program **place = &s->former;
 
-        s->former = p->next;
+    if (!s->program || !s->program->entered ||
+        __atomic_load_n(&s->program->bridges, __ATOMIC_ACQUIRE) > 0)
+        return;
+    while (*place && __atomic_load_n(&(*place)->bridges, __ATOMIC_ACQUIRE) == 0) {
+        struct plb__program *p = *place;
+
+        if (p->steps > 0) {
+            place = &p->next;
+            continue;
+        }
+        *place = p->next;
         plb__program_destroy(p);
     }
-    trim_arena(s);
+    if (!s->former) {
+        trim_arena(s);
+        trim_disk(s);
+    }
 }
 
 /* ---- switching ---- */

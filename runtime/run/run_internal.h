@@ -132,7 +132,15 @@ struct plb__job {
     size_t kernel_scratch;
     double flops;
     uint32_t footprint;
+    uint32_t kind; /* tasks of one operator and footprint have one */
     int priority;
+};
+
+/* What a step has told so far of a kind of task. */
+struct plb__kind {
+    const struct plb__job *job; /* one of them */
+    double seconds;             /* of all together */
+    uint32_t n;
 };
 
 /* A range of bytes of a tier in which slots of a program lie one after the other. */
@@ -209,7 +217,6 @@ struct plb__program {
 
     char *host; /* copies in main memory beside a card */
     bool pinned;
-    struct plb__disk disk;
     void **rescued; /* per slot: a copy that could not be written to disk, in memory */
 
     bool entered;              /* its first step was submitted */
@@ -268,6 +275,8 @@ struct plb__lane {
     bool pinned;
 };
 
+/* Gives back a copy that could not be written to disk, if there is one. */
+void plb__rescued_free(struct plb__program *program, uint32_t slot);
 /* Starts the movers that the program needs and has not yet. */
 enum plb_status plb__lanes_start(struct plb_session *session, const struct plb__program *program);
 void plb__lanes_stop(struct plb_session *session);
@@ -324,7 +333,7 @@ enum plb_status plb__predict(const struct plb_session *session, const struct plb
                              double *predicted_out);
 /* Most bytes of the device that plans may use now. */
 size_t plb__planning_budget(const struct plb_session *session);
-/* What the session decided by itself: for its information, and once on standard error. */
+/* What the session decided by itself: for its information, and reported (runtime/base/report.h). */
 void plb__session_note(struct plb_session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -356,8 +365,11 @@ struct plb_session {
     size_t arena_gradients;  /* of that, for gradients */
     struct plb__job *job;    /* per task */
     uint32_t n_jobs;
+    uint32_t n_kinds;
+    struct plb__kind *kind;
     struct plb__program *program; /* of the latest step */
     struct plb__program *former;  /* programs that were replaced and whose tasks may run */
+    struct plb__disk disk; /* of the programs one after the other */
     struct plb__lane lane[PLB_TIERS][PLB__DIRECTIONS];
     struct plb__planning planning;
     uint32_t in_flight;
@@ -413,6 +425,9 @@ uint32_t plb__task_footprint(struct starpu_task *task);
 enum plb_status plb__step_submit(struct plb_session *session, uint64_t number);
 /* Records the costs of steps that have ended, and the trace. */
 void plb__steps_collect(struct plb_session *session);
+/* samples.c: fills session->kind; and records what a step that has ended tells of costs. */
+enum plb_status plb__kinds_find(struct plb_session *session);
+void plb__step_record(const struct plb__step *step);
 /* Fills and clears session->job. */
 enum plb_status plb__jobs_prepare(struct plb_session *session);
 void plb__jobs_clear(struct plb_session *session);

@@ -260,6 +260,7 @@ enum plb_status plb_session_create(const plb_graph_t *whole,
     s->store = store;
     s->device = plb_runtime_device();
     s->in_flight = options->in_flight ? options->in_flight : DEFAULT_IN_FLIGHT;
+    s->disk.file = -1;
     pthread_mutex_init(&s->lock, NULL);
     status = prepare(s, options);
     if (status != PLB_OK) {
@@ -286,6 +287,7 @@ void plb_session_destroy(plb_session_t *s)
     }
     plb__program_destroy(s->program);
     plb__lanes_stop(s);
+    plb__disk_close(&s->disk);
     plb__arena_give(s);
     give_inputs(s);
     if (s->managed)

@@ -74,7 +74,8 @@ struct plb_session_options {
                                  memory beside it "host", "optimizer" or some "8GiB" (see
                                  runtime/plan/keep.h)
                                  [PALOMBE_STATE, else "device"] */
-    size_t host_bytes;        /* most main memory beside a card for copies [all there is] */
+    size_t host_bytes;        /* most main memory beside a card for copies
+                                 [three quarters of what can be had now] */
     size_t disk_bytes;        /* most room on disk for copies [what is free] */
     const char *offload_dir;  /* where the file for them is made
                                  [PALOMBE_OFFLOAD_DIR, else TMPDIR, else /var/tmp] */

@@ -150,27 +150,6 @@ static void end_task(void *argument)
 
 /* ---- after a step ---- */
 
-static void collect_costs(const struct plb__step *step)
-{
-    struct plb_session *s = step->session;
-
-    for (uint32_t k = 0; k < step->program->n_launches; k++) {
-        const struct plb__instance *instance = &step->instance[k];
-        const struct plb__launch *launch = instance->launch;
-        double seconds = 1e-9 * (double)(instance->end - instance->start);
-
-        if (!instance->end)
-            continue;
-        if (launch->job)
-            plb_costs_record(s->planning.costs, launch->job->invocation.op->name,
-                             launch->job->footprint, seconds);
-        else
-            plb_costs_record_transfer(s->planning.costs, launch->instruction->tier,
-                                      launch->instruction->code == PLB_OFFLOAD, launch->bytes,
-                                      seconds);
-    }
-}
-
 static struct plb_trace_record record_of(const struct plb__instance *instance)
 {
     const struct plb_instruction *instruction = instance->launch->instruction;
@@ -215,7 +194,7 @@ void plb__steps_collect(struct plb_session *s)
         next = step->next;
         plb__card_read_times(step);
         if (!has_failed(s)) {
-            collect_costs(step);
+            plb__step_record(step);
             s->planning.steps++;
         }
         if (step->trace && !traced)

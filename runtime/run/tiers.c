@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
 
 #include <stdlib.h>
@@ -17,17 +18,37 @@
 
 /* ---- disk ---- */
 
+/* Copies that could not be written are main memory's from then on. */
+void plb__rescued_free(struct plb__program *p, uint32_t slot)
+{
+    if (!p->rescued[slot])
+        return;
+    plb__ledger_count(0, PLB_ROLE_ACTIVATION, p->layout.slot[slot].bytes, false);
+    free(p->rescued[slot]);
+    p->rescued[slot] = NULL;
+}
+
+static enum plb_status take_rescued(struct plb__program *p, uint32_t slot)
+{
+    size_t bytes = p->layout.slot[slot].bytes;
+
+    if (p->rescued[slot])
+        return PLB_OK;
+    p->rescued[slot] = malloc(bytes);
+    if (!p->rescued[slot])
+        return plb_fail_within(PLB_ERROR_IO, "no memory to keep %s either",
+                               plb_bytes_text((double)bytes).text);
+    plb__ledger_count(0, PLB_ROLE_ACTIVATION, bytes, true);
+    return PLB_OK;
+}
+
 /* Keeps the copy in memory instead. */
 static enum plb_status rescue(const struct plb__launch *launch)
 {
     struct plb__program *p = launch->program;
     const struct plb_device *device = p->session->device;
 
-    if (!p->rescued[launch->slot])
-        p->rescued[launch->slot] = malloc(launch->bytes);
-    if (!p->rescued[launch->slot])
-        return plb_fail_within(PLB_ERROR_IO, "no memory to keep %s either",
-                               plb_bytes_text((double)launch->bytes).text);
+    PLB_TRY(take_rescued(p, launch->slot));
     __atomic_store_n(&p->session->planning.disk_lost, true, __ATOMIC_RELEASE);
     return device->copy_out(launch->place.block, launch->place.offset, p->rescued[launch->slot],
                             launch->bytes);
@@ -46,9 +67,9 @@ static enum plb_status bounce(const struct plb__launch *launch, struct plb__lane
 
         if (out) {
             PLB_TRY(device->copy_out(launch->place.block, offset, lane->bounce, n));
-            PLB_TRY(plb__disk_write(&p->disk, at + done, lane->bounce, n));
+            PLB_TRY(plb__disk_write(&p->session->disk, at + done, lane->bounce, n));
         } else {
-            PLB_TRY(plb__disk_read(&p->disk, at + done, lane->bounce, n));
+            PLB_TRY(plb__disk_read(&p->session->disk, at + done, lane->bounce, n));
             PLB_TRY(device->copy_in(lane->bounce, launch->place.block, offset, n));
         }
     }
@@ -62,7 +83,7 @@ static enum plb_status write_out(const struct plb__launch *launch, struct plb__l
 
     if (p->session->device->has_host)
         return bounce(launch, lane, true);
-    return plb__disk_write(&p->disk, p->layout.slot[launch->slot].offset,
+    return plb__disk_write(&p->session->disk, p->layout.slot[launch->slot].offset,
                            (const char *)from->block->address + from->offset, launch->bytes);
 }
 
@@ -72,8 +93,7 @@ static enum plb_status move_to_disk(const struct plb__launch *launch, struct plb
 
     if (write_out(launch, lane) != PLB_OK)
         return rescue(launch);
-    free(p->rescued[launch->slot]); /* of a step before */
-    p->rescued[launch->slot] = NULL;
+    plb__rescued_free(p, launch->slot); /* of a step before */
     return PLB_OK;
 }
 
@@ -87,7 +107,7 @@ static enum plb_status move_from_disk(const struct plb__launch *launch, struct p
         return p->session->device->copy_in(rescued, to->block, to->offset, launch->bytes);
     if (p->session->device->has_host)
         return bounce(launch, lane, false);
-    return plb__disk_read(&p->disk, p->layout.slot[launch->slot].offset,
+    return plb__disk_read(&p->session->disk, p->layout.slot[launch->slot].offset,
                           (char *)to->block->address + to->offset, launch->bytes);
 }
 

@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "runtime/run/timeline.h"
 
+#include "runtime/base/xml.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,28 +136,6 @@ static enum plb_status load(plb_session_t *session, struct step *step)
     return PLB_OK;
 }
 
-static void put_escaped(FILE *out, const char *text)
-{
-    for (; *text; text++) {
-        switch (*text) {
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        default:
-            fputc(*text, out);
-        }
-    }
-}
-
 static double x_of(const struct step *step, double seconds)
 {
     return LEFT + (WIDTH - LEFT - RIGHT) * seconds / step->span;
@@ -176,7 +156,7 @@ static void draw_head(FILE *out, const struct step *step, const char *title)
             "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n"
             "<text x=\"%d\" y=\"28\" font-size=\"18\" fill=\"#222\">",
             WIDTH, height, WIDTH, height, LEFT);
-    put_escaped(out, title);
+    plb__xml_put(out, title);
     fprintf(out,
             "</text>\n<text x=\"%d\" y=\"48\" fill=\"#666\">%u tasks on %d workers in %.1f ms, "
             "workers busy %.0f %% of the time</text>\n",
@@ -226,7 +206,7 @@ static void draw_bars(FILE *out, const struct step *step)
                 "stroke=\"#ffffff\" stroke-width=\"0.2\"><title>",
                 x, lane_y(lane_of(step, r)), width < thinnest ? thinnest : width, LANE,
                 kinds[kind_of(step, r)].colour);
-        put_escaped(out, name_of(step, r));
+        plb__xml_put(out, name_of(step, r));
         fprintf(out, " (%s): %.3f ms</title></rect>\n", what_of(step, r),
                 1e3 * (r->end - r->start));
     }

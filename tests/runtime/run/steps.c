@@ -116,6 +116,31 @@ uint64_t steps_hash(struct steps *s)
     return hash_store(s, plb_hash_mix(0, &loss, sizeof loss));
 }
 
+uint64_t steps_expected(const struct random_options *random, int n)
+{
+    const struct plb_session_options options = {.memory_policy = "none"};
+    static const struct random_options *known;
+    static uint64_t hash;
+    struct steps s;
+
+    if (random == known)
+        return hash;
+    PLB_REQUIRE(steps_make(random, &options, &s) == PLB_OK);
+    PLB_CHECK_EQ(steps_submit(&s, n), PLB_OK);
+    hash = steps_hash(&s);
+    known = random;
+    steps_clear(&s);
+    return hash;
+}
+
+struct plb_session_info steps_info(const struct steps *s)
+{
+    struct plb_session_info info;
+
+    plb_session_get_info(s->session, &info);
+    return info;
+}
+
 /* ---- plans by hand ---- */
 
 /* Between the passes: 0 stays, 1 moves, 2 is forgotten. */

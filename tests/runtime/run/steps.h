@@ -29,6 +29,10 @@ uint64_t steps_hash_store(struct steps *steps);
 
 /* Waits; the loss of the last step. */
 float steps_loss(struct steps *steps);
+/* What the hash is after n steps under `none`, whatever the budget; found once for each graph of a
+ * program that has one. */
+uint64_t steps_expected(const struct random_options *random, int n);
+struct plb_session_info steps_info(const struct steps *steps);
 
 /* Writes a plan for the session's graph into a file: a third of what the forward pass leaves goes
  * to `tier` and is fetched when it is needed, `ahead` tasks early; a third is forgotten and made

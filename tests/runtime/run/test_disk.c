@@ -5,7 +5,10 @@
  */
 #include "config.h"
 
+#include "runtime/base/report.h"
 #include "runtime/run/disk.h"
+#include "runtime/run/ledger.h"
+#include "runtime/run/run_internal.h"
 #include "tests/runtime/run/steps.h"
 #include "tests/support/plb_test.h"
 
@@ -15,7 +18,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { STEPS = 6, MANY_STEPS = 40 };
+enum { STEPS = 6, MANY_STEPS = 40, TEXT_BYTES = 512 };
 
 /* Files may not grow beyond this while a disk is to be full. */
 #define FULL_BYTES ((rlim_t)64)
@@ -68,25 +71,7 @@ static enum plb_status make(const char *policy, const char *directory, double sh
 
 static uint64_t expected(void)
 {
-    const struct plb_session_options options = {.memory_policy = "none"};
-    static uint64_t hash;
-    struct steps s;
-
-    if (hash)
-        return hash;
-    PLB_REQUIRE(steps_make(&graph, &options, &s) == PLB_OK);
-    PLB_CHECK_EQ(steps_submit(&s, STEPS), PLB_OK);
-    hash = steps_hash(&s);
-    steps_clear(&s);
-    return hash;
-}
-
-static struct plb_session_info info_of(const struct steps *s)
-{
-    struct plb_session_info info;
-
-    plb_session_get_info(s->session, &info);
-    return info;
+    return steps_expected(&graph, STEPS);
 }
 
 /* The file itself. */
@@ -136,10 +121,10 @@ static void goes_on_without(const char *directory, bool full, const char *what)
     if (status != PLB_OK)
         fprintf(stderr, "%s\n", plb_error_message());
     PLB_REQUIRE(status == PLB_OK);
-    PLB_CHECK_CONTAINS(info_of(&s).note, what);
-    PLB_CHECK_CONTAINS(info_of(&s).note, "going on without a disk");
-    PLB_CHECK_EQ(info_of(&s).arena[PLB_DISK], 0);
-    PLB_CHECK(info_of(&s).again_tasks > 0);
+    PLB_CHECK_CONTAINS(steps_info(&s).note, what);
+    PLB_CHECK_CONTAINS(steps_info(&s).note, "going on without a disk");
+    PLB_CHECK_EQ(steps_info(&s).arena[PLB_DISK], 0);
+    PLB_CHECK(steps_info(&s).again_tasks > 0);
     PLB_CHECK_EQ(steps_submit(&s, STEPS), PLB_OK);
     PLB_CHECK(steps_hash(&s) == wanted);
     steps_clear(&s);
@@ -155,6 +140,33 @@ static void no_room(void)
     goes_on_without(plb_test_tmpdir(), true, "no room for");
 }
 
+/* From plan to plan there is one file, as large as the present plan wants it once the former ones
+ * have ended. */
+static void plans_share_the_file(void)
+{
+    uint64_t wanted = expected();
+    size_t much, bytes[2];
+    struct steps s;
+
+    PLB_REQUIRE(make("swap", plb_test_tmpdir(), 0.9, &s) == PLB_OK);
+    much = steps_info(&s).budget;
+    bytes[0] = s.session->disk.bytes;
+    PLB_CHECK_EQ(steps_submit(&s, STEPS / 3), PLB_OK);
+    PLB_CHECK_EQ(plb_session_set_budget(s.session, much - steps_info(&s).arena[PLB_DEVICE] / 4), PLB_OK);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS / 3), PLB_OK);
+    bytes[1] = steps_info(&s).arena[PLB_DISK];
+    PLB_CHECK(bytes[1] > bytes[0]);
+    PLB_CHECK_EQ(s.session->disk.bytes, bytes[1]);
+    PLB_CHECK_EQ(plb_session_set_budget(s.session, much), PLB_OK);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS / 3), PLB_OK);
+    PLB_CHECK_EQ(s.session->disk.bytes, bytes[1]);
+    PLB_CHECK(steps_hash(&s) == wanted);
+    PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
+    PLB_CHECK_EQ(steps_info(&s).replans, 2);
+    PLB_CHECK_EQ(s.session->disk.bytes, steps_info(&s).arena[PLB_DISK]);
+    steps_clear(&s);
+}
+
 /* A policy that can only move has nothing else to do. */
 static void nothing_else_to_do(void)
 {
@@ -165,25 +177,39 @@ static void nothing_else_to_do(void)
     PLB_CHECK(s.session == NULL);
 }
 
+static void take_line(const char *line, void *text)
+{
+    snprintf(text, TEXT_BYTES, "%s", line);
+}
+
 /* The disk fills while steps run: their copies stay in memory, the next step has another plan. */
 static void a_write_fails(void)
 {
     uint64_t wanted = expected();
+    char told[TEXT_BYTES] = "";
+    struct plb_ledger ledger;
     struct steps s;
 
     PLB_REQUIRE(make("online", plb_test_tmpdir(), 0.75, &s) == PLB_OK);
-    PLB_REQUIRE(info_of(&s).moved_out[PLB_DISK] > 0);
+    PLB_REQUIRE(steps_info(&s).moved_out[PLB_DISK] > 0);
     PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
     PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
     fill_disk(true);
-    PLB_CHECK_EQ(steps_submit(&s, 2), PLB_OK);
+    PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
     PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
-    PLB_CHECK_EQ(steps_submit(&s, STEPS - 3), PLB_OK);
+    plb_ledger_get(0, &ledger);
+    PLB_CHECK(ledger.now_total > steps_info(&s).planned_bytes); /* the copies count */
+    plb_report_to(take_line, told);
+    PLB_CHECK_EQ(steps_submit(&s, STEPS - 2), PLB_OK);
+    plb_report_to(NULL, NULL);
     PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
     fill_disk(false);
-    PLB_CHECK_EQ(info_of(&s).replans, 1);
-    PLB_CHECK_EQ(info_of(&s).moved_out[PLB_DISK], 0);
-    PLB_CHECK_CONTAINS(info_of(&s).note, "going on without a disk");
+    PLB_CHECK_STRING(told, steps_info(&s).note);
+    plb_ledger_get(0, &ledger);
+    PLB_CHECK_EQ(ledger.now_total, steps_info(&s).planned_bytes);
+    PLB_CHECK_EQ(steps_info(&s).replans, 1);
+    PLB_CHECK_EQ(steps_info(&s).moved_out[PLB_DISK], 0);
+    PLB_CHECK_CONTAINS(steps_info(&s).note, "going on without a disk");
     PLB_CHECK(steps_hash(&s) == wanted);
     steps_clear(&s);
 }
@@ -197,7 +223,7 @@ static void the_run_stops_whole(void)
 
     PLB_REQUIRE(make("swap", plb_test_tmpdir(), 0.6, &s) == PLB_OK);
     PLB_REQUIRE(steps_make(&graph, &none, &plain) == PLB_OK);
-    PLB_REQUIRE(info_of(&s).moved_out[PLB_DISK] > 0);
+    PLB_REQUIRE(steps_info(&s).moved_out[PLB_DISK] > 0);
     fill_disk(true);
     PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
     ours = steps_hash(&s);
@@ -242,5 +268,6 @@ static void steps_in_flight_end_before_it_stops(void)
 
 PLB_TEST_MAIN("runtime/run/disk", start, stop, PLB_TEST(bytes_come_back),
               PLB_TEST(the_directory_is_chosen), PLB_TEST(no_directory), PLB_TEST(no_room),
+              PLB_TEST(plans_share_the_file),
               PLB_TEST(nothing_else_to_do), PLB_TEST(a_write_fails), PLB_TEST(the_run_stops_whole),
               PLB_TEST(steps_in_flight_end_before_it_stops))

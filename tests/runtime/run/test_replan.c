@@ -50,25 +50,7 @@ static struct steps make(const char *policy, struct plb_session_options options)
 
 static uint64_t expected(void)
 {
-    static uint64_t hash;
-    struct steps s;
-
-    if (hash)
-        return hash;
-    s = make("none", (struct plb_session_options){0});
-    PLB_REQUIRE(s.session != NULL);
-    PLB_CHECK_EQ(steps_submit(&s, STEPS), PLB_OK);
-    hash = steps_hash(&s);
-    steps_clear(&s);
-    return hash;
-}
-
-static struct plb_session_info info_of(const struct steps *s)
-{
-    struct plb_session_info info;
-
-    plb_session_get_info(s->session, &info);
-    return info;
+    return steps_expected(&graph, STEPS);
 }
 
 static size_t held(void)
@@ -82,7 +64,7 @@ static size_t held(void)
 /* Lowers the budget to `bytes`, or as far as the policy can; what it can do depends on times. */
 static void lower(struct steps *s, size_t bytes)
 {
-    size_t arena = info_of(s).arena[PLB_DEVICE];
+    size_t arena = steps_info(s).arena[PLB_DEVICE];
     enum plb_status status = plb_session_set_budget(s->session, bytes);
 
     for (int k = 0; k < 5 && status == PLB_ERROR_MEMORY; k++)
@@ -102,7 +84,7 @@ static void switch_often(const char *policy, int changes)
     size_t much, little;
 
     PLB_REQUIRE(s.session != NULL);
-    info = info_of(&s);
+    info = steps_info(&s);
     much = info.budget;
     little = info.budget - info.arena[PLB_DEVICE] * 3 / 10;
     for (int k = 0; k < changes; k++) {
@@ -113,7 +95,7 @@ static void switch_often(const char *policy, int changes)
             PLB_CHECK_EQ(plb_session_set_budget(s.session, much), PLB_OK);
     }
     PLB_CHECK(steps_hash(&s) == wanted);
-    info = info_of(&s);
+    info = steps_info(&s);
     PLB_CHECK_EQ(info.replans, changes - 1); /* the last change waits for a step */
     PLB_CHECK(info.planned_bytes <= info.budget);
     steps_clear(&s);
@@ -136,17 +118,17 @@ static void memory_follows(void)
     struct plb_session_info before, after;
 
     PLB_REQUIRE(s.session != NULL);
-    before = info_of(&s);
+    before = steps_info(&s);
     PLB_CHECK_EQ(steps_submit(&s, 3), PLB_OK);
     PLB_CHECK_EQ(held(), before.planned_bytes);
     PLB_CHECK_EQ(
         plb_session_set_budget(s.session, before.planned_bytes - before.arena[PLB_DEVICE] / 4),
         PLB_OK);
-    PLB_CHECK_EQ(info_of(&s).replans, 0);
+    PLB_CHECK_EQ(steps_info(&s).replans, 0);
     PLB_CHECK_EQ(steps_submit(&s, 3), PLB_OK);
-    PLB_CHECK_EQ(info_of(&s).replans, 1);
+    PLB_CHECK_EQ(steps_info(&s).replans, 1);
     PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
-    after = info_of(&s);
+    after = steps_info(&s);
     PLB_CHECK(after.planned_bytes <= before.planned_bytes - before.arena[PLB_DEVICE] / 4);
     PLB_CHECK_EQ(held(), after.planned_bytes);
     steps_clear(&s);
@@ -160,13 +142,13 @@ static void budgets_may_outgrow_the_first(void)
     struct plb_session_info before, after;
 
     PLB_REQUIRE(s.session != NULL);
-    before = info_of(&s);
+    before = steps_info(&s);
     PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
     PLB_CHECK_EQ(plb_session_set_budget(s.session, before.budget + 2 * before.arena[PLB_DEVICE]),
                  PLB_OK);
     PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
     PLB_CHECK(steps_hash(&s) == wanted);
-    after = info_of(&s);
+    after = steps_info(&s);
     PLB_CHECK(after.arena[PLB_DEVICE] > before.arena[PLB_DEVICE]);
     PLB_CHECK(after.again_flops <= before.again_flops);
     steps_clear(&s);
@@ -179,7 +161,7 @@ static void wrong_budgets_change_nothing(void)
     size_t budget;
 
     PLB_REQUIRE(s.session != NULL);
-    budget = info_of(&s).budget;
+    budget = steps_info(&s).budget;
     PLB_CHECK_EQ(plb_session_set_budget(s.session, 0), PLB_ERROR_INVALID);
     PLB_CHECK_EQ(plb_session_set_budget(s.session, 1000), PLB_ERROR_MEMORY);
     PLB_CHECK_CONTAINS(plb_error_message(), "the least with policy 'cheap' is");
@@ -187,8 +169,8 @@ static void wrong_budgets_change_nothing(void)
     PLB_CHECK_CONTAINS(plb_error_message(), "more than the device has");
     PLB_CHECK_EQ(steps_submit(&s, 2), PLB_OK);
     PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
-    PLB_CHECK_EQ(info_of(&s).budget, budget);
-    PLB_CHECK_EQ(info_of(&s).replans, 0);
+    PLB_CHECK_EQ(steps_info(&s).budget, budget);
+    PLB_CHECK_EQ(steps_info(&s).replans, 0);
     steps_clear(&s);
 }
 
@@ -235,14 +217,14 @@ static void drift_makes_a_new_plan(void)
     steps_clear(&plain);
     s = make("knapsack", options);
     PLB_REQUIRE(s.session != NULL);
-    first = info_of(&s);
+    first = steps_info(&s);
     PLB_CHECK(first.predicted_seconds > 0.5);
     for (int k = 0; k < STEPS; k++) {
         PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
         PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
     }
     PLB_CHECK(steps_hash(&s) == wanted);
-    last = info_of(&s);
+    last = steps_info(&s);
     PLB_CHECK(last.predicted_seconds < 0.5);
     PLB_CHECK(last.replans >= 1);
     PLB_CHECK(last.replan_seconds > 0.0);
@@ -265,10 +247,10 @@ static void the_machine_runs_short(void)
     struct plb_session_info before, during;
 
     PLB_REQUIRE(s.session != NULL);
-    before = info_of(&s);
+    before = steps_info(&s);
     plb__memory_pretend(0);
     PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
-    during = info_of(&s);
+    during = steps_info(&s);
     PLB_CHECK(during.planned_bytes < before.planned_bytes);
     PLB_CHECK(during.budget < before.budget);
     PLB_CHECK_CONTAINS(during.note, "short of memory");
@@ -276,7 +258,7 @@ static void the_machine_runs_short(void)
     sleep_a_while();
     PLB_CHECK_EQ(steps_submit(&s, STEPS / 2), PLB_OK);
     plb__memory_pretend(SIZE_MAX);
-    PLB_CHECK_EQ(info_of(&s).budget, before.budget);
+    PLB_CHECK_EQ(steps_info(&s).budget, before.budget);
     PLB_CHECK(steps_hash(&s) == wanted);
     steps_clear(&s);
 }
