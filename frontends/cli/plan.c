@@ -296,6 +296,11 @@ enum plb_status cli_plan(const struct plb_settings *settings)
     PLB_TRY(check_out(settings));
     PLB_TRY(plb_budget_read(plb_settings_text(settings, OPTION_MEMORY_BUDGET), &budget));
     PLB_TRY(plb_memory_policy_find(plb_settings_text(settings, OPTION_MEMORY), &policy));
+    if (policy->left_to_starpu)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "policy '%s' plans nothing: what stays on the device is StarPU's decision "
+                        "while it runs, which palombe compare measures",
+                        policy->name);
     PLB_TRY(cli_planner_open(settings, &planner));
     status = plan(&planner, &budget);
     cli_planner_close(&planner);

@@ -7,6 +7,8 @@
 
 #include "frontends/cli/svg.h"
 
+#include "runtime/base/xml.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -41,25 +43,6 @@ enum plb_status cli_svg_close(struct cli_svg *svg, char **text_out)
     return PLB_OK;
 }
 
-static void put_escaped(FILE *out, const char *text)
-{
-    for (; *text; text++) {
-        switch (*text) {
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '&':
-            fputs("&amp;", out);
-            break;
-        default:
-            fputc(*text, out);
-        }
-    }
-}
-
 void cli_svg_text(struct cli_svg *svg, double x, double y, double size, const char *colour,
                   const char *anchor, const char *format, ...)
 {
@@ -72,7 +55,7 @@ void cli_svg_text(struct cli_svg *svg, double x, double y, double size, const ch
     fprintf(svg->out,
             "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%g\" fill=\"%s\" text-anchor=\"%s\">", x, y,
             size, colour, anchor);
-    put_escaped(svg->out, text);
+    plb__xml_put(svg->out, text);
     fputs("</text>\n", svg->out);
 }
 

@@ -53,6 +53,7 @@ static void wrong_names(void)
            "unknown memory policy 'psychic'");
     refuse("compare " TINY "--simulate --policies none,", 1, "policies separated by commas");
     refuse("compare " TINY "--simulate --policies=", 1, "policies separated by commas");
+    refuse("plan " TINY "--memory starpu", 1, "policy 'starpu' plans nothing");
     refuse("plan " TINY "--costs nowhere", 1, "h200");
     refuse("plan " TINY "--costs @nowhere.json", 1, "nowhere.json");
     refuse("plan " TINY "--out plan.png", 1, "ends in .json (the plan) or .svg");
