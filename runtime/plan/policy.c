@@ -5,6 +5,7 @@
 #include "runtime/plan/policy.h"
 
 #include <stdio.h>
+#include <string.h>
 
 const char *plb_event_name(enum plb_event event)
 {
@@ -30,7 +31,8 @@ enum plb_status plb_memory_policy_ask(const struct plb_memory_policy *policy,
         plb_plan_clear(&plan);
         return status;
     }
-    snprintf(plan.policy, sizeof plan.policy, "%s", policy->name);
+    if (strncmp(plan.policy, policy->name, strlen(policy->name)) != 0)
+        snprintf(plan.policy, sizeof plan.policy, "%s", policy->name);
     plan.fingerprint = plb_graph_fingerprint(problem->graph);
     *plan_out = plan;
     return PLB_OK;

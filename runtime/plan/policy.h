@@ -44,7 +44,8 @@ struct plb_memory_policy {
     const char *help; /* one line */
 
     /* Required. Writes a plan into `plan_out` (empty on entry; cleared by the caller on failure);
-     * its name and fingerprint are set by the caller. PLB_ERROR_MEMORY when no plan of this policy
+     * its fingerprint is set by the caller, and so is its name unless it begins with the policy's and
+     * says more ("oracle (not proved the best)"). PLB_ERROR_MEMORY when no plan of this policy
      * keeps the limits: then the message says why. */
     enum plb_status (*plan)(const struct plb_problem *problem, struct plb_plan *plan_out);
 

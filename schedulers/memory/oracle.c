@@ -8,7 +8,8 @@
  *
  * The integer programme (oracle.h) is asked for a plan that is no slower than that of "chain-dp". Where
  * there is none, because that one moves a task before another as the programme does not, that plan is
- * what the policy gives.
+ * what the policy gives, and the plan's name says so; as it does when the plan that was proved the best
+ * has gaps between its copies that take too much, and one for less memory stands in for it.
  */
 #include "config.h"
 
@@ -18,6 +19,7 @@
 #include "schedulers/memory/chain/chain_fit.h"
 #include "schedulers/schedulers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,7 +204,13 @@ static double seconds_of(const struct plb_problem *problem, const struct plb_pla
     return seconds;
 }
 
-static enum plb_status solve(struct reading *r, struct plb_plan *plan_out)
+/* What a plan is called that is not the programme's best. */
+#define NAME_NO_FASTER "oracle (chain-dp's plan: in this order none is faster)"
+#define NAME_NOT_PROVED "oracle (not proved the best)"
+
+/* The first plan of the programme that can be laid out. `*tries_out`: the programme's solutions that
+ * could not. */
+static enum plb_status solve(struct reading *r, struct plb_plan *plan_out, int *tries_out)
 {
     const struct plb_problem *problem = r->chain->problem;
     enum plb_status status = PLB_ERROR_MEMORY;
@@ -212,6 +220,7 @@ static enum plb_status solve(struct reading *r, struct plb_plan *plan_out)
         struct plb__oracle_solution solution;
         struct plb_layout layout;
 
+        *tries_out = k;
         PLB_TRY(plb__oracle_solve(&r->oracle, &solution));
         plb_plan_clear(plan_out);
         status = write_plan(r, &solution, plan_out);
@@ -236,6 +245,7 @@ static enum plb_status plan_pass(const struct plb_problem *problem, plb_task_id 
     struct plb_plan known = {.n = 0};
     struct reading r = {.chain = &chain};
     enum plb_status status;
+    int tries = 0;
 
     PLB_TRY(plb__chain_create(problem, PLB__GRAIN_BLOCKS, begin, middle, end, &chain));
     status = read_graph(&r);
@@ -246,10 +256,14 @@ static enum plb_status plan_pass(const struct plb_problem *problem, plb_task_id 
         for (int i = 0; i < r.oracle.n_tasks; i++)
             r.oracle.seconds_most += r.oracle.n_tasks * r.oracle.task[i].seconds;
     if (status == PLB_OK)
-        status = solve(&r, plan_out);
+        status = solve(&r, plan_out, &tries);
+    if (status == PLB_OK && tries > 0)
+        snprintf(plan_out->policy, sizeof plan_out->policy, NAME_NOT_PROVED);
     if (status == PLB_ERROR_MEMORY && known.n > 0) {
         plb_plan_clear(plan_out);
         *plan_out = known;
+        snprintf(plan_out->policy, sizeof plan_out->policy, "%s",
+                 tries > 0 ? NAME_NOT_PROVED : NAME_NO_FASTER);
         known = (struct plb_plan){.n = 0};
         status = PLB_OK;
     }

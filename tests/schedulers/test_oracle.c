@@ -13,9 +13,12 @@
 #include "tests/support/random_graph.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define WEIGHTS_MAX 16
 enum { ROWS = 512, WIDTH = 64, CLASSES = 16 };
+/* Of the ten comparisons. */
+enum { PROVED_LEAST = 8 };
 
 /* A graph under construction. */
 struct net {
@@ -25,6 +28,7 @@ struct net {
 };
 
 static const struct plb_memory_policy *oracle;
+static int n_proved, n_unavailable;
 
 static plb_value linear(struct net *net, plb_value x, int64_t in, int64_t out)
 {
@@ -108,9 +112,10 @@ static enum plb_status build(plb_value (*body)(struct net *net, plb_value x), st
     return plb_graph_status(net->graph);
 }
 
-/* Seconds of all RUNs of the policy's plan. */
+/* Seconds of all RUNs of the policy's plan, and what the plan calls itself. */
 static enum plb_status seconds_of(const struct plb_memory_policy *policy,
-                                  const struct plb_problem *problem, double *seconds_out)
+                                  const struct plb_problem *problem, double *seconds_out,
+                                  char name_out[64])
 {
     struct plb_plan plan = {.n = 0};
     struct plb_layout layout;
@@ -120,28 +125,36 @@ static enum plb_status seconds_of(const struct plb_memory_policy *policy,
     for (uint32_t i = 0; i < plan.n; i++)
         if (plan.instruction[i].code == PLB_RUN)
             *seconds_out += problem->seconds[plan.instruction[i].subject];
+    snprintf(name_out, 64, "%s", plan.policy);
     plb_layout_clear(&layout);
     plb_plan_clear(&plan);
     return PLB_OK;
 }
 
+/* Only what is proved the best is compared with. */
 static void compare(const char *name, struct plb_problem *problem, double once, double share)
 {
     double best = 0.0, chain_dp = 0.0;
+    char proved[64], other[64];
     enum plb_status status;
 
     problem->limits.bytes[PLB_DEVICE] = plb_budget_of_share(&problem->needs, share, 0);
-    status = seconds_of(oracle, problem, &best);
+    status = seconds_of(oracle, problem, &best, proved);
     if (status == PLB_ERROR_UNAVAILABLE) {
+        n_unavailable++;
         printf("    %s\n", plb_error_message());
         return;
     }
     PLB_REQUIRE(status == PLB_OK);
-    PLB_REQUIRE(seconds_of(&plb_memory_chain_dp, problem, &chain_dp) == PLB_OK);
-    printf("    %-9s %.2f: oracle %5.2f %% more, chain-dp %5.2f %%\n", name, share,
+    PLB_REQUIRE(seconds_of(&plb_memory_chain_dp, problem, &chain_dp, other) == PLB_OK);
+    PLB_CHECK_STRING(other, "chain-dp");
+    printf("    %-9s %.2f: %s %5.2f %% more, chain-dp %5.2f %%\n", name, share, proved,
            100.0 * (best / once - 1.0), 100.0 * (chain_dp / once - 1.0));
     PLB_CHECK(best > (1.0 - 1e-9) * once);
     PLB_CHECK(best <= (1.0 + 1e-6) * chain_dp);
+    if (strcmp(proved, "oracle") != 0)
+        return;
+    n_proved++;
     PLB_CHECK(chain_dp <= 1.03 * best);
 }
 
@@ -175,6 +188,7 @@ static void chain_dp_is_near_the_oracle(void)
         free(seconds);
         plb_graph_destroy(net.graph);
     }
+    PLB_CHECK(n_unavailable > 0 || n_proved >= PROVED_LEAST);
 }
 
 static void large_graphs_are_refused(void)
