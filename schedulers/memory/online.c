@@ -47,9 +47,11 @@ static const struct plb__online_weights last_weights[] = {
 enum {
     N_WEIGHTS = sizeof all_weights / sizeof all_weights[0],
     N_WEIGHTS_ALONE = 4, /* without a link */
+    N_HOPE = 3,          /* when so many have no plan, the others will have none */
     N_LAST = sizeof last_weights / sizeof last_weights[0],
     AIMS = 8,        /* walks at most to come close to a number of bytes, */
-    AIM_PARTS = 400, /* to one part of it in so many */
+    AIM_PARTS = 400, /* to one part of it in so many; */
+    AIMS_STUCK = 3,  /* and so many of them that get stuck before one does not */
 };
 
 /* Parts of the room that copies may take: a layout needs a little more than the copies that exist
@@ -183,6 +185,8 @@ static enum plb_status aim(const struct search *s, size_t goal,
     for (int k = 0; k < AIMS && (!found || off > goal / AIM_PARTS); k++) {
         enum verdict verdict;
 
+        if (k == AIMS_STUCK && !found && high == SIZE_MAX)
+            break;
         PLB_TRY(try_target(s, goal, target, weights, plan_out, &verdict, &off));
         found |= verdict == FITS;
         if (verdict == TOO_LARGE)
@@ -253,6 +257,8 @@ static enum plb_status try_all(const struct search *s, int n, double room, struc
             *best_out = k;
         if (last == PLB_OK && part > first + 2)
             first = part - 2;
+        if (k + 1 == N_HOPE && isinf(best->seconds))
+            break;
     }
     return isinf(best->seconds) ? last : PLB_OK;
 }

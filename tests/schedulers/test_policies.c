@@ -329,6 +329,39 @@ static void offloading_needs_a_place(void)
     subject_clear(&s);
 }
 
+/* "online" is for any graph and any budget: it has a plan wherever one of these has. */
+static void online_has_a_plan_where_others_have(void)
+{
+    static const char *const others[] = {"chain-dp", "lru", "block"};
+    const struct plb_memory_policy *online, *other;
+    int made = 0;
+
+    PLB_REQUIRE(plb_memory_policy_find("online", &online) == PLB_OK);
+    for (uint64_t seed = 0; seed < (GRAPHS + 2) / 3; seed++) {
+        struct random_options options = random_shape(seed);
+        struct subject s = subject_make(&options);
+
+        for (uint64_t b = 0; b < 4; b++) {
+            struct plb_problem problem = s.problem;
+            double share = 0.15 + 0.15 * (double)b;
+            size_t budget;
+
+            problem.limits = random_limits(&problem.needs, seed, b);
+            budget = plb_budget_of_share(&problem.needs, share, problem.limits.reserved);
+            if (has_plan(&problem, online, budget)) {
+                made++;
+                continue;
+            }
+            for (size_t k = 0; k < sizeof others / sizeof others[0]; k++) {
+                PLB_REQUIRE(plb_memory_policy_find(others[k], &other) == PLB_OK);
+                PLB_CHECK(!has_plan(&problem, other, budget));
+            }
+        }
+        subject_clear(&s);
+    }
+    PLB_CHECK(made > 0);
+}
+
 /* --- what policies do ----------------------------------------------------------------------- */
 
 /* Under a share of the activations' memory, with host memory. */
@@ -505,6 +538,7 @@ static void memory_may_be_short(void)
 
 PLB_TEST_MAIN("schedulers/policies", NULL, NULL, PLB_TEST(every_plan_is_right),
               PLB_TEST(what_lives_elsewhere_comes_and_goes),
-              PLB_TEST(the_least_budget_is_the_least), PLB_TEST(offloading_needs_a_place),
+              PLB_TEST(the_least_budget_is_the_least),
+              PLB_TEST(online_has_a_plan_where_others_have), PLB_TEST(offloading_needs_a_place),
               PLB_TEST(a_deep_chain), PLB_TEST(a_u_net), PLB_TEST(fetching_ahead_takes_less_time),
               PLB_TEST(memory_may_be_short), PLB_TEST(planning_a_large_graph))

@@ -51,6 +51,14 @@ static bool reads_gradients_alone(const plb_graph_t *graph, const struct plb_tas
     return true;
 }
 
+/* What the update reads: its bytes are needed sooner or later, granted or not. */
+static bool is_for_update(const struct plb__online *o, plb_value v)
+{
+    uint32_t n = o->in_use[v + 1];
+
+    return n > o->in_use[v] && plb_graph_task(o->graph, o->use[n - 1])->phase == PLB_PHASE_UPDATE;
+}
+
 /* Has it all that it reads, and is there much less in use after it? */
 static bool frees(const struct ordering *r, plb_task_id t)
 {
@@ -64,7 +72,7 @@ static bool frees(const struct ordering *r, plb_task_id t)
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
         freed += r->unread[task->in[j]] == 1 ? o->bytes[task->in[j]] : 0;
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-        made += o->bytes[task->out[j]];
+        made += is_for_update(o, task->out[j]) ? 0 : o->bytes[task->out[j]];
     return 2 * made < freed;
 }
 

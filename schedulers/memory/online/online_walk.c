@@ -16,7 +16,10 @@
 #include <math.h>
 #include <string.h>
 
-#define AGAIN_MOST 16u /* times the number of tasks: a walk that runs more again is stuck */
+/* Times the number of tasks: a walk that runs more again is stuck, and so is one that does for a
+ * single turn. */
+#define AGAIN_MOST      16u
+#define AGAIN_MOST_ONCE 2u
 
 /* ---- what is where ---- */
 
@@ -241,8 +244,10 @@ static enum plb_status fetch_ahead(struct plb__online *o)
 
 static enum plb_status bring_about(struct plb__online *o, uint32_t turn)
 {
-    uint32_t most = AGAIN_MOST * (plb_graph_tasks(o->graph) + 1);
+    uint32_t n = plb_graph_tasks(o->graph) + 1, most = o->result.draft.n + AGAIN_MOST_ONCE * n;
 
+    if (most > AGAIN_MOST * n)
+        most = AGAIN_MOST * n;
     o->now = turn;
     o->depth = 0;
     PLB_TRY(fetch_ahead(o));
