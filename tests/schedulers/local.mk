@@ -53,3 +53,6 @@ tests_schedulers_test_chain_SOURCES = %D%/test_chain.c
 check_PROGRAMS += %D%/test_oracle
 TESTS += %D%/test_oracle
 tests_schedulers_test_oracle_SOURCES = %D%/test_oracle.c
+check_PROGRAMS += %D%/test_skips
+TESTS += %D%/test_skips
+tests_schedulers_test_skips_SOURCES = %D%/test_skips.c
