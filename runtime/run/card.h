@@ -46,6 +46,12 @@ enum plb_status plb__card_prepare(const struct plb__card *card, const plb_graph_
 size_t plb__card_scratch(const struct plb__card *card, const struct plb__job *job);
 /* Enqueues the kernels of an instance, on a worker. */
 enum plb_status plb__card_run(const struct plb__card *card, const struct plb__instance *instance);
+/* How many of n members of a batch, from the first on, are updates of parameters that may be
+ * enqueued together: 0, or at least two. */
+uint32_t plb__card_updates(const struct plb__step *step, const uint32_t *member, uint32_t n);
+/* Enqueues them, by as few launches as can be, on a worker; the bits are those of one by one. */
+enum plb_status plb__card_run_updates(const struct plb__card *card, const struct plb__step *step,
+                                      const uint32_t *member, uint32_t n);
 /* What a session asks for is cut into as few tasks as can be, unless it says otherwise. */
 struct plb_cut_options plb__card_cut(const struct plb_cut_options *asked);
 

@@ -82,14 +82,40 @@ static void run_task(struct plb__instance *instance)
         fail_task(session, invocation->name, status);
 }
 
+/* On a card, updates of parameters with which the members begin are enqueued together. Returns how
+ * many. */
+static uint32_t run_updates(struct plb__step *step, const uint32_t *member, uint32_t n)
+{
+    const struct plb__card *card = step->session->device->card;
+    uint32_t count = card && !has_failed(step->session) ? plb__card_updates(step, member, n) : 0;
+    enum plb_status status;
+
+    for (uint32_t k = 0; k < count; k++) {
+        step->instance[member[k]].worker = plb__runtime_worker();
+        step->instance[member[k]].ran = true;
+    }
+    if (count == 0)
+        return 0;
+    status = plb__card_run_updates(card, step, member, count);
+    if (status != PLB_OK)
+        fail_task(step->session, step->instance[member[0]].launch->job->invocation.name, status);
+    return count;
+}
+
 void plb__task_run(void *buffers[], void *argument)
 {
     struct plb__instance *first = argument;
     const struct plb__batch *batch = first->batch;
+    uint32_t k = 0;
 
     (void)buffers;
-    for (uint32_t k = 0; k < batch->n; k++)
-        run_task(&first->step->instance[batch->member[k]]);
+    while (k < batch->n) {
+        uint32_t together = run_updates(first->step, batch->member + k, batch->n - k);
+
+        if (together == 0)
+            run_task(&first->step->instance[batch->member[k++]]);
+        k += together;
+    }
 }
 
 void plb__move_perform(struct plb__request *request, void *argument)
