@@ -133,6 +133,9 @@ struct plb_operator {
     int n_in, n_out;
     struct plb_operand_spec in[PLB_OPERANDS_MAX];
     struct plb_operand_spec out[PLB_OPERANDS_MAX];
+    /* 1 + index of the real attribute above 0 of which the kernel reads the number of the step
+     * (struct plb_call); 0: it never does. */
+    int step_attribute;
     int granule; /* 1 + index of the integer attribute that holds rows per sequence; 0: none */
 
     /* Checks the inputs and fills out[].  Message: which operand, what was expected, what came. */
