@@ -74,6 +74,7 @@ const struct plb_operator plb_op_dropout = {
     .name = "dropout",
     .attribute_i = {"seed", "stream"},
     .attribute_f = {"p"},
+    .step_attribute = 1,
     .n_in = 1,
     .n_out = 1,
     .in = {{.name = "x", .rows = PLB_AXIS_A}},

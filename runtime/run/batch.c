@@ -14,7 +14,7 @@
  */
 #include "config.h"
 
-#include "runtime/run/run_internal.h"
+#include "runtime/run/card.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -135,8 +135,11 @@ enum plb_status plb__batches_single(const struct plb__program *p, struct plb__ba
         const struct plb__launch *launch = &p->launch[k];
 
         b.member[k] = k;
-        b.batch[k] = (struct plb__batch){1, &b.member[k], launch->n_buffers, launch->token,
-                                         launch->mode};
+        b.batch[k] = (struct plb__batch){.n = 1,
+                                         .member = &b.member[k],
+                                         .n_buffers = launch->n_buffers,
+                                         .token = launch->token,
+                                         .mode = launch->mode};
     }
     *batches_out = b;
     return PLB_OK;
@@ -148,6 +151,7 @@ static void assign(const struct plb__program *p, const struct edges *e,
 {
     uint32_t open = PLB_NONE;
     double seconds = 0.0;
+    bool apart;
 
     for (uint32_t k = 0; k < p->n_launches; k++) {
         const struct plb__launch *launch = &p->launch[k];
@@ -156,14 +160,15 @@ static void assign(const struct plb__program *p, const struct edges *e,
             b->batch[batch_of[k] = b->n++].n = 1;
             continue;
         }
-        if (open == PLB_NONE || e->begins[k] || seconds >= grain->target ||
+        apart = p->session->device->card && plb__card_changes(launch->job);
+        if (open == PLB_NONE || e->begins[k] || apart || seconds >= grain->target ||
             b->batch[open].n == MEMBERS_MAX) {
             open = b->n++;
             seconds = 0.0;
         }
         b->batch[batch_of[k] = open].n++;
         seconds += grain->seconds[launch->instruction->subject];
-        if (e->ends[k])
+        if (e->ends[k] || apart)
             open = PLB_NONE;
     }
 }
@@ -244,6 +249,8 @@ enum plb_status plb__batches_make(const struct plb__program *p, const struct plb
     status = allocate(p, &b);
     if (status == PLB_OK)
         status = make_batches(p, &edges, grain, &b);
+    if (status == PLB_OK && p->session->device->card)
+        status = plb__card_recordings(&b);
     edges_clear(&edges);
     if (status == PLB_OK)
         *batches_out = b;

@@ -55,6 +55,25 @@ enum plb_status plb__card_run_updates(const struct plb__card *card, const struct
 /* What a session asks for is cut into as few tasks as can be, unless it says otherwise. */
 struct plb_cut_options plb__card_cut(const struct plb_cut_options *asked);
 
+/* ---- card_graphs.c ---- */
+
+/* What a batch has enqueued once, to be enqueued again at once. */
+struct plb__recording {
+    void *graph;  /* of the module's */
+    bool refused; /* it cannot be recorded */
+};
+
+/* Does the task's kernel depend on the number of the step? Then it is in no batch. */
+bool plb__card_changes(const struct plb__job *job);
+
+/* Gives batches room for their recordings; and that back. */
+enum plb_status plb__card_recordings(struct plb__batches *batches);
+void plb__card_forget(const struct plb__card *card, struct plb__batches *batches);
+/* Enqueues a batch by its recording, which is made when there is none, on a worker. False: it has
+ * to be enqueued task by task, and nothing was done. */
+bool plb__card_replay(const struct plb__card *card, struct plb__step *step,
+                      const struct plb__batch *batch);
+
 /* ---- card_faults.c ---- */
 
 /* Of the session's word, behind its inputs. */

@@ -23,7 +23,7 @@
 #include "codelets/common/cuda.h"
 
 /* Counted up with every change of what stands here or in codelets/common/cuda.h. */
-#define PLB__CUDA_ABI 2
+#define PLB__CUDA_ABI 3
 
 /* The module's only name that is looked up. */
 #define PLB__CUDA_SYMBOL "plb_cuda_module"
@@ -88,6 +88,13 @@ struct plb__cuda_work {
     /* Enqueues a copy within the card. */
     enum plb_status (*copy)(struct CUstream_st *stream,
                             const struct plb__cuda_rectangle *rectangle);
+    /* What is enqueued on the stream by this thread between record and recorded is not done, but
+     * becomes a graph; recorded ends it even where it fails. A graph is enqueued as a whole by
+     * replay, any number of times, and freed by forget. */
+    enum plb_status (*record)(struct CUstream_st *stream);
+    enum plb_status (*recorded)(struct CUstream_st *stream, void **graph_out);
+    enum plb_status (*replay)(struct CUstream_st *stream, void *graph);
+    void (*forget)(void *graph);
     /* Enqueues mark number `index`: the time at which everything before it was done. */
     enum plb_status (*mark)(struct plb__cuda_context *context, struct CUstream_st *stream,
                             uint32_t index);

@@ -3,7 +3,7 @@
 libpalombe_la_SOURCES += \
 	runtime/run/batch.c \
 	runtime/run/calibrated.c \
-	runtime/run/card.c runtime/run/card.h \
+	runtime/run/card_graphs.c runtime/run/card.c runtime/run/card.h \
 	runtime/run/card_faults.c \
 	runtime/run/card_times.c \
 	runtime/run/cells.c \

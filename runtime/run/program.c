@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "runtime/run/run_internal.h"
+#include "runtime/run/card.h"
 #include "runtime/run/starpu_managed.h"
 
 #include <stdlib.h>
@@ -420,6 +420,8 @@ void plb__program_destroy(struct plb__program *p)
     if (p->pinned)
         p->session->device->unpin(p->host);
     plb__memory_unmap(p->host, p->layout.arena[PLB_HOST]);
+    if (p->session->device->card)
+        plb__card_forget(p->session->device->card, &p->batches);
     plb__batches_clear(&p->single);
     plb__batches_clear(&p->batches);
     free(p->launch);

@@ -186,13 +186,15 @@ struct plb__batch {
     uint32_t n_buffers;     /* distinct tokens */
     starpu_data_handle_t *token;
     enum starpu_data_access_mode *mode;
+    struct plb__recording *recording; /* on a card (card_graphs.c), else NULL */
 };
 
 struct plb__batches {
     uint32_t n; /* in the order in which they are submitted */
     struct plb__batch *batch;
     uint32_t *member; /* of all */
-    bool own_tokens;  /* the arrays of tokens are the batches', not the launches' */
+    struct plb__recording *recording;
+    bool own_tokens; /* the arrays of tokens are the batches', not the launches' */
 };
 
 struct plb__program {

@@ -106,9 +106,12 @@ void plb__task_run(void *buffers[], void *argument)
 {
     struct plb__instance *first = argument;
     const struct plb__batch *batch = first->batch;
+    const struct plb__card *card = first->step->session->device->card;
     uint32_t k = 0;
 
     (void)buffers;
+    if (card && !has_failed(first->step->session) && plb__card_replay(card, first->step, batch))
+        return;
     while (k < batch->n) {
         uint32_t together = run_updates(first->step, batch->member + k, batch->n - k);
 

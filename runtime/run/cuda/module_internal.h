@@ -13,7 +13,8 @@
  *             cudaHostRegister cudaHostUnregister cudaMemcpyAsync cudaMemcpyPeerAsync
  *             cudaEventCreateWithFlags cudaEventRecord cudaEventSynchronize cudaEventDestroy
  *   work.c    cudaMemcpy2DAsync cudaEventCreateWithFlags cudaEventRecord cudaEventSynchronize
- *             cudaEventElapsedTime
+ *             cudaEventElapsedTime cudaStreamBeginCapture cudaStreamEndCapture
+ *             cudaGraphInstantiate cudaGraphLaunch cudaGraphDestroy cudaGraphExecDestroy
  *   all       cudaGetErrorString cudaGetLastError
  *
  * Not installed.

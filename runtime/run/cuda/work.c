@@ -27,6 +27,40 @@ static enum plb_status copy(struct CUstream_st *stream, const struct plb__cuda_r
     return PLB_OK;
 }
 
+/* ---- graphs ---- */
+
+static enum plb_status record(struct CUstream_st *stream)
+{
+    PLB__CUDA_TRY(cudaStreamBeginCapture, stream, cudaStreamCaptureModeThreadLocal);
+    return PLB_OK;
+}
+
+static enum plb_status recorded(struct CUstream_st *stream, void **graph_out)
+{
+    cudaGraphExec_t exec = NULL;
+    cudaGraph_t graph = NULL;
+    cudaError_t error;
+
+    PLB__CUDA_TRY(cudaStreamEndCapture, stream, &graph);
+    error = cudaGraphInstantiate(&exec, graph, 0);
+    cudaGraphDestroy(graph);
+    if (error != cudaSuccess)
+        return plb__cuda_status(error, "cudaGraphInstantiate");
+    *graph_out = exec;
+    return PLB_OK;
+}
+
+static enum plb_status replay(struct CUstream_st *stream, void *graph)
+{
+    PLB__CUDA_TRY(cudaGraphLaunch, graph, stream);
+    return PLB_OK;
+}
+
+static void forget(void *graph)
+{
+    cudaGraphExecDestroy(graph);
+}
+
 /* ---- marks ---- */
 
 /* With the lock held. */
@@ -98,6 +132,10 @@ const struct plb__cuda_work plb__cuda_work = {.find = plb__cuda_operator,
                                               .adamw_many = plb_cuda_adamw_many,
                                               .queue = fill_queue,
                                               .copy = copy,
+                                              .record = record,
+                                              .recorded = recorded,
+                                              .replay = replay,
+                                              .forget = forget,
                                               .mark = mark,
                                               .mark_now = mark_now,
                                               .elapsed = elapsed};

@@ -61,3 +61,10 @@ endif
 tests_runtime_run_test_cuda_cells_SOURCES = %D%/test_cuda_cells.c
 tests_runtime_run_test_cuda_cells_LDFLAGS = $(EMULATED_CARD_FLAGS)
 tests_runtime_run_test_cuda_cells_LDADD = $(EMULATED_CARD) $(LDADD)
+if CUDA_EMULATED
+check_PROGRAMS += %D%/test_cuda_graphs
+TESTS += %D%/test_cuda_graphs
+endif
+tests_runtime_run_test_cuda_graphs_SOURCES = %D%/test_cuda_graphs.c %D%/steps.c %D%/steps.h
+tests_runtime_run_test_cuda_graphs_LDFLAGS = $(EMULATED_CARD_FLAGS)
+tests_runtime_run_test_cuda_graphs_LDADD = $(EMULATED_CARD) $(LDADD) $(STARPU_LIBS)

@@ -15,7 +15,7 @@ tests_support_cuda_libplbcudashim_la_SOURCES = \
 	%D%/fibers.cc %D%/fibers.h \
 	%D%/emulator.cc %D%/emulator.h %D%/emulator_control.h %D%/emulator_math.h \
 	%D%/shim_devices.cc %D%/shim_memory.cc %D%/shim_streams.cc %D%/shim.h \
-	%D%/shim_control.h \
+	%D%/shim_control.h %D%/emulated_card.h \
 	%D%/cublas_shim.cc %D%/starpu_shim.cc
 tests_support_cuda_libplbcudashim_la_CXXFLAGS = $(CUDA_EMULATED_CXXFLAGS)
 # A path makes libtool build a shared library, which is not installed.
