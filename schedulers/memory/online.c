@@ -68,7 +68,7 @@ static const double parts[] = {1.0,   0.99, 0.98,  0.95, 0.925, 0.9,
 static const double rests[] = {0.95, 0.9, 0.85, 0.8};
 enum {
     N_PARTS = sizeof parts / sizeof parts[0],
-    PART_SOON = 3, /* where to go on, or to begin, when there is little time */
+    PART_SOON = 4, /* where to go on, or to begin, when there is little time */
     N_RESTS = sizeof rests / sizeof rests[0],
 };
 
