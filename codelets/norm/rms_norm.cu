@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The norm by root mean square and its gradients on a CUDA card; see rms_norm.c for the records and
- * formulas, row.cuh for how a row is held in registers: x (and dy) is read once, y (or dx, which
- * may be dy) written once.
+ * formulas, row.cuh for how a row is held in registers: x is read once, y written once. The
+ * gradients are in input.cuh and weights.cuh.
  */
+#include "codelets/norm/input.cuh"
 #include "codelets/norm/weights.cuh"
 
 template <typename T> struct rms_norm_arguments {
     T *y;
     float *rstd;
-    const T *dy, *x, *gamma;
+    const T *x, *gamma;
     int64_t rows, columns;
     float epsilon;
 };
@@ -49,44 +50,6 @@ static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
     });
 }
 
-/* y is dx. */
-template <typename T, int K, bool V>
-static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
-    rms_norm_dx(struct rms_norm_arguments<T> a)
-{
-    const int N = plb_vector<T>::N;
-    __shared__ float shared[PLB_WARP];
-    int64_t r = plb_row_number();
-    float dot = 0.0f, rstd, pull;
-    plb_row<T, K, V> dy, x;
-
-    if (r >= a.rows)
-        return;
-    dy.open(a.dy + r * a.columns, a.columns);
-    x.open(a.x + r * a.columns, a.columns);
-    rstd = a.rstd[r];
-    x.each([&](int k, int64_t at, int count) {
-        float d[N], v[N], gamma[N];
-
-        dy.get(d, k);
-        x.get(v, k);
-        plb_row_weights<V>(gamma, a.gamma + at, count);
-        for (int i = 0; i < N; i++)
-            dot += d[i] * gamma[i] * v[i]; /* zero where there is none */
-    });
-    pull = rstd * rstd * (plb_block_reduce(dot, plb_sum(), shared) / (float)a.columns);
-    x.each([&](int k, int64_t at, int count) {
-        float d[N], v[N], gamma[N];
-
-        dy.get(d, k);
-        x.get(v, k);
-        plb_row_weights<V>(gamma, a.gamma + at, count);
-        for (int i = 0; i < N; i++)
-            d[i] = rstd * (d[i] * gamma[i] - v[i] * pull);
-        plb_row_put<V>(a.y + r * a.columns + at, d, count);
-    });
-}
-
 static enum plb_status rms_norm_run(const struct plb_call *call, const struct plb_cuda_queue *queue)
 {
     const struct plb_tensor *x = call->in[0].part, *gamma = call->in[1].part;
@@ -97,7 +60,7 @@ static enum plb_status rms_norm_run(const struct plb_call *call, const struct pl
     PLB_BY_DTYPE(x->dtype, T, {
         dim3 block = plb_row_block(columns, plb_vector<T>::N);
         struct rms_norm_arguments<T> a = {
-            (T *)y->data, (float *)call->out[1].part->data, nullptr, (const T *)x->data,
+            (T *)y->data, (float *)call->out[1].part->data, (const T *)x->data,
                 (const T *)gamma->data, rows, columns, (float)call->attributes->f[0]
         };
 
@@ -112,25 +75,7 @@ static enum plb_status rms_norm_run(const struct plb_call *call, const struct pl
 static enum plb_status rms_norm_dx_run(const struct plb_call *call,
                                        const struct plb_cuda_queue *queue)
 {
-    enum { DY, X, GAMMA, RSTD };
-    const struct plb_operand *in = call->in;
-    const struct plb_tensor *x = in[X].part, *dx = call->out[0].part;
-    int64_t rows = x->shape.dim[0], columns = x->shape.dim[1];
-    bool aligned = plb_aligned(in[DY].part->data, x->data, in[GAMMA].part->data, dx->data);
-
-    PLB_BY_DTYPE(x->dtype, T, {
-        dim3 block = plb_row_block(columns, plb_vector<T>::N);
-        struct rms_norm_arguments<T> a = {
-            (T *)dx->data, (float *)in[RSTD].part->data, (const T *)in[DY].part->data,
-                (const T *)x->data, (const T *)in[GAMMA].part->data, rows, columns, 0.0f
-        };
-
-        PLB_BY_ROW(T, columns, aligned, K, V, {
-            return plb_launch(queue, "rms_norm_dx", rms_norm_dx<T, K, V>,
-                              plb_blocks_for(rows, block.y), block, 0, a);
-        });
-    });
-    return PLB_OK;
+    return plb_norm_dx_run<false>(call, queue, "rms_norm_dx");
 }
 
 static size_t rms_norm_dw_scratch(const struct plb_task_types *types)
