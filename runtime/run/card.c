@@ -53,8 +53,8 @@ struct plb_cut_options plb__card_cut(const struct plb_cut_options *asked)
     return cut;
 }
 
-/* Of a multiprocessor in a cycle: products of f32 by its 128 lanes, of bf16 by its tensor cores (the
- * data sheets of A100 and H100 at their sizes and clocks). */
+/* Of a multiprocessor in a cycle: products of f32 by its 128 lanes, of bf16 by its tensor cores (by
+ * the data sheets of A100 and H100 at their sizes and clocks). */
 #define CLOCK                1.4e9
 #define FLOPS_F32            256.0
 #define FLOPS_TENSOR_80      2048.0

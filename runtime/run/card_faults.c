@@ -2,10 +2,9 @@
 /*
  * What went wrong on a card, found out between steps.
  *
- * A kernel notes the task and the row of an index that is out of range. What there is to say about
- * it the operator's CPU kernel knows: it is run once more on copies of the task's operands, of which
- * indices are still what they were, and fails with the sentence that the CPU would have failed
- * with.
+ * A kernel notes the task and the row of an index that is out of range. What there is to say of it
+ * the operator's CPU kernel knows: it is run once more on copies of the task's operands, of which
+ * indices are still what they were, and fails with the sentence that the CPU would have said.
  */
 #include "config.h"
 
@@ -52,8 +51,8 @@ static enum plb_status copy_cell(const struct plb__card *card, const struct plb_
     *copy_out = malloc(bytes + 1);
     if (!*copy_out)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to look at a task");
-    return card->module->memory->copy(card->context, PLB__CUDA_ASIDE, *copy_out,
-                                      launch->data[cell], bytes);
+    return card->module->memory->copy(card->context, PLB__CUDA_ASIDE, *copy_out, launch->data[cell],
+                                      bytes);
 }
 
 /* Fails as the CPU would; PLB_OK: the indices are others by now, or cannot be looked at. */

@@ -60,7 +60,8 @@ void plb__card_read_times(struct plb__step *step)
         struct plb__instance *instance = &step->instance[k];
         uint64_t start, end;
 
-        if (instance->ran && read_mark(instance, false, &start) && read_mark(instance, true, &end)) {
+        if (instance->ran && read_mark(instance, false, &start) &&
+            read_mark(instance, true, &end)) {
             instance->start = start;
             instance->end = end;
         }

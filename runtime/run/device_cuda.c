@@ -136,8 +136,9 @@ static enum plb_status check_wish(const struct plb__device_wish *wish,
         return plb_fail(PLB_ERROR_INVALID, "a CUDA card computes with one worker, not %d",
                         wish->workers);
     if (wish->bytes > usable(card))
-        return plb_fail(PLB_ERROR_INVALID, "CUDA card %d (%s) has %s free, and not the %s of memory=",
-                        wish->card, card->name, plb_bytes_text((double)usable(card)).text,
+        return plb_fail(PLB_ERROR_INVALID,
+                        "CUDA card %d (%s) has %s free, and not the %s of memory=", wish->card,
+                        card->name, plb_bytes_text((double)usable(card)).text,
                         plb_bytes_text((double)wish->bytes).text);
     return PLB_OK;
 }

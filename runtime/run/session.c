@@ -133,7 +133,8 @@ static void give_inputs(struct plb_session *s)
 
 static size_t scratch_of(const struct plb_session *s, const struct plb__job *job)
 {
-    return s->device->card ? plb__card_scratch(s->device->card, job) : job->invocation.scratch_bytes;
+    return s->device->card ? plb__card_scratch(s->device->card, job)
+                           : job->invocation.scratch_bytes;
 }
 
 static enum plb_status reserve_scratch(struct plb_session *s)

@@ -71,8 +71,8 @@ static enum plb_status check_card(int card)
 
     PLB_TRY(count_cards(&n));
     if (card < 0 || card >= n)
-        return plb_fail(PLB_ERROR_UNAVAILABLE, "there is no CUDA card %d: this machine has %d", card,
-                        n);
+        return plb_fail(PLB_ERROR_UNAVAILABLE, "there is no CUDA card %d: this machine has %d",
+                        card, n);
     return PLB_OK;
 }
 

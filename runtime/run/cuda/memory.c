@@ -15,8 +15,7 @@ static enum plb_status finish(cudaStream_t stream, cudaError_t error, const char
     cudaEvent_t event;
 
     PLB_TRY(plb__cuda_status(error, what));
-    PLB__CUDA_TRY(cudaEventCreateWithFlags, &event,
-                  cudaEventDisableTiming | cudaEventBlockingSync);
+    PLB__CUDA_TRY(cudaEventCreateWithFlags, &event, cudaEventDisableTiming | cudaEventBlockingSync);
     error = cudaEventRecord(event, stream);
     if (error == cudaSuccess)
         error = cudaEventSynchronize(event);
@@ -84,14 +83,9 @@ static enum plb_status copy_peer(struct plb__cuda_context *to_context, void *to,
 
     PLB_TRY(plb__cuda_use(to_context));
     return finish(
-        stream,
-        cudaMemcpyPeerAsync(to, to_context->card, from, from_context->card, bytes, stream),
+        stream, cudaMemcpyPeerAsync(to, to_context->card, from, from_context->card, bytes, stream),
         "cudaMemcpyPeerAsync");
 }
 
-const struct plb__cuda_memory plb__cuda_memory = {.take = take,
-                                                  .give = give,
-                                                  .pin = pin,
-                                                  .unpin = unpin,
-                                                  .copy = copy,
-                                                  .copy_peer = copy_peer};
+const struct plb__cuda_memory plb__cuda_memory = {
+    .take = take, .give = give, .pin = pin, .unpin = unpin, .copy = copy, .copy_peer = copy_peer};

@@ -85,9 +85,8 @@ static enum plb_status find_mark(struct plb__cuda_context *context, uint32_t ind
     if (index >= context->n_marks)
         status = grow_marks(context, 2 * index + 64);
     if (status == PLB_OK && !context->mark[index])
-        status =
-            plb__cuda_status(cudaEventCreateWithFlags(&context->mark[index], cudaEventDefault),
-                             "cudaEventCreateWithFlags");
+        status = plb__cuda_status(cudaEventCreateWithFlags(&context->mark[index], cudaEventDefault),
+                                  "cudaEventCreateWithFlags");
     if (status == PLB_OK)
         *event_out = context->mark[index];
     pthread_mutex_unlock(&context->lock);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a card does as the CPU does it, to the bit and to the letter: operands in cells are gathered,
- * an index out of range fails the step with the same sentence, a trace has times. On the emulated
- * card; see tests/support/cuda.
+ * What a card does as the CPU does it, to the bit and to the letter: operands in cells are
+ * gathered, an index out of range fails the step with the same sentence, a trace has times. On the
+ * emulated card; see tests/support/cuda.
  */
 #include "config.h"
 
