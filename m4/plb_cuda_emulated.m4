@@ -8,7 +8,7 @@ AC_DEFUN([PLB_CUDA_EMULATED], [
 AS_IF([test -z "$plb_cuda_dir"], [PLB_CUDA_FIND])
 AS_IF([test "$enable_sanitizer" = no], [CUDA_EMULATED_CXXFLAGS="-O2"],
   [CUDA_EMULATED_CXXFLAGS="-O1 -fno-omit-frame-pointer -fsanitize=$enable_sanitizer -fno-sanitize-recover=all"])
-CUDA_EMULATED_CXXFLAGS="-std=c++17 $CUDA_EMULATED_CXXFLAGS -Wall -Wextra -Wno-unknown-pragmas"
+CUDA_EMULATED_CXXFLAGS="-std=c++17 $CUDA_EMULATED_CXXFLAGS -Wall -Wno-unknown-pragmas"
 AS_IF([test "$enable_werror" = yes], [CUDA_EMULATED_CXXFLAGS="$CUDA_EMULATED_CXXFLAGS -Werror"])
 CUDA_EMULATED_CXXFLAGS="$CUDA_EMULATED_CXXFLAGS -DPLB_CUDA_EMULATED -isystem $plb_cuda_dir/include"
 plb_cuda_emulated=no

@@ -274,6 +274,7 @@ static double rounding(const struct plb_operator *op, enum plb_dtype dtype)
 static const struct pieces_runner runner = {
     .gathers = true,
     .aligned = true,
+    .cheap_flops = 2e5,
     .same_bits = same_bits,
     .rounding = rounding,
     .scratch = scratch_of,

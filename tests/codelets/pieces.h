@@ -43,6 +43,7 @@ struct made {
 struct pieces_runner {
     bool gathers; /* an operand is one part: the cells of a list are gathered */
     bool aligned; /* parts always begin on a boundary of 256 bytes: `offset` is passed over */
+    double cheap_flops; /* tasks that cost more are run in a quarter of the ways; 0: all are cheap */
     /* Bits of an output do not depend on the ranges of calls, for this operator. */
     bool (*same_bits)(const struct plb_operator *op);
     /* What results within the operator are rounded to, relative to the scale of an output; 0 where
