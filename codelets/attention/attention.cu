@@ -11,7 +11,19 @@
  * way: of values while scores are made, of the next keys while values are added.
  *
  * A row's bits do not depend on the task's range: tiles and blocks of keys follow from positions,
- * and the rows of a tile do not meet.
+ * the rows of a tile do not meet, and a block without a key that a row sees leaves it as it is.
+ *
+ * Bounds, bf16, by counting instructions; not measured on a card yet. A tile of 128 queries and D =
+ * 64 makes 128 operations for each byte of keys and values it reads, mostly from L2; Y and qkv go
+ * through memory once. A product of 16 x 8 x 16 reads 1.25 (D = 64) or 1.5 (D = 128) times 128
+ * bytes of shared memory, one cycle each: under the two cycles that tensor cores of sm_80 take for
+ * it, and just under the 1.6 or so by which those of sm_90 do mma.sync. With two blocks of threads
+ * on a multiprocessor (registers allow no more) 55 to 70 % of the mma.sync rate is to be expected,
+ * which on sm_90 is itself some 60 % of what wgmma reaches: a third of the matrix peak there. A
+ * kernel with wgmma, for sm_90a alone, would be the next step; cuDNN's fused attention is the
+ * other. Neither can be tried without a card, and both are left out.
+ *
+ * f32 is computed in f32, also where products may be rounded to TF32.
  */
 #include "codelets/attention/attention.cuh"
 #include "codelets/attention/tile.cuh"
@@ -110,10 +122,11 @@ template <int M> struct seen {
 
 template <int M>
 static __device__ struct seen<M> look(const struct plb_flash &flash, const struct grid &grid,
-                                      const struct block &block)
-{
+                                      const struct block &block) {
     __shared__ int most;
-    struct seen<M> seen = {{}, INT32_MAX, 0, 0};
+    struct seen<M> seen = {
+        {}, INT32_MAX, 0, 0
+    };
 
     if (threadIdx.x == 0)
         most = 0;
@@ -300,14 +313,14 @@ static __device__ __forceinline__ void begin_rows(float (&sums)[M][D][4], float 
 
 /* The queries of a tile that are in the range. */
 template <typename T>
-static __device__ __forceinline__ struct tile_rows<T> queries_of(const struct plb_flash &flash,
-                                                 const struct grid &grid, const struct block &block)
-{
+static __device__ __forceinline__ struct tile_rows<T>
+queries_of(const struct plb_flash &flash, const struct grid &grid, const struct block &block) {
     int64_t origin = row_of(flash, block, 0), row = origin + block.first;
     int64_t last = origin + flash.h.sequence < flash.high ? origin + flash.h.sequence : flash.high;
     int64_t n = last - row < grid.rows ? last - row : grid.rows;
-    struct tile_rows<T> rows = {(const T *)flash.queries, flash.queries_width, 0, 0, grid.pack,
-                                (int)flash.h.dim};
+    struct tile_rows<T> rows = {
+        (const T *)flash.queries, flash.queries_width, 0, 0, grid.pack, (int)flash.h.dim
+    };
 
     rows.at += (row - flash.queries_row0) * flash.queries_width + block.head * flash.h.dim;
     rows.low = row < flash.low ? (int)(flash.low - row) * grid.pack : 0;
@@ -318,19 +331,20 @@ static __device__ __forceinline__ struct tile_rows<T> queries_of(const struct pl
 /* Keys or values k0 to `end` - 1 that the block's heads share. */
 template <typename T>
 static __device__ __forceinline__ struct tile_rows<T> keys_of(const struct plb_flash &flash,
-                                              const struct block &block, const void *keys, int k0,
-                                              int end)
-{
+                                                              const struct block &block,
+                                                              const void *keys, int k0, int end) {
     int64_t row = block.sequence * flash.span + k0 - flash.keys_row0;
-    struct tile_rows<T> rows = {(const T *)keys, flash.keys_width, 0, end - k0, 1,
-                                (int)flash.h.dim};
+    struct tile_rows<T> rows = {
+        (const T *)keys, flash.keys_width, 0, end - k0, 1, (int)flash.h.dim
+    };
 
     rows.at += row * flash.keys_width + block.key_head * flash.h.dim;
     return rows;
 }
 
 /* Shared memory of a block of threads: a tile of queries, a block of keys, one of values. */
-template <typename T, int DIM> constexpr size_t flash_bytes(int rows, int keys)
+template <typename T, int DIM>
+constexpr size_t flash_bytes(int rows, int keys)
 {
     return tile_bytes<T, DIM>(rows + 2 * keys);
 }
@@ -354,7 +368,7 @@ static __global__ void __launch_bounds__(WARPS *PLB_WARP)
         return;
     tile_fill<T, DIM, ROWS, THREADS>(queries, queries_of<T>(flash, grid, block), grid.vectors);
     tile_fill<T, DIM, KEYS, THREADS>(keys, keys_of<T>(flash, block, flash.keys, k0, end),
-                                      grid.vectors);
+                                     grid.vectors);
     begin_rows(sums, top, total);
     for (; k0 < end; k0 += KEYS) {
         float score[M][N][4];
@@ -362,7 +376,7 @@ static __global__ void __launch_bounds__(WARPS *PLB_WARP)
         plb_copy_wait();
         __syncthreads(); /* the keys are there, and nobody needs the last values */
         tile_fill<T, DIM, KEYS, THREADS>(values, keys_of<T>(flash, block, flash.values, k0, end),
-                                          grid.vectors);
+                                         grid.vectors);
         if (k0 < seen.most)
             multiply_rows<DIM>(score, own, keys);
         plb_copy_wait();
@@ -404,8 +418,8 @@ static __global__ void flash_combine(const struct plb_flash flash, const struct 
         float sum = 0.0f;
 
         for (int s = 0; s < splits; s++)
-            sum += share[s * (columns + 2) + d] *
-                   plb_exp2(share[s * (columns + 2) + columns] - most);
+            sum +=
+                share[s * (columns + 2) + d] * plb_exp2(share[s * (columns + 2) + columns] - most);
         ((T *)flash.y)[at * columns + d] = plb_to<T>(sum / total);
     }
 }
@@ -490,17 +504,15 @@ enum plb_status plb_flash_run(const char *name, const struct plb_flash *flash,
     if (flash->low >= flash->high)
         return PLB_OK;
     if (bf16 && few)
-        return (dim <= 64    ? forward<__nv_bfloat16, 64, 1, 1, 8>
-                : dim <= 128 ? forward<__nv_bfloat16, 128, 1, 1, 8>
-                             : forward<__nv_bfloat16, 256, 1, 1, 4>)(name, flash, queue);
+        return (dim <= 128 ? forward<__nv_bfloat16, 128, 1, 1, 8>
+                           : forward<__nv_bfloat16, 256, 1, 1, 4>)(name, flash, queue);
     if (bf16)
         return (dim <= 64    ? forward<__nv_bfloat16, 64, 4, 2, 8>
                 : dim <= 128 ? forward<__nv_bfloat16, 128, 4, 2, 4>
                              : forward<__nv_bfloat16, 256, 4, 1, 4>)(name, flash, queue);
     if (few)
-        return (dim <= 64    ? forward<float, 64, 1, 1, 4>
-                : dim <= 128 ? forward<float, 128, 1, 1, 4>
-                             : forward<float, 256, 1, 1, 2>)(name, flash, queue);
+        return (dim <= 128 ? forward<float, 128, 1, 1, 4>
+                           : forward<float, 256, 1, 1, 2>)(name, flash, queue);
     return (dim <= 64    ? forward<float, 64, 4, 2, 4>
             : dim <= 128 ? forward<float, 128, 4, 1, 4>
                          : forward<float, 256, 4, 1, 2>)(name, flash, queue);

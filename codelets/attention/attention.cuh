@@ -59,8 +59,8 @@ __device__ __forceinline__ void plb_mask_pair(const struct plb__mask &mask, uint
     uint32_t word[4], k = (uint32_t)first % 4;
 
     plb_random_words(mask.seed, mask.stream, first / 4, word);
-    factor[0] = plb_mask_factor(mask, k < 2 ? (k == 0 ? word[0] : word[1])
-                                            : (k == 2 ? word[2] : word[3]));
+    factor[0] =
+        plb_mask_factor(mask, k < 2 ? (k == 0 ? word[0] : word[1]) : (k == 2 ? word[2] : word[3]));
     factor[1] = plb_mask_factor(mask, k == 0 ? word[1] : k == 1 ? word[2] : word[3]);
     if (k == 3)
         factor[1] = plb_mask_factor_of(mask, first + 1);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Gradient of causal self-attention on a CUDA card, after Dao 2023, "FlashAttention-2", algorithm 2;
- * the formulas stand in attention_gradient.c.
+ * Gradient of causal self-attention on a CUDA card, after Dao 2023, "FlashAttention-2", algorithm
+ * 2; the formulas stand in attention_gradient.c.
  *
  * Algorithm 2 adds to dQ from all blocks of keys, by atomic additions whose order changes from run
  * to run. Here there are two launches instead: one has tiles of keys and goes over queries, for dK
- * and dV (four products), one has tiles of queries and goes over keys, for dQ (three). That is seven
- * products instead of five. The other way to a fixed order, partial sums of dQ for each block of
- * keys that are added in a second pass, moves T / 128 times the size of dQ in fp32 through memory,
- * twice: at T = 1024 as long as the two products take, at 8192 eight times as long, and that memory
- * has to be had.
+ * and dV (four products), one has tiles of queries and goes over keys, for dQ (three). That is
+ * seven products instead of five. The other way to a fixed order, partial sums of dQ for each block
+ * of keys that are added in a second pass, moves T / 128 times the size of dQ in fp32 through
+ * memory, twice: at T = 1024 as long as the two products take, at 8192 eight times as long, and
+ * that memory has to be had.
  *
  * Both launches are one kernel. The rows A of a tile meet blocks of columns B; in the names of dK
  * and dV, and in parentheses of dQ:
@@ -24,6 +24,13 @@
  *
  * A row's bits do not depend on the task's range, for the reasons given in attention.cu; heads that
  * share a key head are taken in order.
+ *
+ * Bounds, bf16, as in attention.cu: a product of 16 x 8 x 16 reads shared memory for 1.3 (dQ) and
+ * 1.5 (dK, dV) cycles with D = 64, for 1.7 and 2.2 with D = 128, where a warp has 16 rows only
+ * because dK and dV fill its registers; so at D = 128 the launch for dK and dV is bound by shared
+ * memory, at some 70 % of the mma.sync rate of sm_90. Two blocks of threads fit on a multiprocessor
+ * of sm_90, on one of sm_80 with D = 64. 45 to 60 % of the mma.sync rate is to be expected, of
+ * which 5/7 counts, as the usual figures have five products. Not measured on a card yet.
  */
 #include "codelets/attention/attention.cuh"
 #include "codelets/attention/tile.cuh"
@@ -41,8 +48,8 @@ struct plb_row_sums {
 
 struct gradient {
     struct plb__heads h;
-    int64_t low, high;     /* rows of the result */
-    const void *qkv, *dy;  /* first row: */
+    int64_t low, high;    /* rows of the result */
+    const void *qkv, *dy; /* which begin with rows */
     int64_t qkv_row0, dy_row0;
     struct plb_row_sums *row_sums; /* [sequences, H, padded T] */
     int64_t padded;
@@ -79,8 +86,8 @@ static __global__ void attention_delta(const struct gradient g, const T *y, int6
 
 /* ---- rows and columns ---- */
 
-/* A tile of a block of threads: rows from position `first` on. Where its rows are keys, it goes over
- * the heads of a group; `slice` tells which of its columns of dK and dV it makes. */
+/* A tile of a block of threads: rows from position `first` on. Where its rows are keys, it goes
+ * over the heads of a group; `slice` tells which of its columns of dK and dV it makes. */
 struct tile {
     int sequence, first, key_head, head, slice;
 };
@@ -110,18 +117,21 @@ static __device__ struct tile tile_of(const struct gradient &g, int rows, int sl
 
 /* Positions `at` on of a sequence, in columns from `column` on of qkv or dy. */
 template <typename T>
-static __device__ __forceinline__ struct tile_rows<T> rows_of(const struct gradient &g,
-                                                              int sequence, int at, int64_t column,
-                                                              bool dy)
-{
+static __device__ __forceinline__ struct tile_rows<T>
+rows_of(const struct gradient &g, int sequence, int at, int64_t column, bool dy) {
     int64_t row = sequence * g.h.sequence + at - (dy ? g.dy_row0 : g.qkv_row0);
     int64_t width = dy ? g.h.heads * g.h.dim : g.h.width;
 
-    return tile_rows<T>{(const T *)(dy ? g.dy : g.qkv) + row * width + column, width, 0,
-                        (int)(g.h.sequence - at), 1, (int)g.h.dim};
+    return tile_rows<T>{(const T *)(dy ? g.dy : g.qkv) + row * width + column,
+                        width,
+                        0,
+                        (int)(g.h.sequence - at),
+                        1,
+                        (int)g.h.dim};
 }
 
-/* Fills a tile from one of the matrices, as tile_fill() does: K (Q) or V (dY), from a position on. */
+/* Fills a tile from one of the matrices, as tile_fill() does: K (Q) or V (dY), from a position on.
+ */
 template <typename T, int DIM, int ROWS, int THREADS, bool KEYS, bool SECOND>
 static __device__ __forceinline__ void fill(T *to, const struct gradient &g,
                                             const struct tile &tile, int position, int head)
@@ -129,14 +139,12 @@ static __device__ __forceinline__ void fill(T *to, const struct gradient &g,
     const bool DY_ROWS = !KEYS && SECOND;
     int64_t row = tile.sequence * g.h.sequence + position - (DY_ROWS ? g.dy_row0 : g.qkv_row0);
     int64_t width = DY_ROWS ? g.h.heads * g.h.dim : g.h.width;
-    int64_t column = KEYS ? (SECOND ? g.h.values : g.h.keys) + tile.key_head * g.h.dim
-                          : head * g.h.dim;
-    struct tile_rows<T> rows = {(const T *)(DY_ROWS ? g.dy : g.qkv) + row * width + column,
-                                width,
-                                0,
-                                (int)g.h.sequence - position,
-                                1,
-                                (int)g.h.dim};
+    int64_t column =
+        KEYS ? (SECOND ? g.h.values : g.h.keys) + tile.key_head * g.h.dim : head * g.h.dim;
+    struct tile_rows<T> rows = {
+        (const T *)(DY_ROWS ? g.dy : g.qkv) + row *width + column, width, 0,
+            (int)g.h.sequence - position, 1, (int)g.h.dim
+    };
 
     tile_fill<T, DIM, ROWS, THREADS>(to, rows, g.vectors);
 }
@@ -144,8 +152,8 @@ static __device__ __forceinline__ void fill(T *to, const struct gradient &g,
 static __device__ __forceinline__ const struct plb_row_sums *
 sums_of(const struct gradient &g, const struct tile &tile, int position, int head)
 {
-    return g.row_sums +
-           ((tile.sequence - g.first_sequence) * g.h.heads + head) * g.padded + position;
+    return g.row_sums + ((tile.sequence - g.first_sequence) * g.h.heads + head) * g.padded +
+           position;
 }
 
 /* The sums of COLUMNS queries. */
@@ -180,8 +188,8 @@ struct pairs {
     int row, column, sequence, head;
 };
 
-/* One bit for each of a lane's pairs, set where its probability is kept. The loop is not unrolled: a
- * draw is long. */
+/* One bit for each of a lane's pairs, set where its probability is kept. The loop is not unrolled:
+ * a draw is long. */
 template <bool KEYS, int M, int N>
 static __device__ __forceinline__ uint64_t draw(const struct gradient &g, const struct pairs &at)
 {
@@ -192,14 +200,14 @@ static __device__ __forceinline__ uint64_t draw(const struct gradient &g, const 
     for (int i = 0; i < 2 * M * N; i++) {
         int row = at.row + i / N * 8 + lane_row(), column = at.column + i % N * 8 + lane_column();
         uint64_t query = (uint64_t)(at.sequence * g.h.sequence + (KEYS ? column : row));
-        uint64_t element = (query * (uint64_t)g.h.heads + (uint64_t)at.head) *
-                               (uint64_t)g.h.sequence + (uint64_t)(KEYS ? row : column);
+        uint64_t element =
+            (query * (uint64_t)g.h.heads + (uint64_t)at.head) * (uint64_t)g.h.sequence +
+            (uint64_t)(KEYS ? row : column);
         float factor[2];
 
         if (KEYS) {
             factor[0] = plb_mask_factor_of(g.mask, element);
-            factor[1] = plb_mask_factor_of(g.mask,
-                                           element + (uint64_t)(g.h.heads * g.h.sequence));
+            factor[1] = plb_mask_factor_of(g.mask, element + (uint64_t)(g.h.heads * g.h.sequence));
         } else {
             plb_mask_pair(g.mask, element, factor);
         }
@@ -211,10 +219,10 @@ static __device__ __forceinline__ uint64_t draw(const struct gradient &g, const 
 /* Scores become probabilities, and their gradients those of scores. `sums` are those of a lane's
  * queries: of its rows by m and half, or of its columns. With `bits`, of what dropout keeps. */
 template <bool KEYS, int M, int N>
-static __device__ __forceinline__ void
-differ(float (&score)[M][N][4], float (&change)[M][N][4], const struct gradient &g,
-       const struct pairs &at, const struct plb_row_sums (&own)[M][2],
-       const struct plb_row_sums *columns, uint64_t bits)
+static __device__ __forceinline__ void differ(float (&score)[M][N][4], float (&change)[M][N][4],
+                                              const struct gradient &g, const struct pairs &at,
+                                              const struct plb_row_sums (&own)[M][2],
+                                              const struct plb_row_sums *columns, uint64_t bits)
 {
     const float scale = g.h.scale * LOG2_E;
     int diagonal = at.row + lane_row() - at.column - lane_column();
@@ -259,8 +267,10 @@ static __device__ bool in_range(const struct gradient &g, const struct tile &til
 {
     int64_t row = tile.sequence * g.h.sequence + position;
 
-    return position < g.h.sequence && row < g.high && row + n > g.low;
+    return position >= 0 && position < g.h.sequence && row < g.high && row + n > g.low;
 }
+
+enum { FAR = 1 << 30 }; /* longer than any sequence whose pairs can be worked through */
 
 /* Rows of this warp that are in the range, to columns from `column` on. */
 template <typename T, int M, int D>
@@ -307,7 +317,6 @@ static __global__ void __launch_bounds__(WARPS *PLB_WARP) attention_pairs(const 
     const int end = KEYS || tile.first + ROWS > sequence ? sequence : tile.first + ROWS;
     const int last_head = tile.head + (KEYS ? (int)g.h.group : 1);
     struct pairs at = {tile.first + own_row, begin, tile.sequence, tile.head};
-    const bool has_rows = in_range(g, tile, at.row, 16 * M);
     float first[M][D][4], second[KEYS ? M : 1][KEYS ? D : 1][4];
 
     fill<T, DIM, ROWS, THREADS, KEYS, false>(a1, g, tile, tile.first, tile.head);
@@ -317,10 +326,12 @@ static __global__ void __launch_bounds__(WARPS *PLB_WARP) attention_pairs(const 
         fill_sums<COLUMNS>(column_sums, g, tile, begin, tile.head);
     else
         load_sums(own, g, tile, at.row);
+    if (!in_range(g, tile, at.row, 16 * M))
+        at.row = KEYS ? FAR : -FAR; /* this warp's rows meet nobody */
     fragment_clear(first);
     fragment_clear(second);
     for (int turn = 0; at.head < last_head; turn ^= 1) {
-        bool meet = has_rows && (KEYS ? at.column + COLUMNS > at.row : at.column < at.row + 16 * M);
+        bool meet = KEYS ? at.column + COLUMNS > at.row : at.column < at.row + 16 * M;
         int next = at.column + COLUMNS < end ? at.column + COLUMNS : begin;
         int next_head = next == begin ? at.head + 1 : at.head;
         float score[M][N][4], change[M][N][4];
@@ -399,8 +410,8 @@ static enum plb_status delta(const struct gradient *g, const struct plb_call *ca
 
     PLB_BY_DTYPE(y->dtype, T, {
         return plb_launch(queue, "attention_dx", attention_delta<T>,
-                          plb_blocks_for(n, THREADS / PLB_WARP), THREADS, 0, *g,
-                          (const T *)y->data, y->row0, (const float *)lse->data, lse->row0, n);
+                          plb_blocks_for(n, THREADS / PLB_WARP), THREADS, 0, *g, (const T *)y->data,
+                          y->row0, (const float *)lse->data, lse->row0, n);
     });
     return PLB_OK;
 }

@@ -255,7 +255,7 @@ __device__ __forceinline__ void store_pair(__nv_bfloat16 *to, float a, float b)
 }
 
 /* Half of a fragment's rows, one of this lane: D tiles of 8 columns from column `first` on, times
- * `factor`, to the row's `columns` elements at `to`. With `pairs`, two elements are stored at once. */
+ * `factor`, to the row's `columns` elements at `to`. With `pairs`, they are stored in twos. */
 template <typename T, int D>
 __device__ __forceinline__ void store_row(T *to, const float (&f)[D][4], int half, float factor,
                                           int first, int columns, bool pairs)

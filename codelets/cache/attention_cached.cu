@@ -46,8 +46,8 @@ static enum plb_status attention_cached_run(const struct plb_call *call,
     flash.queries_row0 = qkv->row0;
     flash.queries_width = flash.h.width;
     flash.keys = cache->data;
-    flash.values = (const char *)cache->data + (size_t)(flash.h.kv_heads * flash.h.dim) *
-                                                   plb_dtype_bytes(cache->dtype);
+    flash.values = (const char *)cache->data +
+                   (size_t)(flash.h.kv_heads * flash.h.dim) * plb_dtype_bytes(cache->dtype);
     flash.keys_row0 = cache->row0;
     flash.keys_width = 2 * flash.h.kv_heads * flash.h.dim;
     flash.span = call->attributes->i[PLB__CAPACITY];

@@ -6,10 +6,14 @@
  *
  * A matrix operand of a warp is spread over its lanes as the tables of the PTX ISA say ("Matrix
  * fragments for mma.m16n8k16"): with g = lane / 4 and t = lane % 4, a lane holds
- *   of A, 16 x 16: elements (g, 2t), (g, 2t+1) in a[0]; (g+8, same) in a[1]; (g, 2t+8), (g, 2t+9) in
- *                  a[2]; (g+8, same) in a[3]
- *   of B, 16 x 8:  elements (2t, g), (2t+1, g) in b[0]; (2t+8, g), (2t+9, g) in b[1]
- *   of C, 16 x 8:  elements (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1) in c[0] to c[3]
+ *
+ *   A, 16 x 16:  (g, 2t) and (g, 2t+1) in a[0], (g+8, 2t) and (g+8, 2t+1) in a[1],
+ *                (g, 2t+8) and (g, 2t+9) in a[2], (g+8, 2t+8) and (g+8, 2t+9) in a[3]
+ *
+ *   B, 16 x 8:   (2t, g) and (2t+1, g) in b[0], (2t+8, g) and (2t+9, g) in b[1]
+ *
+ *   C, 16 x 8:   (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1) in c[0] to c[3]
+ *
  * the first of two bf16 in the lower half of a word. So C, rounded, is A of a product that follows.
  *
  * Under PLB_CUDA_EMULATED each is written out in C++ with the same meaning, so that the arithmetic
@@ -49,8 +53,8 @@ __device__ __forceinline__ void plb_mma_bf16(float (&c)[4], const uint32_t (&a)[
 /* An address in shared memory, as the instructions below take it. */
 typedef uint32_t plb_shared_address;
 
-/* That of `shared`. The compiler cannot see that it is the same in each turn of a loop: otherwise it
- * keeps all sums of it and constants in registers, where the instructions would add them for
+/* That of `shared`. The compiler cannot see that it is the same in each turn of a loop: otherwise
+ * it keeps all sums of it and constants in registers, where the instructions would add them for
  * nothing. */
 __device__ __forceinline__ plb_shared_address plb_address_of(const void *shared)
 {
@@ -120,9 +124,9 @@ static inline plb_shared_address plb_address_of(const void *shared)
 
 namespace emulator {
 
-/* What the lanes of a warp show each other: operands as matrices, in fp32, by warp; and addresses of
- * rows, by thread. There are two of each, taken in turn, so that one meeting of the lanes is enough:
- * a lane that is ahead writes what the others do not read any more. */
+/* What the lanes of a warp show each other: operands as matrices, in fp32, by warp; and addresses
+ * of rows, by thread. There are two of each, taken in turn, so that one meeting of the lanes is
+ * enough: a lane that is ahead writes what the others do not read any more. */
 static float left[2][PLB_BLOCK_MAX / PLB_WARP][16][16], right[2][PLB_BLOCK_MAX / PLB_WARP][16][8];
 static const uint16_t *rows[2][PLB_BLOCK_MAX];
 static unsigned char turns[PLB_BLOCK_MAX];
