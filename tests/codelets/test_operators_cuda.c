@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NAN_BYTES ((size_t)32 << 10)
+#define NAN_BYTES ((size_t)8 << 10)
 
 static void every_operator_has_a_kernel(void)
 {
