@@ -144,11 +144,15 @@ static void no_room(void)
  * have ended. */
 static void plans_share_the_file(void)
 {
+    const struct plb_session_options options = {.memory_policy = "swap",
+                                                .offload_dir = plb_test_tmpdir(),
+                                                .budget = {.share = 0.9},
+                                                .drift = -1.0};
     uint64_t wanted = expected();
     size_t much, bytes[2];
     struct steps s;
 
-    PLB_REQUIRE(make("swap", plb_test_tmpdir(), 0.9, &s) == PLB_OK);
+    PLB_REQUIRE(steps_make(&graph, &options, &s) == PLB_OK);
     much = steps_info(&s).budget;
     bytes[0] = s.session->disk.bytes;
     PLB_CHECK_EQ(steps_submit(&s, STEPS / 3), PLB_OK);
@@ -159,7 +163,7 @@ static void plans_share_the_file(void)
     PLB_CHECK_EQ(s.session->disk.bytes, bytes[1]);
     PLB_CHECK_EQ(plb_session_set_budget(s.session, much), PLB_OK);
     PLB_CHECK_EQ(steps_submit(&s, STEPS / 3), PLB_OK);
-    PLB_CHECK_EQ(s.session->disk.bytes, bytes[1]);
+    PLB_CHECK(s.session->disk.bytes <= bytes[1]); /* not both */
     PLB_CHECK(steps_hash(&s) == wanted);
     PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
     PLB_CHECK_EQ(steps_info(&s).replans, 2);
