@@ -37,12 +37,12 @@ static bool equals(struct part part, const char *word)
     return part.n == strlen(word) && memcmp(part.text, word, part.n) == 0;
 }
 
-static enum plb_status read_size(struct part part, struct plb__device_wish *wish)
+static enum plb_status read_size(struct part part, const char *whose, struct plb__device_wish *wish)
 {
     PLB_TRY(plb_bytes_read(part.text, part.n, &wish->bytes));
     if (wish->bytes < LEAST_BYTES || wish->bytes > MOST_BYTES)
-        return plb_fail(PLB_ERROR_INVALID, "a device has from 1 MiB to 64 TiB of memory, not '%.*s'",
-                        (int)part.n, part.text);
+        return plb_fail(PLB_ERROR_INVALID, "a %s has from 1 MiB to 64 TiB of memory, not '%.*s'",
+                        whose, (int)part.n, part.text);
     return PLB_OK;
 }
 
@@ -116,7 +116,7 @@ static enum plb_status read_virtual(const char *text, struct plb__device_wish *w
 
     wish->kind = &plb__device_virtual;
     wish->link.duplex = true;
-    PLB_TRY(read_size(part, wish));
+    PLB_TRY(read_size(part, "virtual device", wish));
     while (part.text[part.n] == ',') {
         part.text += part.n + 1;
         part.n = strcspn(part.text, ",");
@@ -142,7 +142,7 @@ static enum plb_status read_card_option(struct part part, struct plb__device_wis
     struct part rest;
 
     if (begins(part, "memory=", &rest))
-        return read_size(rest, wish);
+        return read_size(rest, "CUDA card", wish);
     if (begins(part, "tf32=", &rest))
         return read_tf32(rest, wish);
     return plb_fail(PLB_ERROR_INVALID,
