@@ -57,9 +57,11 @@ static int make_file(const char *directory)
     return file;
 }
 
-/* Takes the room. Where the user's limit on the size of files is passed, the signal that would end
- * the process is taken instead, and the error stays. */
-static int reserve(int file, size_t bytes)
+/* Takes the room behind the first `have` bytes, which others may be writing: on a file system that
+ * cannot do it the C library does, by writing zeros where it has read zeros. Where the user's limit
+ * on the size of files is passed, the signal that would end the process is taken instead, and the
+ * error stays. */
+static int reserve(int file, size_t have, size_t bytes)
 {
     const struct timespec at_once = {0, 0};
     sigset_t size, before;
@@ -69,7 +71,7 @@ static int reserve(int file, size_t bytes)
     sigaddset(&size, SIGXFSZ);
     pthread_sigmask(SIG_BLOCK, &size, &before);
     do {
-        error = posix_fallocate(file, 0, (off_t)bytes);
+        error = posix_fallocate(file, (off_t)have, (off_t)(bytes - have));
     } while (error == EINTR);
     if (error == EFBIG && !sigismember(&before, SIGXFSZ))
         sigtimedwait(&size, NULL, &at_once);
@@ -77,9 +79,9 @@ static int reserve(int file, size_t bytes)
     return error;
 }
 
-static enum plb_status take_room(const char *directory, int file, size_t bytes)
+static enum plb_status take_room(const char *directory, int file, size_t have, size_t bytes)
 {
-    int error = bytes > INT64_MAX ? EFBIG : reserve(file, bytes);
+    int error = bytes > INT64_MAX ? EFBIG : reserve(file, have, bytes);
 
     if (!error)
         return PLB_OK;
@@ -99,7 +101,7 @@ enum plb_status plb__disk_open(const char *directory, size_t bytes, struct plb__
     if (file < 0)
         return plb_fail(PLB_ERROR_IO, "no file for offloaded values can be made in '%s': %s",
                         directory, strerror(errno));
-    status = take_room(directory, file, bytes);
+    status = take_room(directory, file, 0, bytes);
     if (status == PLB_OK)
         *disk_out = (struct plb__disk){file, bytes};
     else
@@ -114,7 +116,7 @@ enum plb_status plb__disk_resize(const char *directory, size_t bytes, struct plb
     if (disk->bytes == 0)
         return plb__disk_open(directory, bytes, disk);
     if (bytes > disk->bytes)
-        status = take_room(directory, disk->file, bytes);
+        status = take_room(directory, disk->file, disk->bytes, bytes);
     if (status == PLB_OK)
         disk->bytes = bytes;
     if (disk->bytes == 0)
