@@ -59,8 +59,9 @@ struct plb_cut_options plb__card_cut(const struct plb_cut_options *asked);
 
 /* What a batch has enqueued once, to be enqueued again at once. */
 struct plb__recording {
-    void *graph;  /* of the module's */
-    bool refused; /* it cannot be recorded */
+    void *graph;         /* of the module's */
+    const void *scratch; /* the worker's when it was recorded, which kernels work in */
+    bool refused;        /* it cannot be recorded */
 };
 
 /* Does the task's kernel depend on the number of the step? Then it is in no batch. */

@@ -4,9 +4,10 @@
  *
  * The addresses that a program's tasks work on never change, so what a batch enqueues is the same in
  * every step: the first time it is recorded, and then handed to the card at once, which takes the
- * host one call instead of one for each kernel and leaves smaller gaps between them. A task whose
- * kernel depends on the number of the step (dropout) is in no batch; a batch that cannot be recorded
- * is enqueued task by task.
+ * host one call instead of one for each kernel and leaves smaller gaps between them. It is recorded
+ * anew when the worker's scratch memory has moved, as for a session that needs more of it. A task
+ * whose kernel depends on the number of the step (dropout) is in no batch; a batch that cannot be
+ * recorded is enqueued task by task.
  */
 #include "config.h"
 
@@ -49,6 +50,7 @@ static enum plb_status record(const struct plb__card *card, struct plb__step *st
     PLB_TRY(work->record(stream));
     status = enqueue(card, step, batch);
     ended = work->recorded(stream, &recording->graph);
+    recording->scratch = plb__runtime_scratch();
     return status == PLB_OK ? ended : status;
 }
 
@@ -62,11 +64,17 @@ enum plb_status plb__card_recordings(struct plb__batches *b)
     return PLB_OK;
 }
 
+static void forget(const struct plb__card *card, struct plb__recording *recording)
+{
+    if (recording->graph)
+        card->module->work->forget(recording->graph);
+    recording->graph = NULL;
+}
+
 void plb__card_forget(const struct plb__card *card, struct plb__batches *b)
 {
     for (uint32_t k = 0; k < b->n && b->recording; k++)
-        if (b->recording[k].graph)
-            card->module->work->forget(b->recording[k].graph);
+        forget(card, &b->recording[k]);
     free(b->recording);
     b->recording = NULL;
 }
@@ -78,6 +86,8 @@ bool plb__card_replay(const struct plb__card *card, struct plb__step *step,
 
     if (batch->n < 2 || step->measured || !recording || recording->refused)
         return false;
+    if (recording->scratch != plb__runtime_scratch())
+        forget(card, recording);
     if (!recording->graph && record(card, step, batch, recording) != PLB_OK) {
         recording->refused = true;
         plb_error_clear();

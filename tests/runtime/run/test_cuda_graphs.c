@@ -39,19 +39,29 @@ static uint32_t count_recorded(const plb_session_t *session)
     return n;
 }
 
-/* Waits after each step, so that its times are known in the next one. */
+/* Another session that needs more of it does this. */
+static void move_scratch(void)
+{
+    PLB_CHECK_EQ(plb__runtime_reserve_scratch(2 * plb__runtime_scratch_bytes()), PLB_OK);
+}
+
+/* Waits after each step, so that its times are known in the next one. Plans stay as they are: what
+ * is recorded would go with them. */
 static uint64_t run(uint64_t seed, double grain, const char *policy, double share,
-                    uint32_t *recorded_out)
+                    void (*before_last)(void), uint32_t *recorded_out)
 {
     const struct random_options random = {.seed = seed, .shape = RANDOM_CHAIN, .blocks = 4};
     const struct plb_session_options options = {.memory_policy = policy,
                                                 .budget.share = share,
-                                                .grain_seconds = grain};
+                                                .grain_seconds = grain,
+                                                .drift = -1.0};
     struct steps s;
     uint64_t hash;
 
     PLB_REQUIRE(steps_make(&random, &options, &s) == PLB_OK);
     for (int k = 0; k < STEPS; k++) {
+        if (before_last && k == STEPS - 1)
+            before_last();
         PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
         PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
     }
@@ -68,14 +78,27 @@ static void graphs_keep_the_bits(void)
     if (!start())
         return;
     for (uint64_t seed = 1; seed < 4; seed++) {
-        uint64_t single = run(seed, -1.0, "none", 0, &recorded);
+        uint64_t single = run(seed, -1.0, "none", 0, NULL, &recorded);
 
         PLB_CHECK_EQ(recorded, 0);
-        PLB_CHECK(run(seed, 10.0, "none", 0, &recorded) == single);
+        PLB_CHECK(run(seed, 10.0, "none", 0, NULL, &recorded) == single);
         PLB_CHECK(recorded > 0);
-        PLB_CHECK(run(seed, 10.0, "swap", 0.8, &recorded) == single);
+        PLB_CHECK(run(seed, 10.0, "swap", 0.8, NULL, &recorded) == single);
         PLB_CHECK(recorded > 0);
     }
+    plb_runtime_stop();
+}
+
+static void scratch_memory_may_move(void)
+{
+    uint32_t recorded = 0;
+    uint64_t single;
+
+    if (!start())
+        return;
+    single = run(1, -1.0, "none", 0, NULL, &recorded);
+    PLB_CHECK(run(1, 10.0, "none", 0, move_scratch, &recorded) == single);
+    PLB_CHECK(recorded > 0);
     plb_runtime_stop();
 }
 
@@ -125,4 +148,5 @@ static void what_depends_on_the_step_is_not_recorded(void)
 }
 
 PLB_TEST_MAIN("runtime/run/cuda_graphs", setup, NULL, PLB_TEST(graphs_keep_the_bits),
+              PLB_TEST(scratch_memory_may_move),
               PLB_TEST(what_depends_on_the_step_is_not_recorded))
