@@ -107,9 +107,12 @@ static enum plb_status read_budget(struct plb_session *s, const struct plb_sessi
     return PLB_OK;
 }
 
-static size_t host_limit(void)
+/* What is kept there from step to step has its room already; the limit counts it, too. */
+static size_t host_limit(const struct plb_session *s, size_t asked)
 {
-    return (size_t)(HOST_SHARE * (double)plb__memory_available());
+    size_t copies = asked ? asked : (size_t)(HOST_SHARE * (double)plb__memory_available());
+
+    return copies < SIZE_MAX - s->info.away_bytes ? copies + s->info.away_bytes : SIZE_MAX;
 }
 
 /* Disk that is not there is found out when it is taken, with the reason. */
@@ -144,7 +147,7 @@ enum plb_status plb__planning_limit(struct plb_session *s,
         p->taken = plb__runtime_scratch_bytes(); /* the rest is in main memory */
     limits->bytes[PLB_HOST] = 0;
     if (s->device->has_host)
-        limits->bytes[PLB_HOST] = options->host_bytes ? options->host_bytes : host_limit();
+        limits->bytes[PLB_HOST] = host_limit(s, options->host_bytes);
     limits->bytes[PLB_DISK] = disk_limit(p);
     PLB_TRY(read_budget(s, options));
     return PLB_OK;
