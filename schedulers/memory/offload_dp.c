@@ -245,7 +245,8 @@ static enum plb_status try_skips(const struct plb_problem *problem, struct offlo
     size_t bytes[N];
     enum plb_status status;
 
-    if (!plb__chains_have_skips(offload->chains, problem))
+    if (problem->limits.bytes[PLB_DEVICE] == SIZE_MAX ||
+        !plb__chains_have_skips(offload->chains, problem))
         return PLB_OK;
     for (int k = 0; k < N; k++)
         bytes[k] = plb__device_room(problem) / 100 * parts[k];

@@ -327,7 +327,7 @@ static enum plb_status search_plan(const struct search *s, struct plb_plan *plan
         status = try_last(s, &best);
     *plan_out = best.plan;
     plb_layout_clear(&best.layout);
-    if (status == PLB_ERROR_MEMORY)
+    if (status == PLB_ERROR_MEMORY && !moves(s->problem)) /* else try_last() has said so */
         plb_fail_within(status, "no plan of this policy does with %s",
                         plb_bytes_text((double)bytes[PLB_DEVICE]).text);
     return status;

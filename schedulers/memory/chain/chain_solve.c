@@ -96,10 +96,11 @@ static enum plb_status look_at_graph(const struct plb_problem *problem, enum plb
     chains->sizes.bytes = malloc(values * sizeof *chains->sizes.bytes);
     if (!chains->pass || !chains->sizes.free || !chains->sizes.bytes)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %u passes", count);
-    for (end = 0; plb__chain_next(problem->graph, end, &begin, &middle, &end); chains->n++) {
+    for (end = 0; plb__chain_next(problem->graph, end, &begin, &middle, &end);) {
         struct plb__pass *pass = &chains->pass[chains->n];
 
         PLB_TRY(plb__chain_create(problem, grain, begin, middle, end, &pass->chain));
+        chains->n++;
         PLB_TRY(plb__options_create(&pass->chain, &pass->options));
         chains->walked += pass->options.walked;
     }
