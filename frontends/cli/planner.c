@@ -119,6 +119,10 @@ static enum plb_status choose_homes(struct cli_planner *p)
     struct plb_keep keep;
 
     PLB_TRY(plb_keep_read(plb_settings_text(p->settings, OPTION_STATE), &keep));
+    if (keep.bytes > 0 && p->problem.platform->bytes[PLB_HOST] == 0)
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "platform '%s' computes in main memory: nothing can be kept beside it",
+                        p->problem.platform->name);
     PLB_TRY(plb_keep_apply(&keep, whole, p->cut ? p->cut : whole));
     return plb_problem_prepare(p->graph, p->costs, NULL, p->seconds, &p->problem);
 }
