@@ -12,9 +12,10 @@
  *   memory.c  cudaMalloc cudaFree cudaMemsetAsync cudaStreamSynchronize
  *             cudaHostRegister cudaHostUnregister cudaMemcpyAsync cudaMemcpyPeerAsync
  *             cudaEventCreateWithFlags cudaEventRecord cudaEventSynchronize cudaEventDestroy
- *   work.c    cudaMemcpy2DAsync cudaEventCreateWithFlags cudaEventRecord cudaEventSynchronize
- *             cudaEventElapsedTime cudaStreamBeginCapture cudaStreamEndCapture
- *             cudaGraphInstantiate cudaGraphLaunch cudaGraphDestroy cudaGraphExecDestroy
+ *   work.c    cudaMemcpyAsync cudaMemcpy2DAsync cudaEventCreateWithFlags cudaEventRecord
+ *             cudaEventSynchronize cudaEventElapsedTime cudaStreamBeginCapture
+ *             cudaStreamEndCapture cudaGraphInstantiate cudaGraphLaunch cudaGraphDestroy
+ *             cudaGraphExecDestroy
  *   all       cudaGetErrorString cudaGetLastError
  *
  * Not installed.

@@ -20,8 +20,15 @@ static void fill_queue(struct plb__cuda_context *context, struct CUstream_st *st
                                          .multiprocessors = context->multiprocessors};
 }
 
+/* Rows without gaps are one: a value of one dimension has rows of an element, which the card's copy
+ * engines would take one by one. */
 static enum plb_status copy(struct CUstream_st *stream, const struct plb__cuda_rectangle *r)
 {
+    if (r->width == r->from_pitch && r->width == r->to_pitch) {
+        PLB__CUDA_TRY(cudaMemcpyAsync, r->to, r->from, r->rows * r->width, cudaMemcpyDeviceToDevice,
+                      stream);
+        return PLB_OK;
+    }
     PLB__CUDA_TRY(cudaMemcpy2DAsync, r->to, r->to_pitch, r->from, r->from_pitch, r->width, r->rows,
                   cudaMemcpyDeviceToDevice, stream);
     return PLB_OK;
