@@ -101,8 +101,8 @@ static __global__ void __launch_bounds__(PLB_COLUMNS_WARPS *PLB_WARP)
 }
 
 /* Adds the chunks of sum blockIdx.y, which goes to y0 or y1; NULL: nowhere. */
-static __global__ void plb_columns_finish(float *y0, float *y1, const float *partial,
-                                          struct plb_columns c)
+static __global__ void __launch_bounds__(PLB_COLUMNS_FINISH *PLB_WARP)
+    plb_columns_finish(float *y0, float *y1, const float *partial, struct plb_columns c)
 {
     __shared__ float shared[PLB_COLUMNS_FINISH][PLB_WARP + 1];
     int lane = threadIdx.x, warp = threadIdx.y;
