@@ -31,7 +31,7 @@ struct pager {
     const plb_graph_t *graph;
     const struct plb_plan *draft;
     plb_value *carried;     /* per value: the initial value that it replaces, or PLB_NONE */
-    bool *left;             /* per value: the draft moves it by itself */
+    bool *left;             /* per value: the draft moves it from or to its home by itself */
     uint32_t *last_used;    /* per value: 1 + the latest instruction that used it; 0: none */
     size_t largest, second; /* bytes of the sets of two tasks */
     size_t window;          /* bytes that are fetched and not yet used, at most */
@@ -106,12 +106,21 @@ static enum plb_status need(struct pager *p, uint32_t i, plb_task_id id)
     return PLB_OK;
 }
 
+/* Of the value, or of the one that it replaces. */
+static int home_of(const struct pager *p, plb_value value)
+{
+    plb_value first = p->carried[value] != PLB_NONE ? p->carried[value] : value;
+
+    return plb_graph_value(p->graph, first)->home;
+}
+
 static enum plb_status find_needs(struct pager *p)
 {
     for (uint32_t i = 0; i < p->draft->n; i++) {
         const struct plb_instruction *instruction = &p->draft->instruction[i];
 
-        if (instruction->code != PLB_RUN)
+        if (instruction->code != PLB_RUN &&
+            (int)instruction->tier == home_of(p, instruction->subject))
             p->left[instruction->subject] = true;
     }
     for (uint32_t i = 0; i < p->draft->n; i++)
@@ -163,10 +172,10 @@ static enum plb_status bring_home(struct pager *p, plb_task_id id)
     const struct plb_task *task = plb_graph_task(p->graph, id);
 
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
-        plb_value v = task->out[j], first = p->carried[v];
+        plb_value v = task->out[j];
 
-        if (first != PLB_NONE && !p->left[v])
-            PLB_TRY(append(p, PLB_OFFLOAD, v, plb_graph_value(p->graph, first)->home));
+        if (p->carried[v] != PLB_NONE && !p->left[v])
+            PLB_TRY(append(p, PLB_OFFLOAD, v, home_of(p, v)));
     }
     return PLB_OK;
 }
