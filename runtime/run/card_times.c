@@ -5,7 +5,7 @@
  * Kernels end long after the worker has enqueued them, so their times come from marks on the
  * stream, one before and one after each task. Marks cost a few microseconds: they are set in the
  * first steps of a plan, in every some steps after that, and where a trace is wanted. One step at a
- * time has them.
+ * time has them: a step that is traced waits for the one before.
  */
 #include "config.h"
 
@@ -26,6 +26,10 @@ bool plb__card_begin_times(struct plb_session *s)
     struct plb__card *card = s->device->card;
     uint64_t steps = s->program->submitted++;
 
+    if (s->trace && card->measuring) {
+        starpu_task_wait_for_all();
+        plb__steps_collect(s);
+    }
     if (card->measuring || (steps >= FIRST_STEPS && steps % EVERY_STEPS != 0 && !s->trace))
         return false;
     card->measuring = card->module->work->mark_now(card->context) == PLB_OK;

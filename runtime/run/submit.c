@@ -205,7 +205,7 @@ static void collect_trace(const struct plb__step *step)
         return;
     s->record = grown;
     for (uint32_t k = 0; k < step->program->n_launches; k++)
-        if (!step->program->launch[k].gate)
+        if (step->instance[k].end) /* not a gate, and not after a failure */
             s->record[s->n_records++] = record_of(&step->instance[k]);
 }
 
