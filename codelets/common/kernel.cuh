@@ -126,6 +126,7 @@ __device__ __forceinline__ void plb_load_vector(float *to, const T *from)
         to[i] = plb_float(v.x[i]);
 }
 
+/* By an intrinsic: where it sees an assignment, nvcc at times stores word by word. */
 template <typename T>
 __device__ __forceinline__ void plb_store_vector(T *to, const float *from)
 {
@@ -134,7 +135,14 @@ __device__ __forceinline__ void plb_store_vector(T *to, const float *from)
 #pragma unroll
     for (int i = 0; i < plb_vector<T>::N; i++)
         v.x[i] = plb_to<T>(from[i]);
+#ifdef PLB_CUDA_EMULATED
     *reinterpret_cast<plb_vector<T> *>(to) = v;
+#else
+    uint4 words;
+
+    memcpy(&words, &v, sizeof words);
+    __stwb(reinterpret_cast<uint4 *>(to), words);
+#endif
 }
 
 /* May vectors be used for these addresses? Otherwise a kernel goes by single elements. */
