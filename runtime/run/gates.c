@@ -106,7 +106,7 @@ static enum plb_status build(struct plb__program *p, const struct waiting *waiti
             continue;
         gate->slot = k;
         gate->before = w->first_after != PLB_NONE ? w->first_after : w->first;
-        starpu_void_data_register(&gate->passed);
+        PLB_TRY(plb__token_take(&p->session->tokens, &gate->passed));
         p->n_gates++;
     }
     qsort(p->gate, p->n_gates, sizeof *p->gate, by_instruction);
@@ -139,7 +139,7 @@ enum plb_status plb__gates_make(struct plb__program *p)
 void plb__gates_clear(struct plb__program *p)
 {
     for (uint32_t g = 0; g < p->n_gates; g++)
-        starpu_data_unregister(p->gate[g].passed);
+        plb__token_give(&p->session->tokens, p->gate[g].passed);
     free(p->gate);
     free(p->gate_of_slot);
 }

@@ -37,7 +37,8 @@ libpalombe_la_SOURCES += \
 	runtime/run/store.c \
 	runtime/run/submit.c \
 	runtime/run/tiers.c \
-	runtime/run/timeline.c
+	runtime/run/timeline.c \
+	runtime/run/tokens.c
 nobase_pkginclude_HEADERS += \
 	runtime/run/device.h \
 	runtime/run/ledger.h \

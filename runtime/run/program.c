@@ -26,7 +26,7 @@ static int compare_ranges(const void *first, const void *second)
 }
 
 /* Slots with the same bytes share a range, whose token then orders them. */
-static void find_ranges(struct plb__program *p, const struct plb_slot **sorted)
+static enum plb_status find_ranges(struct plb__program *p, const struct plb_slot **sorted)
 {
     uint32_t n = 0;
 
@@ -38,12 +38,16 @@ static void find_ranges(struct plb__program *p, const struct plb_slot **sorted)
     qsort(sorted, n, sizeof *sorted, compare_ranges);
     for (uint32_t j = 0; j < n; j++) {
         if (j == 0 || compare_ranges(&sorted[j - 1], &sorted[j]) != 0) {
-            p->range[p->n_ranges] = (struct plb__range){
+            struct plb__range *range = &p->range[p->n_ranges];
+
+            *range = (struct plb__range){
                 .tier = sorted[j]->tier, .offset = sorted[j]->offset, .bytes = sorted[j]->bytes};
-            starpu_void_data_register(&p->range[p->n_ranges++].token);
+            PLB_TRY(plb__token_take(&p->session->tokens, &range->token));
+            p->n_ranges++;
         }
         p->range_of_slot[sorted[j] - p->layout.slot] = p->n_ranges - 1;
     }
+    return PLB_OK;
 }
 
 /* Left to StarPU, every slot is a variable; which bytes it has is StarPU's affair. */
@@ -65,6 +69,7 @@ static enum plb_status make_ranges(struct plb__program *p)
 {
     size_t n = (size_t)p->layout.n_slots + 1;
     const struct plb_slot **sorted = malloc(n * sizeof *sorted);
+    enum plb_status status = PLB_OK;
 
     p->range = calloc(n, sizeof *p->range);
     p->range_of_slot = malloc(n * sizeof *p->range_of_slot);
@@ -76,9 +81,9 @@ static enum plb_status make_ranges(struct plb__program *p)
     if (p->session->managed)
         make_variables(p);
     else
-        find_ranges(p, sorted);
+        status = find_ranges(p, sorted);
     free(sorted);
-    return PLB_OK;
+    return status;
 }
 
 static starpu_data_handle_t token_of(const struct plb__program *p, uint32_t slot)
@@ -145,14 +150,37 @@ static void add_wait(struct plb__launch *launch, const struct finder *finder, ui
     launch->mode[launch->n_buffers++] = STARPU_R;
 }
 
-static enum plb_status make_buffers(struct plb__launch *launch, size_t n)
+/* Has the launch's tokens begin there among those of all. */
+static void place_buffers(struct plb__launch *launch, size_t at)
 {
-    launch->token = malloc(n * sizeof *launch->token);
-    launch->mode = malloc(n * sizeof *launch->mode);
-    launch->key = malloc(n * sizeof *launch->key);
-    if (!launch->token || !launch->mode || !launch->key)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare an instruction of %zu slots", n);
-    return PLB_OK;
+    const struct plb__program *p = launch->program;
+
+    launch->token = p->token + at;
+    launch->mode = p->mode + at;
+    launch->key = p->key + at;
+}
+
+/* Tokens of instructions at most; those of gates follow. */
+static size_t tokens_of(const struct plb__program *p, uint32_t i)
+{
+    return (size_t)p->layout.in_operand[i] + p->layout.in_wait[i];
+}
+
+/* What launches point into, for all of them: to allocate for each takes longer than the rest. */
+static enum plb_status make_buffers(struct plb__program *p)
+{
+    size_t tokens = tokens_of(p, p->plan.n) + 2 * (size_t)p->n_gates + 1;
+    size_t operands = (size_t)p->layout.in_operand[p->plan.n] + 1;
+
+    p->token = malloc(tokens * sizeof *p->token);
+    p->mode = malloc(tokens * sizeof *p->mode);
+    p->key = malloc(tokens * sizeof *p->key);
+    p->data = malloc(operands * sizeof *p->data);
+    p->buffer_of = malloc(operands * sizeof *p->buffer_of);
+    p->drop = malloc(((size_t)p->plan.n + 1) * sizeof *p->drop);
+    if (p->token && p->mode && p->key && p->data && p->buffer_of && p->drop)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_MEMORY, "no memory for the addresses of %zu cells", operands - 1);
 }
 
 /* The tokens of what the instruction reads, writes and waits for. */
@@ -162,9 +190,8 @@ static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, u
     const struct plb_layout *layout = &launch->program->layout;
     uint32_t first = layout->in_operand[i], last = layout->in_operand[i + 1];
     uint32_t wait = layout->in_wait[i], end = layout->in_wait[i + 1];
-    size_t n = (size_t)(last - first) + (end - wait) + 1;
 
-    PLB_TRY(make_buffers(launch, n));
+    place_buffers(launch, tokens_of(launch->program, i));
     for (uint32_t j = first; j < last; j++)
         add_buffer(launch, finder, layout->operand[j], j - first < n_read ? STARPU_R : STARPU_W);
     if (launch->program->session->managed) {
@@ -183,7 +210,8 @@ static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, u
     return PLB_OK;
 }
 
-static enum plb_status prepare_run(struct plb__launch *launch, uint32_t i, uint32_t *n_read_out)
+/* How many of its operands are read. */
+static uint32_t prepare_run(struct plb__launch *launch, uint32_t i)
 {
     struct plb__program *p = launch->program;
     const struct plb_task *task = plb_graph_task(p->session->cut, launch->instruction->subject);
@@ -191,10 +219,8 @@ static enum plb_status prepare_run(struct plb__launch *launch, uint32_t i, uint3
     uint32_t n_in = task->in_start[task->n_in], n = n_in + task->out_start[task->n_out];
 
     launch->job = &p->session->job[launch->instruction->subject];
-    launch->data = malloc(((size_t)n + 1) * sizeof *launch->data);
-    launch->buffer_of = malloc(((size_t)n + 1) * sizeof *launch->buffer_of);
-    if (!launch->data || !launch->buffer_of)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for the addresses of %u cells", n);
+    launch->data = p->data + p->layout.in_operand[i];
+    launch->buffer_of = p->buffer_of + p->layout.in_operand[i];
     for (uint32_t j = 0; j < n && !p->session->managed; j++) {
         struct plb__place place = plb__program_place(p, slot[j]);
 
@@ -202,8 +228,7 @@ static enum plb_status prepare_run(struct plb__launch *launch, uint32_t i, uint3
     }
     for (uint32_t j = n_in; j < n; j++)
         p->slot_at_end[task->out[j - n_in]] = slot[j];
-    *n_read_out = n_in;
-    return PLB_OK;
+    return n_in;
 }
 
 static void prepare_move(struct plb__launch *launch, uint32_t i)
@@ -235,13 +260,13 @@ static struct plb__launch *new_launch(struct plb__program *p, uint32_t i)
 }
 
 /* Those that stand before instruction i. */
-static enum plb_status prepare_gates(struct plb__program *p, uint32_t i, uint32_t *next)
+static void prepare_gates(struct plb__program *p, uint32_t i, uint32_t *next)
 {
     for (; *next < p->n_gates && p->gate[*next].before == i; (*next)++) {
         const struct plb__gate *gate = &p->gate[*next];
         struct plb__launch *launch = new_launch(p, i);
 
-        PLB_TRY(make_buffers(launch, 2));
+        place_buffers(launch, tokens_of(p, p->plan.n) + 2 * (size_t)*next);
         launch->gate = true;
         launch->n_buffers = 2;
         launch->token[0] = token_of(p, gate->slot);
@@ -250,7 +275,6 @@ static enum plb_status prepare_gates(struct plb__program *p, uint32_t i, uint32_
         launch->key[1] = gate->key;
         launch->mode[0] = launch->mode[1] = STARPU_W;
     }
-    return PLB_OK;
 }
 
 static enum plb_status prepare_launch(struct plb__program *p, uint32_t i,
@@ -260,28 +284,25 @@ static enum plb_status prepare_launch(struct plb__program *p, uint32_t i,
     uint32_t n_read = 1;
 
     if (launch->instruction->code == PLB_RUN)
-        PLB_TRY(prepare_run(launch, i, &n_read));
+        n_read = prepare_run(launch, i);
     else
         prepare_move(launch, i);
     return prepare_buffers(launch, i, n_read, finder);
 }
 
 /* Left to StarPU, the value of a DROP ends when the instruction before it was submitted. */
-static enum plb_status prepare_drop(struct plb__program *p, uint32_t i)
+static void prepare_drop(struct plb__program *p, uint32_t i)
 {
     uint32_t slot = p->layout.operand[p->layout.in_operand[i]];
-    starpu_data_handle_t *grown;
     struct plb__launch *launch;
 
     if (!p->session->managed || p->n_launches == 0)
-        return PLB_OK;
+        return;
     launch = &p->launch[p->n_launches - 1];
-    grown = realloc(launch->drop, ((size_t)launch->n_drops + 1) * sizeof *grown);
-    if (!grown)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to prepare a drop");
-    launch->drop = grown;
+    if (launch->n_drops == 0)
+        launch->drop = &p->drop[p->n_drops];
     launch->drop[launch->n_drops++] = token_of(p, slot);
-    return PLB_OK;
+    p->n_drops++;
 }
 
 static enum plb_status prepare_launches(struct plb__program *p, const struct finder *finder)
@@ -298,9 +319,9 @@ static enum plb_status prepare_launches(struct plb__program *p, const struct fin
         if (p->layout.slot[k].initial != PLB_NONE)
             p->slot_at_end[p->layout.slot[k].initial] = k;
     for (uint32_t i = 0, gate = 0; i < p->plan.n; i++) {
-        PLB_TRY(prepare_gates(p, i, &gate));
+        prepare_gates(p, i, &gate);
         if (p->plan.instruction[i].code == PLB_DROP)
-            PLB_TRY(prepare_drop(p, i));
+            prepare_drop(p, i);
         else
             PLB_TRY(prepare_launch(p, i, finder));
     }
@@ -318,9 +339,11 @@ static enum plb_status make_launches(struct plb__program *p)
     p->slot_at_end =
         malloc(((size_t)plb_graph_values(p->session->cut) + 1) * sizeof *p->slot_at_end);
     if (finder.buffer_of_slot && finder.key_of_slot && p->launch && p->slot_at_end)
-        status = prepare_launches(p, &finder);
+        status = make_buffers(p);
     else
         status = plb_fail(PLB_ERROR_MEMORY, "no memory to prepare %u instructions", p->plan.n);
+    if (status == PLB_OK)
+        status = prepare_launches(p, &finder);
     free(finder.buffer_of_slot);
     free(finder.key_of_slot);
     return status;
@@ -400,19 +423,11 @@ void plb__program_destroy(struct plb__program *p)
 {
     if (!p)
         return;
-    for (uint32_t k = 0; k < p->n_launches; k++) {
-        free(p->launch[k].token);
-        free(p->launch[k].mode);
-        free(p->launch[k].key);
-        free(p->launch[k].data);
-        free(p->launch[k].buffer_of);
-        free(p->launch[k].drop);
-    }
     for (uint32_t k = 0; k < p->n_ranges; k++) {
         if (p->session->managed)
             plb__managed_unregister(p->range[k].token, false);
         else
-            starpu_data_unregister(p->range[k].token);
+            plb__token_give(&p->session->tokens, p->range[k].token);
     }
     for (uint32_t k = 0; p->rescued && k < p->layout.n_slots; k++)
         plb__rescued_free(p, k);
@@ -425,6 +440,12 @@ void plb__program_destroy(struct plb__program *p)
     plb__batches_clear(&p->single);
     plb__batches_clear(&p->batches);
     free(p->launch);
+    free(p->token);
+    free(p->mode);
+    free(p->key);
+    free(p->data);
+    free(p->buffer_of);
+    free(p->drop);
     free(p->range);
     free(p->range_of_slot);
     free(p->slot_at_end);
@@ -475,6 +496,8 @@ static enum plb_status close_ranges(struct plb__program *program, const struct p
 {
     const enum starpu_data_access_mode mode = STARPU_W;
 
+    if (former->steps == 0) /* all of them have ended */
+        return PLB_OK;
     for (uint32_t k = 0; k < former->n_ranges; k++)
         if (former->range[k].tier != PLB_HOST)
             PLB_TRY(submit_bridge(program, &former->range[k].token, &mode, 1));
@@ -498,7 +521,7 @@ static enum plb_status open_range(struct plb__program *program, const struct plb
     token[0] = range->token;
     mode[0] = STARPU_W;
     for (; former; former = former->next)
-        for (uint32_t k = 0; k < former->n_ranges; k++)
+        for (uint32_t k = 0; k < former->n_ranges && former->steps > 0; k++)
             if (overlap(range, &former->range[k])) {
                 token[n] = former->range[k].token;
                 mode[n++] = STARPU_R;

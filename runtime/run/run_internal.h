@@ -92,6 +92,19 @@ enum plb_status plb__cells_write(const struct plb_type *type, const struct plb__
 enum plb_status plb__cells_read(const struct plb_type *type, const struct plb__cell *cell,
                                 uint32_t n, void *data);
 
+/* ---- tokens.c: tokens of programs, which go from one to the next ---- */
+
+struct plb__tokens {
+    starpu_data_handle_t *spare; /* has room for all */
+    uint32_t n, made, room;
+};
+
+enum plb_status plb__token_take(struct plb__tokens *tokens, starpu_data_handle_t *token_out);
+/* What still uses the token holds up who takes it next. */
+void plb__token_give(struct plb__tokens *tokens, starpu_data_handle_t token);
+/* When all were given back. */
+void plb__tokens_clear(struct plb__tokens *tokens);
+
 /* ---- store.c ---- */
 
 /* One tensor of a store: a grid of cells, each with its token, in a block of the device. */
@@ -210,6 +223,13 @@ struct plb__program {
     uint32_t *gate_of_slot; /* PLB_NONE: none */
     uint32_t n_launches;
     struct plb__launch *launch;
+    starpu_data_handle_t *token; /* of all launches, */
+    enum starpu_data_access_mode *mode;
+    uint32_t *key;
+    void **data;
+    uint32_t *buffer_of;
+    uint32_t n_drops;
+    starpu_data_handle_t *drop; /* to here: they point into these */
     uint32_t n_keys;             /* distinct tokens */
     struct plb__batches single;  /* one for each launch */
     struct plb__batches batches; /* larger ones, made when times are known; else empty */
@@ -369,6 +389,7 @@ struct plb_session {
     uint32_t n_jobs;
     uint32_t n_kinds;
     struct plb__kind *kind;
+    struct plb__tokens tokens;
     struct plb__program *program; /* of the latest step */
     struct plb__program *former;  /* programs that were replaced and whose tasks may run */
     struct plb__disk disk; /* of the programs one after the other */

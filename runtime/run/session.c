@@ -287,6 +287,7 @@ void plb_session_destroy(plb_session_t *s)
         plb__program_destroy(p);
     }
     plb__program_destroy(s->program);
+    plb__tokens_clear(&s->tokens);
     plb__lanes_stop(s);
     plb__disk_close(&s->disk);
     plb__arena_give(s);
