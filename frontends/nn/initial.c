@@ -9,11 +9,16 @@
 #include "config.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "frontends/nn/model.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/random.h"
+
+/* Threads that draw values of a parameter, and what is worth one. */
+enum { THREADS_MAX = 64, THREAD_ELEMENTS = 1 << 18 };
 
 #define TWO_PI 6.28318530717958647692f
 
@@ -65,4 +70,60 @@ void plb_parameter_initialize(const struct plb_parameter *parameter, uint64_t se
         fill_normal(seed, stream, first, count, (float)parameter->deviation, data);
         break;
     }
+}
+
+/* Some rows of a parameter. */
+struct drawing {
+    const struct plb_parameter *parameter;
+    uint64_t seed;
+    int64_t row0, rows;
+    float *data;
+    pthread_t thread;
+    bool started;
+};
+
+static void *draw(void *argument)
+{
+    const struct drawing *d = argument;
+
+    plb_parameter_initialize(d->parameter, d->seed, d->row0, d->rows, d->data);
+    return NULL;
+}
+
+static int drawing_threads(size_t elements)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (n > THREADS_MAX)
+        n = THREADS_MAX;
+    if (n > (long)(elements / THREAD_ELEMENTS))
+        n = (long)(elements / THREAD_ELEMENTS);
+    return n < 1 ? 1 : (int)n;
+}
+
+/* A thread that cannot be had is done without. */
+void plb_parameter_initialize_all(const struct plb_parameter *parameter, uint64_t seed,
+                                  float *data)
+{
+    size_t elements = (size_t)plb_shape_elements(&parameter->shape);
+    int64_t rows = parameter->shape.dim[0], row = plb_shape_row_elements(&parameter->shape);
+    struct drawing part[THREADS_MAX];
+    int n = drawing_threads(elements);
+
+    for (int k = 0; k < n; k++) {
+        int64_t row0 = rows * k / n;
+
+        part[k] = (struct drawing){.parameter = parameter,
+                                   .seed = seed,
+                                   .row0 = row0,
+                                   .rows = rows * (k + 1) / n - row0,
+                                   .data = data + row0 * row};
+        part[k].started = k > 0 && pthread_create(&part[k].thread, NULL, draw, &part[k]) == 0;
+    }
+    for (int k = 0; k < n; k++)
+        if (!part[k].started)
+            draw(&part[k]);
+    for (int k = 0; k < n; k++)
+        if (part[k].started)
+            pthread_join(part[k].thread, NULL);
 }

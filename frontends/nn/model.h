@@ -107,6 +107,10 @@ uint64_t plb_model_stream(plb_model_t *model);
  * (seed, name, element) only. */
 void plb_parameter_initialize(const struct plb_parameter *parameter, uint64_t seed, int64_t row0,
                               int64_t rows, float *data);
+/* The whole of it, by all cores, since one takes minutes for billions of values; the values are the
+ * same. */
+void plb_parameter_initialize_all(const struct plb_parameter *parameter, uint64_t seed,
+                                  float *data);
 
 #ifdef __cplusplus
 }

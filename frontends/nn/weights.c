@@ -47,8 +47,7 @@ enum plb_status plb_weights_initialize(const plb_model_t *model, plb_store_t *st
 
         if (!data)
             return no_memory(parameter->name);
-        plb_parameter_initialize(parameter, plb_model_options(model)->seed, 0,
-                                 parameter->shape.dim[0], data);
+        plb_parameter_initialize_all(parameter, plb_model_options(model)->seed, data);
         enum plb_status status = write_parameter(model, store, parameter, data);
         free(data);
         PLB_TRY(status);

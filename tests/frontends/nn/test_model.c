@@ -141,6 +141,24 @@ static void normal_values_are_normal_and_counter_based(void)
     plb_model_destroy(m);
 }
 
+/* As many values as several threads draw, where there are several cores. */
+static void threads_draw_the_same_values(void)
+{
+    enum { ROWS = 1031, COLUMNS = 1021, N = ROWS * COLUMNS };
+    plb_model_t *m = make(PLB_F32);
+    float *one = malloc(N * sizeof *one), *all = malloc(N * sizeof *all);
+
+    PLB_REQUIRE(one && all);
+    plb_model_parameter(m, "w", plb_shape2(ROWS, COLUMNS), PLB_INITIAL_NORMAL, 0.5);
+    const struct plb_parameter *w = plb_model_parameter_find(m, "w");
+    plb_parameter_initialize(w, 7, 0, ROWS, one);
+    plb_parameter_initialize_all(w, 7, all);
+    PLB_CHECK_MEMORY(all, one, N * sizeof *one);
+    free(one);
+    free(all);
+    plb_model_destroy(m);
+}
+
 static void layers_say_what_is_wrong(void)
 {
     plb_model_t *m = make(PLB_F32);
@@ -284,7 +302,7 @@ PLB_TEST_MAIN("frontends/nn/model", NULL, NULL, PLB_TEST(names_carry_the_scopes)
               PLB_TEST(one_name_is_one_parameter), PLB_TEST(masters_exist_only_beside_bf16),
               PLB_TEST(maps_must_cover_all_rows_in_order),
               PLB_TEST(normal_values_are_normal_and_counter_based),
-              PLB_TEST(layers_say_what_is_wrong),
+              PLB_TEST(threads_draw_the_same_values), PLB_TEST(layers_say_what_is_wrong),
               PLB_TEST(families_name_parameters_as_the_files_do),
               PLB_TEST(sequences_beyond_the_positions_are_refused),
               PLB_TEST(fingerprints_tell_models_apart), PLB_TEST(short_memory_is_reported))
