@@ -23,7 +23,7 @@
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { GRAPHS = 3, AWAY_GRAPHS = 4, LARGE_BLOCKS = 3, LARGE_TASKS = 300 };
 #else
-enum { GRAPHS = 15, AWAY_GRAPHS = 12, LARGE_BLOCKS = 24, LARGE_TASKS = 2500 };
+enum { GRAPHS = 9, AWAY_GRAPHS = 5, LARGE_BLOCKS = 24, LARGE_TASKS = 2500 };
 #endif
 #define BUDGETS 3 /* of each graph and policy */
 #define STEPS   2
