@@ -15,7 +15,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { STEPS = 12 };
+/* Sanitizers, which make it ten times slower, see fewer policies change in flight. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { STEPS = 12, POLICIES = 1 };
+#else
+enum { STEPS = 12, POLICIES = 3 };
+#endif
 
 static const struct random_options graph = {
     .seed = 3, .shape = RANDOM_U_NET, .blocks = 6, .width = 32, .batch = 4};
@@ -50,7 +55,13 @@ static struct steps make(const char *policy, struct plb_session_options options)
 
 static uint64_t expected(void)
 {
-    return steps_expected(&graph, STEPS);
+    static uint64_t hash;
+    static bool known;
+
+    if (!known)
+        hash = steps_expected(&graph, STEPS);
+    known = true;
+    return hash;
 }
 
 static size_t held(void)
@@ -103,9 +114,9 @@ static void switch_often(const char *policy, int changes)
 
 static void budgets_change_in_flight(void)
 {
-    static const char *const policies[] = {"lru", "swap", "online"};
+    static const char *const policies[] = {"online", "swap", "lru"};
 
-    for (int k = 0; k < 3; k++)
+    for (int k = 0; k < POLICIES; k++)
         switch_often(policies[k], 3);
     switch_often("cheap", STEPS / 2);
 }
