@@ -3,7 +3,7 @@
 # PLB_CUDA_EMULATED
 # After PLB_CUDA: can the tests run kernels on an emulated card (tests/support/cuda)? That takes the
 # toolkit's headers and a C++17 compiler, no nvcc, and works under sanitizers too. Sets the
-# conditional CUDA_EMULATED, CUDA_EMULATED_CFLAGS and CUDA_EMULATED_CXXFLAGS.
+# conditionals CUDA_EMULATED and CUDA_SESSIONS, CUDA_EMULATED_CFLAGS and CUDA_EMULATED_CXXFLAGS.
 AC_DEFUN([PLB_CUDA_EMULATED], [
 AS_IF([test -z "$plb_cuda_dir"], [PLB_CUDA_FIND])
 AS_IF([test "$enable_sanitizer" = no], [CUDA_EMULATED_CXXFLAGS="-O2"],
@@ -28,4 +28,15 @@ CUDA_EMULATED_CFLAGS="-isystem $plb_cuda_dir/include"
 AC_SUBST([CUDA_EMULATED_CFLAGS])
 AC_SUBST([CUDA_EMULATED_CXXFLAGS])
 AM_CONDITIONAL([CUDA_EMULATED], [test $plb_cuda_emulated = yes])
+# Sessions on it want a StarPU with CUDA; the one for the sanitizer of threads has none.
+AC_MSG_CHECKING([whether StarPU drives CUDA cards])
+plb_saved_CPPFLAGS=$CPPFLAGS
+CPPFLAGS="$CPPFLAGS $STARPU_CFLAGS"
+AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#include <starpu_config.h>
+#ifndef STARPU_USE_CUDA
+#error StarPU has no CUDA
+#endif]], [[]])], [plb_starpu_cuda=yes], [plb_starpu_cuda=no])
+CPPFLAGS=$plb_saved_CPPFLAGS
+AC_MSG_RESULT([$plb_starpu_cuda])
+AM_CONDITIONAL([CUDA_SESSIONS], [test $plb_cuda_emulated = yes && test $plb_starpu_cuda = yes])
 ])

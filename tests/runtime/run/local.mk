@@ -47,21 +47,21 @@ TESTS += %D%/test_state
 tests_runtime_run_test_state_SOURCES = %D%/test_state.c %D%/steps.c %D%/steps.h
 
 # The device "cuda", on the emulated card.
-if CUDA_EMULATED
+if CUDA_SESSIONS
 check_PROGRAMS += %D%/test_cuda
 TESTS += %D%/test_cuda
 endif
 tests_runtime_run_test_cuda_SOURCES = %D%/test_cuda.c %D%/steps.c %D%/steps.h
 tests_runtime_run_test_cuda_LDFLAGS = $(EMULATED_CARD_FLAGS)
 tests_runtime_run_test_cuda_LDADD = $(EMULATED_CARD) $(LDADD) $(STARPU_LIBS)
-if CUDA_EMULATED
+if CUDA_SESSIONS
 check_PROGRAMS += %D%/test_cuda_cells
 TESTS += %D%/test_cuda_cells
 endif
 tests_runtime_run_test_cuda_cells_SOURCES = %D%/test_cuda_cells.c
 tests_runtime_run_test_cuda_cells_LDFLAGS = $(EMULATED_CARD_FLAGS)
 tests_runtime_run_test_cuda_cells_LDADD = $(EMULATED_CARD) $(LDADD)
-if CUDA_EMULATED
+if CUDA_SESSIONS
 check_PROGRAMS += %D%/test_cuda_graphs
 TESTS += %D%/test_cuda_graphs
 endif
