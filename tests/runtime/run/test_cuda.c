@@ -10,6 +10,7 @@
 #include "runtime/run/device.h"
 #include "runtime/run/run_internal.h"
 #include "tests/runtime/run/steps.h"
+#include "tests/support/cuda/emulated_card.h"
 #include "tests/support/cuda/shim_control.h"
 #include "tests/support/plb_test.h"
 
@@ -24,13 +25,7 @@ enum { STEPS = 3, SHAPES = 3 };
 
 static int setup(void)
 {
-    const char *build = getenv("PLB_TEST_BUILDDIR");
-    char path[4096];
-
-    snprintf(path, sizeof path, "%s/tests/support/cuda/.libs/libpalombe_cuda_emulated.so",
-             build != NULL ? build : ".");
-    setenv("PALOMBE_CUDA_MODULE", path, 1);
-    setenv("PLB_CUDA_SHIM_CARDS", "2", 1);
+    emulated_card_offer("2");
     return 0;
 }
 

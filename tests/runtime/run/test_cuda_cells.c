@@ -8,6 +8,7 @@
 
 #include "codelets/codelets.h"
 #include "runtime/run/session.h"
+#include "tests/support/cuda/emulated_card.h"
 #include "tests/support/plb_test.h"
 
 #include <stdio.h>
@@ -28,12 +29,7 @@ struct lookup {
 
 static int setup(void)
 {
-    const char *build = getenv("PLB_TEST_BUILDDIR");
-    char path[4096];
-
-    snprintf(path, sizeof path, "%s/tests/support/cuda/.libs/libpalombe_cuda_emulated.so",
-             build ? build : ".");
-    setenv("PALOMBE_CUDA_MODULE", path, 1);
+    emulated_card_offer("1");
     return 0;
 }
 
