@@ -115,21 +115,6 @@ static __device__ struct tile tile_of(const struct gradient &g, int rows, int sl
     return tile;
 }
 
-/* Positions `at` on of a sequence, in columns from `column` on of qkv or dy. */
-template <typename T>
-static __device__ __forceinline__ struct tile_rows<T>
-rows_of(const struct gradient &g, int sequence, int at, int64_t column, bool dy) {
-    int64_t row = sequence * g.h.sequence + at - (dy ? g.dy_row0 : g.qkv_row0);
-    int64_t width = dy ? g.h.heads * g.h.dim : g.h.width;
-
-    return tile_rows<T>{(const T *)(dy ? g.dy : g.qkv) + row * width + column,
-                        width,
-                        0,
-                        (int)(g.h.sequence - at),
-                        1,
-                        (int)g.h.dim};
-}
-
 /* Fills a tile from one of the matrices, as tile_fill() does: K (Q) or V (dY), from a position on.
  */
 template <typename T, int DIM, int ROWS, int THREADS, bool KEYS, bool SECOND>
