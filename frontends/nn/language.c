@@ -158,10 +158,12 @@ static void build(struct plb__language *language, struct plb_language *out)
 
     out->micro_batches = micro;
     for (int64_t k = 0; k < micro && plb_model_status(out->model) == PLB_OK; k++) {
+        plb_graph_set_micro_batch(language->graph, (int)k);
         forward(language, rows, k, out);
         if (micro > 1)
             plb_nn_backward(out->model, out->loss, 1.0 / (double)micro);
     }
+    plb_graph_set_micro_batch(language->graph, -1);
     out->tokens = out->micro[0].tokens;
     out->targets = out->micro[0].targets;
     if (micro > 1)

@@ -212,6 +212,7 @@ static enum plb_status backward(plb_model_t *model, plb_value loss, double weigh
     enum plb_status status = plb_graph_differentiate(g, loss, wanted, n, wanted + n);
     if (status == PLB_OK) {
         plb_graph_set_phase(g, PLB_PHASE_BACKWARD);
+        plb_graph_set_micro_batch(g, -1);
         count_pass(g, passes, wanted + n);
         passes->loss = passes->loss == PLB_NONE ? loss : plb_add(g, passes->loss, loss);
         plb_graph_set_phase(g, PLB_PHASE_FORWARD);

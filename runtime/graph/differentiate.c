@@ -89,13 +89,16 @@ static void mark_dependents(struct sweep *sweep, const plb_value *wanted, int n)
 
 /* --- one task --------------------------------------------------------------------------------- */
 
-/* Tasks added from now on belong to the block and scope of `task`. */
+/* Tasks added from now on belong to the block and scope of `task`, and to it. */
 static void follow(plb_graph_t *graph, const struct plb_task *task)
 {
     const char *slash = strrchr(task->name, '/');
     int length = slash != NULL ? (int)(slash - task->name) : 0;
 
     plb_graph_set_block(graph, task->block);
+    plb_graph_set_micro_batch(graph, task->micro_batch);
+    plb_graph_set_shard(graph, task->shard);
+    graph->forward = task->forward;
     snprintf(graph->scope, sizeof graph->scope, "%.*s", length, task->name);
 }
 
@@ -258,7 +261,7 @@ enum plb_status plb_graph_differentiate(plb_graph_t *graph, plb_value loss, cons
 {
     struct sweep sweep = {.graph = graph, .values = graph->values.n, .tasks = graph->tasks.n};
     enum plb_phase phase = graph->phase;
-    int block = graph->block;
+    int block = graph->block, micro_batch = graph->micro_batch, shard = graph->shard;
     char scope[sizeof graph->scope];
     enum plb_status status = plb_graph_status(graph);
 
@@ -271,6 +274,9 @@ enum plb_status plb_graph_differentiate(plb_graph_t *graph, plb_value loss, cons
         gradients_out[k] = sweep.d[wanted[k]];
     graph->phase = phase;
     graph->block = block;
+    graph->micro_batch = micro_batch;
+    graph->shard = shard;
+    graph->forward = PLB_NONE;
     memcpy(graph->scope, scope, sizeof scope);
     sweep_free(&sweep);
     return status;

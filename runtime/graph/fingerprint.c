@@ -51,6 +51,9 @@ static uint64_t mix_task(uint64_t hash, const struct plb_task *task)
 {
     int64_t words[] = {task->phase,
                        task->block,
+                       task->micro_batch,
+                       task->shard,
+                       task->forward,
                        task->n_in,
                        task->n_out,
                        task->low[0],

@@ -42,7 +42,8 @@ plb_graph_t *plb_graph_create(void)
     }
     graph->values.size = sizeof(struct plb__value);
     graph->tasks.size = sizeof(struct plb_task);
-    graph->block = -1;
+    graph->block = graph->micro_batch = graph->shard = -1;
+    graph->forward = PLB_NONE;
     return graph;
 }
 
@@ -386,12 +387,28 @@ void plb_graph_set_phase(plb_graph_t *graph, enum plb_phase phase)
         graph->phase = phase;
 }
 
+/* Numbers a part of the model; -1: none. */
+static void set_number(plb_graph_t *graph, const char *what, int number, int *where)
+{
+    if (number < -1)
+        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID, "%s %d is below -1", what, number));
+    else
+        *where = number;
+}
+
 void plb_graph_set_block(plb_graph_t *graph, int block)
 {
-    if (block < -1)
-        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID, "block %d is below -1", block));
-    else
-        graph->block = block;
+    set_number(graph, "block", block, &graph->block);
+}
+
+void plb_graph_set_micro_batch(plb_graph_t *graph, int micro_batch)
+{
+    set_number(graph, "micro-batch", micro_batch, &graph->micro_batch);
+}
+
+void plb_graph_set_shard(plb_graph_t *graph, int shard)
+{
+    set_number(graph, "shard", shard, &graph->shard);
 }
 
 void plb_graph_set_scope(plb_graph_t *graph, const char *scope)

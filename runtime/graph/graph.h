@@ -55,13 +55,18 @@ struct plb_task {
     const char *name;
     struct plb_attributes attributes;
     enum plb_phase phase;
-    int block; /* number of the model's block that it belongs to, -1 for none */
+    int block;       /* number of the model's block that it belongs to, -1 for none */
+    int micro_batch; /* number of the micro-batch that it works on, -1: of all, or of no one */
+    int shard;       /* number among the tasks that a tensor-parallel split made of one, -1: not
+                        split */
     int n_in, n_out;
     const uint32_t *in_start, *out_start;
     const plb_value *in, *out;
     int64_t low[PLB_AXES], high[PLB_AXES]; /* range on the cut axes */
-    plb_task_id source; /* in a cut graph: the task of the whole graph that this is a part of;
-                           PLB_NONE for the additions of a tree */
+    plb_task_id source;  /* in a cut graph: the task of the whole graph that this is a part of;
+                            PLB_NONE for the additions of a tree */
+    plb_task_id forward; /* the task of the (whole) graph's forward pass whose part or gradient this
+                            is; PLB_NONE for what belongs to none: sums over micro-batches, updates */
 };
 
 /* Creates an empty graph. NULL when memory is short. */
@@ -80,9 +85,11 @@ uint32_t plb_graph_tasks(const plb_graph_t *graph);
 const struct plb_value_info *plb_graph_value(const plb_graph_t *graph, plb_value value);
 const struct plb_task *plb_graph_task(const plb_graph_t *graph, plb_task_id task);
 
-/* What the tasks added from now on belong to. `block` -1: none. */
+/* What the tasks added from now on belong to. `block`, `micro_batch`, `shard` -1: none. */
 void plb_graph_set_phase(plb_graph_t *graph, enum plb_phase phase);
 void plb_graph_set_block(plb_graph_t *graph, int block);
+void plb_graph_set_micro_batch(plb_graph_t *graph, int micro_batch);
+void plb_graph_set_shard(plb_graph_t *graph, int shard);
 /* Prefix for the names of tasks and values added from now on ("h.3" makes "h.3/linear"), NULL for
  * none. Cells and plb_graph_set_name() take names as they are. */
 void plb_graph_set_scope(plb_graph_t *graph, const char *scope);
@@ -142,8 +149,8 @@ struct plb_task_cells {
     const char *name;
     const struct plb_attributes *attributes;
     enum plb_phase phase;
-    int block;
-    plb_task_id source;
+    int block, micro_batch, shard;
+    plb_task_id source, forward;
     int64_t low[PLB_AXES], high[PLB_AXES];
     int n_in, n_out;
     const uint32_t *in_start, *out_start; /* n_in + 1 and n_out + 1 offsets */

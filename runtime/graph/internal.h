@@ -46,7 +46,8 @@ struct plb_graph {
     plb_value *table; /* of names: open addressing, a power of two of slots, PLB_NONE: empty */
     uint32_t table_slots, table_used;
     enum plb_phase phase;
-    int block;
+    int block, micro_batch, shard;
+    plb_task_id forward; /* while its gradient is made */
     char scope[PLB__NAME_MAX + 1];
     struct plb_cells *cells; /* by value of the whole graph; set by plb_graph_cut() */
     uint32_t n_cells;

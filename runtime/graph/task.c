@@ -260,9 +260,13 @@ static enum plb_status task_add(plb_graph_t *graph, const struct plb_operator *o
     struct plb_task task = {.op = op,
                             .phase = graph->phase,
                             .block = graph->block,
+                            .micro_batch = graph->micro_batch,
+                            .shard = graph->shard,
                             .n_in = op->n_in,
                             .n_out = op->n_out,
-                            .source = graph->tasks.n};
+                            .source = graph->tasks.n,
+                            .forward = graph->phase == PLB_PHASE_FORWARD ? graph->tasks.n
+                                                                         : graph->forward};
     struct plb_task_types types;
     struct extent extent;
     struct lists lists;
@@ -352,9 +356,12 @@ static enum plb_status cells_add(plb_graph_t *graph, const struct plb_task_cells
     struct plb_task task = {.op = cells->op,
                             .phase = cells->phase,
                             .block = cells->block,
+                            .micro_batch = cells->micro_batch,
+                            .shard = cells->shard,
                             .n_in = cells->n_in,
                             .n_out = cells->n_out,
-                            .source = cells->source};
+                            .source = cells->source,
+                            .forward = cells->forward};
     struct lists lists;
     uint32_t n_in, n_out;
 
