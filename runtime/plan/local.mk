@@ -32,8 +32,11 @@ libpalombe_la_SOURCES += \
 	runtime/plan/writer.c
 nobase_pkginclude_HEADERS += \
 	runtime/plan/costs.h \
+	runtime/plan/hybrid.h \
 	runtime/plan/keep.h \
 	runtime/plan/layout.h \
+	runtime/plan/parallel.h \
+	runtime/plan/places.h \
 	runtime/plan/plan.h \
 	runtime/plan/policy.h \
 	runtime/plan/simulate.h \
