@@ -42,6 +42,44 @@ void plb_costs_destroy(plb_costs_t *costs)
     free(costs);
 }
 
+/* The keys of a table; the lock of `from` is held. */
+static bool copy_keys(const plb_costs_t *from, plb_costs_t *to)
+{
+    if (from->capacity == 0)
+        return true;
+    to->cost = malloc(from->capacity * sizeof *to->cost);
+    to->bucket = malloc(from->n_buckets * sizeof *to->bucket);
+    if (!to->cost || !to->bucket)
+        return false;
+    memcpy(to->cost, from->cost, from->n * sizeof *to->cost);
+    memcpy(to->bucket, from->bucket, from->n_buckets * sizeof *to->bucket);
+    to->n = from->n;
+    to->capacity = from->capacity;
+    to->n_buckets = from->n_buckets;
+    return true;
+}
+
+enum plb_status plb_costs_copy(const plb_costs_t *costs, plb_costs_t **copy_out)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)&costs->lock;
+    plb_costs_t *copy = NULL;
+    bool copied;
+
+    PLB_TRY(plb_costs_create(&costs->platform, &copy));
+    pthread_mutex_lock(lock);
+    copied = copy_keys(costs, copy);
+    memcpy(copy->transfers, costs->transfers, sizeof copy->transfers);
+    copy->added = costs->added;
+    copy->stale = true;
+    pthread_mutex_unlock(lock);
+    if (!copied) {
+        plb_costs_destroy(copy);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a table of costs");
+    }
+    *copy_out = copy;
+    return PLB_OK;
+}
+
 void plb_costs_forget(plb_costs_t *costs)
 {
     pthread_mutex_lock(&costs->lock);

@@ -58,6 +58,8 @@ typedef struct plb_costs plb_costs_t;
  * PLB_ERROR_MEMORY. */
 enum plb_status plb_costs_create(const struct plb_platform *platform, plb_costs_t **costs_out);
 void plb_costs_destroy(plb_costs_t *costs); /* NULL is allowed */
+/* Another table with the same platform and samples. PLB_ERROR_MEMORY. */
+enum plb_status plb_costs_copy(const plb_costs_t *costs, plb_costs_t **copy_out);
 
 /* The platform, its links by the transfers recorded so far where there are enough of them, and what
  * the runtime adds to a task where that was recorded. What is returned stays where it is as long as the table; later calls bring it up to date. */

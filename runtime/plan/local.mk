@@ -18,6 +18,8 @@ libpalombe_la_SOURCES += \
 	runtime/plan/page.h \
 	runtime/plan/place.c \
 	runtime/plan/place.h \
+	runtime/plan/places.c \
+	runtime/plan/places_internal.h \
 	runtime/plan/plan.c \
 	runtime/plan/plan_file.c \
 	runtime/plan/plan_print.c \
