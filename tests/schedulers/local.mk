@@ -56,3 +56,6 @@ tests_schedulers_test_oracle_SOURCES = %D%/test_oracle.c
 check_PROGRAMS += %D%/test_skips
 TESTS += %D%/test_skips
 tests_schedulers_test_skips_SOURCES = %D%/test_skips.c
+check_PROGRAMS += %D%/parallel/test_pipeline
+TESTS += %D%/parallel/test_pipeline
+tests_schedulers_parallel_test_pipeline_SOURCES = %D%/parallel/test_pipeline.c

@@ -71,4 +71,19 @@ enum plb_status plb__pipeline_play(const struct plb__pipeline *pipeline,
                                    struct plb__pipeline_times *times_out);
 void plb__pipeline_times_clear(struct plb__pipeline_times *times);
 
+/* Seconds of a job, of its W too where they are fused. */
+double plb__job_seconds(const struct plb__pipeline *pipeline, struct plb__pipe_job job);
+/* When `job` can start: what it waits for has ended and arrived. `end` has an entry per number of a
+ * job, below zero where it has not run. HUGE_VAL when it cannot yet. */
+double plb__job_ready(const struct plb__pipeline *pipeline, struct plb__pipe_job job,
+                      const double *end);
+/* The stage of the job of another chunk that waits for `job`; UINT32_MAX when none does. */
+uint32_t plb__job_next_stage(const struct plb__pipeline *pipeline, struct plb__pipe_job job);
+/* What a job adds to the bytes held: when it starts, and (below zero) when it has ended. */
+double plb__job_holds(const struct plb__pipeline *pipeline, struct plb__pipe_job job);
+double plb__job_frees(const struct plb__pipeline *pipeline, struct plb__pipe_job job);
+/* A number for each job, below plb__pipeline_jobs(). */
+size_t plb__job_number(const struct plb__pipeline *pipeline, struct plb__pipe_job job);
+size_t plb__pipeline_jobs(const struct plb__pipeline *pipeline);
+
 #endif
