@@ -112,3 +112,43 @@ struct plb_cells plb_graph_cells(const plb_graph_t *cut, plb_value whole_value)
 
     return whole_value < cut->n_cells ? cut->cells[whole_value] : none;
 }
+
+/* A grid of the same size in which nothing is yet. */
+static plb_value *empty_grid(plb_graph_t *part, const struct plb_cells *cells)
+{
+    size_t n = (size_t)cells->rows * (size_t)cells->cols;
+    plb_value *grid = plb__graph_allocate(part, n * sizeof *grid);
+
+    for (size_t i = 0; grid != NULL && i < n; i++)
+        grid[i] = PLB_NONE;
+    return grid;
+}
+
+enum plb_status plb_graph_take_cells(plb_graph_t *part, const plb_graph_t *cut,
+                                     const plb_value *value, uint32_t n)
+{
+    struct plb_cells *table =
+        plb__graph_allocate(part, ((size_t)cut->n_cells + 1) * sizeof *table);
+
+    for (uint32_t k = 0; table != NULL && k < n; k++) {
+        plb_value whole = plb_graph_value(cut, value[k])->source;
+        struct plb_cells from = plb_graph_cells(cut, whole);
+        uint32_t at = from.cells != NULL ? value[k] - from.cells[0] : 0;
+        plb_value *grid;
+
+        /* Partial sums are in no grid. */
+        if (at >= (uint32_t)(from.rows * from.cols))
+            continue;
+        grid = table[whole].cells != NULL ? (plb_value *)table[whole].cells
+                                          : empty_grid(part, &from);
+        if (grid == NULL)
+            break;
+        grid[at] = k;
+        table[whole] = (struct plb_cells){from.rows, from.cols, grid};
+    }
+    if (part->status != PLB_OK)
+        return plb_graph_status(part);
+    part->cells = table;
+    part->n_cells = cut->n_cells;
+    return PLB_OK;
+}

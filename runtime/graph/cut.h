@@ -52,8 +52,15 @@ struct plb_cells {
 enum plb_status plb_graph_cut(const plb_graph_t *whole, const struct plb_cut_options *options,
                               plb_graph_t **cut_out);
 
-/* The cells in `cut` of a value of the whole graph. Valid as long as `cut`. */
+/* The cells in `cut` of a value of the whole graph. Valid as long as `cut`. In a graph that holds
+ * only some of another's cells (plb_graph_take_cells) the grid is that of the other graph, with
+ * PLB_NONE where a cell is not in this one; no cells at all (rows 0) when none is. */
 struct plb_cells plb_graph_cells(const plb_graph_t *cut, plb_value whole_value);
+
+/* For code that makes graphs out of cut graphs (runtime/plan/spread*.c): value k of `part`, one of
+ * `n`, is the cell value[k] of `cut`. After it plb_graph_cells() knows the cells of `part`. */
+enum plb_status plb_graph_take_cells(plb_graph_t *part, const plb_graph_t *cut,
+                                     const plb_value *value, uint32_t n);
 
 #ifdef __cplusplus
 }

@@ -137,6 +137,8 @@ struct plb_operator {
      * (struct plb_call); 0: it never does. */
     int step_attribute;
     int granule; /* 1 + index of the integer attribute that holds rows per sequence; 0: none */
+    bool once;   /* a transfer between places: its task must run, cannot run again in the step, and
+                    takes no worker's time */
 
     /* Checks the inputs and fills out[].  Message: which operand, what was expected, what came. */
     enum plb_status (*shape)(struct plb_task_types *types);

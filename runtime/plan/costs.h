@@ -107,7 +107,7 @@ double plb_task_modelled_seconds(const struct plb_platform *platform, const plb_
                                  const struct plb_task *task);
 /* Seconds of each task of a graph (`seconds_out` has one entry per task): measured, plus the cost
  * of a task, where a sample exists, else modelled; `measured_out`, unless NULL, gets the number of
- * measured ones. `costs` NULL: modelled on one nominal worker. */
+ * measured ones. `costs` NULL: modelled on one nominal worker. Transfers between places take 0. */
 enum plb_status plb_costs_of_graph(const plb_costs_t *costs, const plb_graph_t *graph,
                                    double *seconds_out, uint32_t *measured_out);
 /* Seconds that a transfer of `bytes` takes on an idle link; HUGE_VAL when there is none. */

@@ -154,6 +154,9 @@ enum plb_status plb_costs_of_graph(const plb_costs_t *costs, const plb_graph_t *
         struct plb_task_types types;
         double sample = 0;
 
+        seconds_out[t] = 0;
+        if (task->op->once)
+            continue;
         plb_task_get_types(graph, task, &types);
         if (costs)
             sample = plb_costs_measured(costs, task->op->name, footprint_of_types(&types));

@@ -11,6 +11,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/costs_read.c \
 	runtime/plan/costs_write.c \
 	runtime/plan/finish.c \
+	runtime/plan/hybrid.c \
 	runtime/plan/keep.c \
 	runtime/plan/layout.c \
 	runtime/plan/needs.c \
@@ -26,6 +27,11 @@ libpalombe_la_SOURCES += \
 	runtime/plan/policy.c \
 	runtime/plan/problem.c \
 	runtime/plan/simulate.c \
+	runtime/plan/spread.c \
+	runtime/plan/spread_internal.h \
+	runtime/plan/spread_look.c \
+	runtime/plan/spread_parts.c \
+	runtime/plan/transfer.c \
 	runtime/plan/waits.c \
 	runtime/plan/waits.h \
 	runtime/plan/walk.c \

@@ -85,9 +85,10 @@ struct plb_limits plb_limits_none(void);
  * fingerprint differs, an input is not on the device, an output or a copy is there already, a copy
  * that is read, moved or dropped is not there, an initial value is dropped, a storage is taken over
  * that is still needed or not permitted, an output or the last version of a carried value is
- * missing at the end or does not lie in the storage of the first version, or copies in a tier take
- * more than the limit allows at some instruction (counted as the outputs of a RUN joining its
- * inputs). `limits` NULL: those of plb_limits_none(). */
+ * missing at the end or does not lie in the storage of the first version, a task that is to run
+ * once (struct plb_operator) runs again or not at all, or copies in a tier take more than the limit
+ * allows at some instruction (counted as the outputs of a RUN joining its inputs). `limits` NULL:
+ * those of plb_limits_none(). */
 enum plb_status plb_plan_check(const struct plb_plan *plan, const plb_graph_t *graph,
                                const struct plb_limits *limits);
 

@@ -18,6 +18,7 @@ struct walker {
     plb_value *carried;      /* per value: the initial value that it replaces, or PLB_NONE */
     bool *held;              /* per value; NULL: nothing is held */
     uint32_t *keeper_of;     /* per value: the first slot that it was held in, or PLB_NONE */
+    bool *ran;               /* per task */
     uint32_t position;
 };
 
@@ -204,6 +205,11 @@ static enum plb_status walk_run(struct walker *w, const struct plb_instruction *
     if (!task)
         return plb_fail(PLB_ERROR_INVALID, "instruction %u runs task %u of %u", w->position,
                         instruction->subject, plb_graph_tasks(w->graph));
+    if (task->op->once && w->ran[instruction->subject])
+        return plb_fail(PLB_ERROR_INVALID,
+                        "instruction %u runs '%s' again, which can run only once in a step",
+                        w->position, task->name);
+    w->ran[instruction->subject] = true;
     PLB_TRY(check_inputs(w, task));
     PLB_TRY(check_outputs(w, task));
     if (task->n_out < 32 && instruction->takes >> task->n_out)
@@ -310,8 +316,21 @@ static enum plb_status check_lasting(const struct walker *w, plb_value v,
     return PLB_OK;
 }
 
+/* What another place waits for. */
+static enum plb_status check_transfers(const struct walker *w)
+{
+    for (plb_task_id t = 0; t < plb_graph_tasks(w->graph); t++) {
+        const struct plb_task *task = plb_graph_task(w->graph, t);
+
+        if (task->op->once && !w->ran[t])
+            return plb_fail(PLB_ERROR_INVALID, "at the end '%s' has not run", task->name);
+    }
+    return PLB_OK;
+}
+
 static enum plb_status check_end(const struct walker *w)
 {
+    PLB_TRY(check_transfers(w));
     for (plb_value v = 0; v < plb_graph_values(w->graph); v++) {
         const struct plb_value_info *info = plb_graph_value(w->graph, v);
         uint32_t slot = w->at[PLB_DEVICE][v];
@@ -407,13 +426,14 @@ static enum plb_status prepare(struct walker *w, bool hold_gradients)
         ok = ok && w->at[tier];
     }
     w->carried = malloc(values * sizeof *w->carried);
+    w->ran = calloc((size_t)plb_graph_tasks(w->graph) + 1, sizeof *w->ran);
     w->walk->in_operand = malloc(((size_t)w->plan->n + 1) * sizeof *w->walk->in_operand);
     if (hold_gradients) {
         w->held = malloc(values * sizeof *w->held);
         w->keeper_of = malloc(values * sizeof *w->keeper_of);
         ok = ok && w->held && w->keeper_of;
     }
-    if (!ok || !w->carried || !w->walk->in_operand)
+    if (!ok || !w->carried || !w->ran || !w->walk->in_operand)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to follow a plan of %u instructions",
                         w->plan->n);
     for (int tier = 0; tier < PLB_TIERS; tier++)
@@ -446,6 +466,7 @@ enum plb_status plb__walk(const struct plb_plan *plan, const plb_graph_t *graph,
     free(w.carried);
     free(w.held);
     free(w.keeper_of);
+    free(w.ran);
     if (status != PLB_OK) {
         plb__walk_clear(&walk);
         return status;

@@ -83,9 +83,18 @@ uint32_t plb_writer_length(const plb_writer_t *w)
     return w->draft.n;
 }
 
+/* Could the value be brought back if it were gone? */
+static bool can_return(const plb_writer_t *w, plb_value value)
+{
+    plb_task_id producer = plb_graph_value(w->graph, value)->producer;
+
+    return plb_writer_has_copy(w, value) ||
+           (producer != PLB_NONE && !plb_graph_task(w->graph, producer)->op->once);
+}
+
 void plb_writer_forget(plb_writer_t *w, plb_value value)
 {
-    if (!(w->where[value] & LASTING))
+    if (!(w->where[value] & LASTING) && can_return(w, value))
         w->where[value] &= (uint8_t)~ON_DEVICE;
 }
 

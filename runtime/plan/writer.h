@@ -35,7 +35,8 @@ enum plb_status plb_writer_run(plb_writer_t *writer, plb_task_id task);
 /* Brings one value back to the device, if it is not there. */
 enum plb_status plb_writer_need(plb_writer_t *writer, plb_value value);
 /* The device's copy counts as gone from here on; it really ends after its last use. Nothing happens
- * for a value that is not there, and for initial values. */
+ * for a value that is not there, for initial values, and for what can be had by no means again (it
+ * was received from another place and has no copy in another tier). */
 void plb_writer_forget(plb_writer_t *writer, plb_value value);
 /* Appends OFFLOAD value, tier (nothing when the tier has it); the device's copy stays. */
 enum plb_status plb_writer_offload(plb_writer_t *writer, plb_value value, enum plb_tier tier);
