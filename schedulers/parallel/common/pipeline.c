@@ -42,23 +42,37 @@ size_t plb__job_number(const struct plb__pipeline *pipeline, struct plb__pipe_jo
            job.micro_batch;
 }
 
+/* Where arrays per chunk and micro-batch have a job's entry. */
+static size_t of_micro_batch(const struct plb__pipeline *pipeline, struct plb__pipe_job job)
+{
+    return (size_t)job.chunk * pipeline->micro_batches + job.micro_batch;
+}
+
+static double held_by(const struct plb__pipeline *pipeline, struct plb__pipe_job job)
+{
+    return pipeline->lean ? pipeline->lean[of_micro_batch(pipeline, job)]
+                          : pipeline->held[job.chunk];
+}
+
 double plb__job_seconds(const struct plb__pipeline *pipeline, struct plb__pipe_job job)
 {
     double seconds = pipeline->seconds[job.kind][job.chunk];
 
     if (pipeline->fused && job.kind == PLB__JOB_B)
         seconds += pipeline->seconds[PLB__JOB_W][job.chunk];
+    if (pipeline->again && job.kind == PLB__JOB_B)
+        seconds += pipeline->again[of_micro_batch(pipeline, job)];
     return seconds;
 }
 
 double plb__job_holds(const struct plb__pipeline *pipeline, struct plb__pipe_job job)
 {
-    return job.kind == PLB__JOB_F ? pipeline->held[job.chunk] : 0;
+    return job.kind == PLB__JOB_F ? held_by(pipeline, job) : 0;
 }
 
 double plb__job_frees(const struct plb__pipeline *pipeline, struct plb__pipe_job job)
 {
-    double held = pipeline->held[job.chunk], held_w = pipeline->held_w[job.chunk];
+    double held = held_by(pipeline, job), held_w = pipeline->held_w[job.chunk];
 
     if (job.kind == PLB__JOB_F)
         return 0;

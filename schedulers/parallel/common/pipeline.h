@@ -42,6 +42,9 @@ struct plb__pipeline {
     const double *held;     /* per chunk: bytes that F leaves for B and W, */
     const double *held_w;   /* and what of them is held on from the end of B to the end of W */
     const double *capacity; /* per stage: bytes for these; NULL: no limit */
+    const double *lean;     /* per chunk and micro-batch: bytes that F leaves, where it leaves less
+                               because B recomputes; no more than `held`; NULL: `held` */
+    const double *again;    /* ... and seconds that this adds to B; NULL: none */
     bool fused;             /* B and W are one job (kind B, with the seconds of both; no job W) */
 };
 
