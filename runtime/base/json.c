@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,5 +204,76 @@ enum plb_status plb_json_array(const struct plb_json_object *object, const char 
     if (seen != NULL && !json_is_array(seen))
         return wrong_type(object, key, "an array", seen);
     *value = seen;
+    return PLB_OK;
+}
+
+enum plb_status plb_json_array_within(const struct plb_json_object *object, const char *key,
+                                      size_t most, const json_t **value)
+{
+    PLB_TRY(plb_json_array(object, key, value));
+    if (json_array_size(*value) > most)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: \"%s\" has %zu entries, more than %zu", object->file,
+                        key, json_array_size(*value), most);
+    return PLB_OK;
+}
+
+enum plb_status plb_json_entry(const struct plb_json_object *parent, const json_t *array,
+                               const char *key, size_t index, char place[PLB_JSON_PLACE],
+                               struct plb_json_object *entry)
+{
+    snprintf(place, PLB_JSON_PLACE, "%s: %s[%zu]", parent->file, key, index);
+    *entry = (struct plb_json_object){json_array_get(array, index), place};
+    if (!json_is_object(entry->json))
+        return plb_fail(PLB_ERROR_FORMAT, "%s is not an object", place);
+    return PLB_OK;
+}
+
+enum plb_status plb_json_members(const struct plb_json_object *object, const char *const *known)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)object->json, key, value)
+    {
+        int k = 0;
+
+        while (known[k] && strcmp(known[k], key) != 0)
+            k++;
+        if (!known[k])
+            return plb_fail(PLB_ERROR_FORMAT, "%s: unknown member \"%.64s\"", object->file, key);
+    }
+    return PLB_OK;
+}
+
+enum plb_status plb_json_require_real(const struct plb_json_object *object, const char *key,
+                                      double min, double max, double *value)
+{
+    PLB_TRY(plb_json_require(object, key));
+    return plb_json_real(object, key, min, max, value);
+}
+
+enum plb_status plb_json_require_child(const struct plb_json_object *object, const char *key,
+                                       struct plb_json_object *child)
+{
+    PLB_TRY(plb_json_require(object, key));
+    return plb_json_child(object, key, child);
+}
+
+enum plb_status plb_json_check_format(const struct plb_json_object *root, const char *format,
+                                      int version)
+{
+    const char *seen = NULL;
+    int64_t number = 0;
+
+    PLB_TRY(plb_json_require(root, "format"));
+    PLB_TRY(plb_json_string(root, "format", &seen));
+    if (strcmp(seen, format) != 0)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: its format is \"%.64s\", not \"%s\"", root->file,
+                        seen, format);
+    PLB_TRY(plb_json_require(root, "version"));
+    PLB_TRY(plb_json_integer(root, "version", 1, INT64_MAX, &number));
+    if (number != version)
+        return plb_fail(PLB_ERROR_FORMAT, "%s: version %" PRId64 " of %s, this program reads %d",
+                        root->file, number, format, version);
     return PLB_OK;
 }

@@ -71,6 +71,32 @@ enum plb_status plb_json_child(const struct plb_json_object *object, const char 
 enum plb_status plb_json_array(const struct plb_json_object *object, const char *key,
                                const json_t **value);
 
+/* The array, of at most `most` entries. */
+enum plb_status plb_json_array_within(const struct plb_json_object *object, const char *key,
+                                      size_t most, const json_t **value);
+
+/* Room for "FILE: tasks[12]"; a longer name is cut in messages. */
+enum { PLB_JSON_PLACE = 512 };
+
+/* Entry `index` of an array as an object, whose errors say "FILE: KEY[INDEX]"; `place` holds that
+ * name. */
+enum plb_status plb_json_entry(const struct plb_json_object *parent, const json_t *array,
+                               const char *key, size_t index, char place[PLB_JSON_PLACE],
+                               struct plb_json_object *entry);
+
+/* Only members of `known`, which NULL ends: a misspelled one must not count as missing. */
+enum plb_status plb_json_members(const struct plb_json_object *object, const char *const *known);
+
+/* A number and an object that must be there. */
+enum plb_status plb_json_require_real(const struct plb_json_object *object, const char *key,
+                                      double min, double max, double *value);
+enum plb_status plb_json_require_child(const struct plb_json_object *object, const char *key,
+                                       struct plb_json_object *child);
+
+/* "format" and "version" as they must be. */
+enum plb_status plb_json_check_format(const struct plb_json_object *root, const char *format,
+                                      int version);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,6 +2,8 @@
 # Fragment of Makefile.am: status codes, files, hashes, random numbers.
 libpalombe_la_SOURCES += \
 	runtime/base/bytes.c \
+	runtime/base/data.c \
+	runtime/base/data.h \
 	runtime/base/file.c \
 	runtime/base/hash.c \
 	runtime/base/json.c \

@@ -6,9 +6,9 @@
  */
 #include "config.h"
 
+#include "runtime/base/data.h"
 #include "runtime/base/file.h"
-#include "runtime/base/json.h"
-#include "runtime/plan/costs_internal.h"
+#include "runtime/plan/costs_json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,40 +16,6 @@
 #include <string.h>
 
 #define FILE_LIMIT ((size_t)64 << 20)
-/* Room for "FILE: tasks[12]"; a longer name is cut in messages. */
-#define PLACE 512
-
-static enum plb_status check_members(const struct plb_json_object *object, const char *const *known)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach((json_t *)object->json, key, value)
-    {
-        int k = 0;
-
-        while (known[k] && strcmp(known[k], key) != 0)
-            k++;
-        if (!known[k])
-            return plb_fail(PLB_ERROR_FORMAT, "%s: unknown member \"%.64s\"", object->file, key);
-    }
-    return PLB_OK;
-}
-
-static enum plb_status read_real(const struct plb_json_object *object, const char *key, double min,
-                                 double max, double *value)
-{
-    PLB_TRY(plb_json_require(object, key));
-    return plb_json_real(object, key, min, max, value);
-}
-
-/* An object that must be there. */
-static enum plb_status read_child(const struct plb_json_object *object, const char *key,
-                                  struct plb_json_object *child)
-{
-    PLB_TRY(plb_json_require(object, key));
-    return plb_json_child(object, key, child);
-}
 
 static enum plb_status read_bytes(const struct plb_json_object *object, const char *key,
                                   size_t *bytes)
@@ -77,8 +43,8 @@ static enum plb_status read_memory(const struct plb_json_object *platform, size_
     static const char *const known[] = {"device", "host", "disk", NULL};
     struct plb_json_object memory;
 
-    PLB_TRY(read_child(platform, "memory", &memory));
-    PLB_TRY(check_members(&memory, known));
+    PLB_TRY(plb_json_require_child(platform, "memory", &memory));
+    PLB_TRY(plb_json_members(&memory, known));
     PLB_TRY(plb_json_require(&memory, "device"));
     for (int tier = PLB_DEVICE; tier < PLB_TIERS; tier++)
         PLB_TRY(read_bytes(&memory, plb_tier_name((enum plb_tier)tier), &bytes[tier]));
@@ -92,8 +58,8 @@ static enum plb_status read_flops(const struct plb_json_object *platform, double
     static const char *const known[] = {"f32", "bf16", "f64", "i32", NULL};
     struct plb_json_object flops;
 
-    PLB_TRY(read_child(platform, "flops_per_second", &flops));
-    PLB_TRY(check_members(&flops, known));
+    PLB_TRY(plb_json_require_child(platform, "flops_per_second", &flops));
+    PLB_TRY(plb_json_members(&flops, known));
     PLB_TRY(plb_json_require(&flops, "f32"));
     for (int dtype = 0; dtype < PLB_DTYPES; dtype++)
         PLB_TRY(plb_json_real(&flops, plb_dtype_name((enum plb_dtype)dtype), PLB__COST_RATE_MIN,
@@ -107,17 +73,17 @@ static enum plb_status read_link(const struct plb_json_object *links, const char
     static const char *const known[] = {"out_bytes_per_second", "in_bytes_per_second",
                                         "latency_seconds", "duplex", NULL};
     struct plb_json_object object;
-    char place[PLACE];
+    char place[PLB_JSON_PLACE];
 
     PLB_TRY(plb_json_child(links, name, &object));
     if (!object.json)
         return PLB_OK;
     snprintf(place, sizeof place, "%s: the link to %s", links->file, name);
     object.file = place;
-    PLB_TRY(check_members(&object, known));
-    PLB_TRY(read_real(&object, known[0], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
+    PLB_TRY(plb_json_members(&object, known));
+    PLB_TRY(plb_json_require_real(&object, known[0], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
                       &link->out_bytes_per_second));
-    PLB_TRY(read_real(&object, known[1], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
+    PLB_TRY(plb_json_require_real(&object, known[1], PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
                       &link->in_bytes_per_second));
     PLB_TRY(plb_json_real(&object, known[2], 0, PLB__COST_SECONDS_MAX, &link->latency_seconds));
     return plb_json_boolean(&object, known[3], &link->duplex);
@@ -131,7 +97,7 @@ static enum plb_status read_links(const struct plb_json_object *object,
 
     PLB_TRY(plb_json_child(object, "links", &links));
     if (links.json)
-        PLB_TRY(check_members(&links, known));
+        PLB_TRY(plb_json_members(&links, known));
     for (int tier = PLB_HOST; tier < PLB_TIERS; tier++) {
         const char *name = plb_tier_name((enum plb_tier)tier);
 
@@ -144,56 +110,31 @@ static enum plb_status read_links(const struct plb_json_object *object,
     return PLB_OK;
 }
 
-static enum plb_status read_platform(const struct plb_json_object *root,
-                                     struct plb_platform *platform)
+enum plb_status plb__platform_read(const struct plb_json_object *object,
+                                   struct plb_platform *platform)
 {
     static const char *const known[] = {
         "name",         "workers", "memory", "flops_per_second", "bytes_per_second",
         "task_seconds", "links",   NULL};
-    struct plb_json_object object;
     const char *name = NULL;
     int64_t workers = 0;
 
-    PLB_TRY(read_child(root, "platform", &object));
-    PLB_TRY(check_members(&object, known));
-    PLB_TRY(plb_json_require(&object, "name"));
-    PLB_TRY(plb_json_string(&object, "name", &name));
+    PLB_TRY(plb_json_members(object, known));
+    PLB_TRY(plb_json_require(object, "name"));
+    PLB_TRY(plb_json_string(object, "name", &name));
     if (strlen(name) >= sizeof platform->name)
         return plb_fail(PLB_ERROR_FORMAT, "%s: the platform's name has %zu bytes, more than %zu",
-                        root->file, strlen(name), sizeof platform->name - 1);
+                        object->file, strlen(name), sizeof platform->name - 1);
     strcpy(platform->name, name);
-    PLB_TRY(plb_json_require(&object, "workers"));
-    PLB_TRY(plb_json_integer(&object, "workers", 1, PLB_WORKERS_MAX, &workers));
+    PLB_TRY(plb_json_require(object, "workers"));
+    PLB_TRY(plb_json_integer(object, "workers", 1, PLB_WORKERS_MAX, &workers));
     platform->workers = (int)workers;
-    PLB_TRY(read_memory(&object, platform->bytes));
-    PLB_TRY(read_flops(&object, platform->flops_per_second));
-    PLB_TRY(read_real(&object, "bytes_per_second", PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
+    PLB_TRY(read_memory(object, platform->bytes));
+    PLB_TRY(read_flops(object, platform->flops_per_second));
+    PLB_TRY(plb_json_require_real(object, "bytes_per_second", PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
                       &platform->bytes_per_second));
-    PLB_TRY(read_real(&object, "task_seconds", 0, PLB__COST_SECONDS_MAX, &platform->task_seconds));
-    return read_links(&object, platform);
-}
-
-/* An array that may be missing, of at most `most` entries. */
-static enum plb_status read_array(const struct plb_json_object *object, const char *key,
-                                  size_t most, const json_t **array)
-{
-    PLB_TRY(plb_json_array(object, key, array));
-    if (json_array_size(*array) > most)
-        return plb_fail(PLB_ERROR_FORMAT, "%s: \"%s\" has %zu entries, more than %zu", object->file,
-                        key, json_array_size(*array), most);
-    return PLB_OK;
-}
-
-/* Entry `index` of an array as an object, whose errors say "FILE: KEY[INDEX]". */
-static enum plb_status read_entry(const struct plb_json_object *parent, const json_t *array,
-                                  const char *key, size_t index, char place[PLACE],
-                                  struct plb_json_object *entry)
-{
-    snprintf(place, PLACE, "%s: %s[%zu]", parent->file, key, index);
-    *entry = (struct plb_json_object){json_array_get(array, index), place};
-    if (!json_is_object(entry->json))
-        return plb_fail(PLB_ERROR_FORMAT, "%s is not an object", place);
-    return PLB_OK;
+    PLB_TRY(plb_json_require_real(object, "task_seconds", 0, PLB__COST_SECONDS_MAX, &platform->task_seconds));
+    return read_links(object, platform);
 }
 
 static enum plb_status check_sample(const struct plb_json_object *of, const json_t *samples,
@@ -212,7 +153,7 @@ static enum plb_status read_added(const struct plb_json_object *root, plb_costs_
 {
     const json_t *samples = NULL;
 
-    PLB_TRY(read_array(root, "added_seconds", PLB__COST_SAMPLES, &samples));
+    PLB_TRY(plb_json_array_within(root, "added_seconds", PLB__COST_SAMPLES, &samples));
     for (size_t k = 0; k < json_array_size(samples); k++) {
         PLB_TRY(check_sample(root, samples, k));
         plb_costs_record_added(costs, json_number_value(json_array_get(samples, k)));
@@ -227,12 +168,12 @@ static enum plb_status read_task(const struct plb_json_object *task, plb_costs_t
     const char *op = NULL;
     int64_t footprint = 0;
 
-    PLB_TRY(check_members(task, known));
+    PLB_TRY(plb_json_members(task, known));
     for (int k = 0; known[k]; k++)
         PLB_TRY(plb_json_require(task, known[k]));
     PLB_TRY(plb_json_string(task, "operator", &op));
     PLB_TRY(plb_json_integer(task, "footprint", 0, UINT32_MAX, &footprint));
-    PLB_TRY(read_array(task, "seconds", PLB__COST_SAMPLES, &samples));
+    PLB_TRY(plb_json_array_within(task, "seconds", PLB__COST_SAMPLES, &samples));
     if (strlen(op) == 0 || strlen(op) >= PLB__COST_NAME)
         return plb_fail(PLB_ERROR_FORMAT, "%s: an operator's name has %zu bytes, not 1 to %u",
                         task->file, strlen(op), PLB__COST_NAME - 1);
@@ -248,11 +189,11 @@ static enum plb_status read_tasks(const struct plb_json_object *root, plb_costs_
 {
     struct plb_json_object task;
     const json_t *tasks = NULL;
-    char place[PLACE];
+    char place[PLB_JSON_PLACE];
 
-    PLB_TRY(read_array(root, "tasks", PLB__COST_KEYS_MAX, &tasks));
+    PLB_TRY(plb_json_array_within(root, "tasks", PLB__COST_KEYS_MAX, &tasks));
     for (size_t k = 0; k < json_array_size(tasks); k++) {
-        PLB_TRY(read_entry(root, tasks, "tasks", k, place, &task));
+        PLB_TRY(plb_json_entry(root, tasks, "tasks", k, place, &task));
         PLB_TRY(read_task(&task, costs));
     }
     return PLB_OK;
@@ -267,7 +208,7 @@ static enum plb_status read_transfer(const struct plb_json_object *transfer, plb
     double seconds = 0;
     bool out = false;
 
-    PLB_TRY(check_members(transfer, known));
+    PLB_TRY(plb_json_members(transfer, known));
     for (int k = 0; known[k]; k++)
         PLB_TRY(plb_json_require(transfer, known[k]));
     PLB_TRY(plb_json_string(transfer, "tier", &name));
@@ -292,45 +233,35 @@ static enum plb_status read_transfers(const struct plb_json_object *root, plb_co
 {
     struct plb_json_object transfer;
     const json_t *transfers = NULL;
-    char place[PLACE];
+    char place[PLB_JSON_PLACE];
 
-    PLB_TRY(read_array(root, "transfers", 4 * PLB__LINK_SAMPLES, &transfers));
+    PLB_TRY(plb_json_array_within(root, "transfers", 4 * PLB__LINK_SAMPLES, &transfers));
     for (size_t k = 0; k < json_array_size(transfers); k++) {
-        PLB_TRY(read_entry(root, transfers, "transfers", k, place, &transfer));
+        PLB_TRY(plb_json_entry(root, transfers, "transfers", k, place, &transfer));
         PLB_TRY(read_transfer(&transfer, costs));
     }
     return PLB_OK;
 }
 
-static enum plb_status check_format(const struct plb_json_object *root)
+static enum plb_status check_head(const struct plb_json_object *root)
 {
     static const char *const known[] = {"format", "version",       "note",      "platform",
                                         "tasks",  "added_seconds", "transfers", NULL};
-    const char *format = NULL;
-    int64_t version = 0;
 
-    PLB_TRY(plb_json_require(root, "format"));
-    PLB_TRY(plb_json_string(root, "format", &format));
-    if (strcmp(format, PLB__COSTS_FORMAT) != 0)
-        return plb_fail(PLB_ERROR_FORMAT,
-                        "%s: its format is \"%.64s\", not \"" PLB__COSTS_FORMAT "\"", root->file,
-                        format);
-    PLB_TRY(plb_json_require(root, "version"));
-    PLB_TRY(plb_json_integer(root, "version", 1, INT64_MAX, &version));
-    if (version != PLB__COSTS_VERSION)
-        return plb_fail(PLB_ERROR_FORMAT, "%s: version %" PRId64 " of costs, this program reads %d",
-                        root->file, version, PLB__COSTS_VERSION);
-    return check_members(root, known);
+    PLB_TRY(plb_json_check_format(root, PLB__COSTS_FORMAT, PLB__COSTS_VERSION));
+    return plb_json_members(root, known);
 }
 
 static enum plb_status read_costs(const struct plb_json_object *root, plb_costs_t **costs_out)
 {
     struct plb_platform platform = {.name = ""};
+    struct plb_json_object of;
     plb_costs_t *costs = NULL;
     enum plb_status status;
 
-    PLB_TRY(check_format(root));
-    PLB_TRY(read_platform(root, &platform));
+    PLB_TRY(check_head(root));
+    PLB_TRY(plb_json_require_child(root, "platform", &of));
+    PLB_TRY(plb__platform_read(&of, &platform));
     status = plb_costs_create(&platform, &costs);
     if (status != PLB_OK)
         return plb_fail_within(status == PLB_ERROR_MEMORY ? status : PLB_ERROR_FORMAT, "%s",
@@ -368,5 +299,16 @@ enum plb_status plb_costs_load(const char *path, plb_costs_t **costs_out)
     PLB_TRY(plb_file_read(path, FILE_LIMIT, &text, &bytes));
     status = plb_costs_from_json(text, bytes, path, costs_out);
     free(text);
+    return status;
+}
+
+enum plb_status plb_costs_find(const char *name_or_path, plb_costs_t **costs_out)
+{
+    char *path = NULL;
+    enum plb_status status;
+
+    PLB_TRY(plb_data_path("costs", name_or_path, &path));
+    status = plb_costs_load(path, costs_out);
+    free(path);
     return status;
 }

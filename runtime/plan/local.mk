@@ -4,8 +4,8 @@ libpalombe_la_SOURCES += \
 	runtime/plan/arena.c \
 	runtime/plan/arena.h \
 	runtime/plan/costs.c \
-	runtime/plan/costs_find.c \
 	runtime/plan/costs_internal.h \
+	runtime/plan/costs_json.h \
 	runtime/plan/costs_links.c \
 	runtime/plan/costs_model.c \
 	runtime/plan/costs_read.c \
@@ -21,6 +21,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/place.h \
 	runtime/plan/places.c \
 	runtime/plan/places_internal.h \
+	runtime/plan/places_read.c \
 	runtime/plan/plan.c \
 	runtime/plan/plan_file.c \
 	runtime/plan/plan_print.c \

@@ -147,8 +147,8 @@ static struct plb_way way_between_sites(const plb_places_t *places, uint32_t fro
     const struct plb__bridge *bridge = &places->bridge[a->site * places->n_sites + b->site];
     struct plb_way way = {.bytes_per_second = bridge->wire.bytes_per_second};
 
-    way.latency_seconds = bridge->wire.latency_seconds +
-                          fmax(a->network.latency_seconds, b->network.latency_seconds);
+    way.latency_seconds =
+        bridge->wire.latency_seconds + fmax(a->network.latency_seconds, b->network.latency_seconds);
     add_wire(&way, &a->network);
     add_wire(&way, &b->network);
     if (a->network.bytes_per_second > 0)

@@ -24,3 +24,10 @@ tests_runtime_plan_test_plan_file_SOURCES = %D%/test_plan_file.c
 check_PROGRAMS += %D%/test_problem
 TESTS += %D%/test_problem
 tests_runtime_plan_test_problem_SOURCES = %D%/test_problem.c %D%/random_plan.c %D%/random_plan.h
+check_PROGRAMS += %D%/test_places
+TESTS += %D%/test_places
+tests_runtime_plan_test_places_SOURCES = %D%/test_places.c
+check_PROGRAMS += %D%/test_hybrid
+TESTS += %D%/test_hybrid
+tests_runtime_plan_test_hybrid_SOURCES = %D%/test_hybrid.c %D%/random_hybrid.c %D%/random_hybrid.h \
+	%D%/random_plan.h

@@ -445,8 +445,8 @@ static void files_that_come_along_load_by_name(void)
     plb_costs_destroy(costs);
     costs = NULL;
     PLB_CHECK_EQ(plb_costs_find("h100", &costs), PLB_ERROR_INVALID);
-    PLB_CHECK_CONTAINS(plb_error_message(), "costs 'h100' are not known");
-    PLB_CHECK_CONTAINS(plb_error_message(), "has h200, laptop");
+    PLB_CHECK_CONTAINS(plb_error_message(), "costs: 'h100' is not known");
+    PLB_CHECK_CONTAINS(plb_error_message(), "has accelerator, h200, laptop");
     PLB_CHECK_EQ(plb_costs_find("", &costs), PLB_ERROR_INVALID);
     PLB_CHECK_EQ(plb_costs_find("./h200", &costs), PLB_ERROR_IO); /* a path */
     setenv("PALOMBE_DATA_DIR", plb_test_tmp("nothing"), 1);
@@ -461,7 +461,7 @@ static const struct change {
     const char *from, *to, *message;
 } changes[] = {
     {"palombe costs", "palombe plan", "its format is \"palombe plan\", not \"palombe costs\""},
-    {"\"version\": 1", "\"version\": 2", "version 2 of costs, this program reads 1"},
+    {"\"version\": 1", "\"version\": 2", "version 2 of palombe costs, this program reads 1"},
     {"\"version\": 1,", "", "\"version\" is missing"},
     {"\"workers\": 3", "\"workers\": 0", "\"workers\" is 0, outside of 1 to 4096"},
     {"\"workers\": 3", "\"worker\": 3", "unknown member \"worker\""},
