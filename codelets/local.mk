@@ -58,7 +58,7 @@ cuda_sources += %D%/common/cublas.cu %D%/conv2d/conv2d.cu %D%/linear/linear.cu \
 
 # Kernels that are bound by memory.
 noinst_HEADERS += %D%/common/columns.cuh %D%/common/map.cuh %D%/common/mask.cuh \
-	%D%/norm/input.cuh %D%/norm/row.cuh %D%/norm/weights.cuh %D%/silu/silu.cuh
+	%D%/norm/fused.h %D%/norm/input.cuh %D%/norm/row.cuh %D%/norm/weights.cuh %D%/silu/silu.cuh
 noinst_HEADERS += %D%/adamw/many.h %D%/adamw/update.cuh %D%/common/take.cuh \
 	%D%/cross_entropy/row.cuh
 cuda_sources += %D%/cast/cast.cu %D%/dropout/dropout.cu %D%/fill/fill.cu %D%/gelu/gelu.cu \

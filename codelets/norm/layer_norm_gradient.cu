@@ -3,13 +3,24 @@
  * Gradients of layer norm on a CUDA card: input.cuh and weights.cuh. See layer_norm_gradient.c for
  * the records and formulas.
  */
+#include "codelets/norm/fused.h"
 #include "codelets/norm/input.cuh"
 #include "codelets/norm/weights.cuh"
 
 static enum plb_status layer_norm_dx_run(const struct plb_call *call,
                                          const struct plb_cuda_queue *queue)
 {
-    return plb_norm_dx_run<true>(call, queue, "layer_norm_dx");
+    const struct plb_norm_addend none = {};
+
+    return plb_norm_dx_run<true>(call, none, queue, "layer_norm_dx");
+}
+
+enum plb_status plb_cuda_layer_norm_dx_add(const struct plb_call *first,
+                                           const struct plb_call *second, int in, bool keep,
+                                           const struct plb_cuda_queue *queue)
+{
+    return plb_norm_dx_run<true>(first, plb_norm_addend_of(second, in, keep), queue,
+                                 "layer_norm_dx");
 }
 
 static size_t layer_norm_dw_scratch(const struct plb_task_types *types)

@@ -4,6 +4,7 @@
  * formulas, row.cuh for how a row is held in registers: x is read once, y written once. The
  * gradients are in input.cuh and weights.cuh.
  */
+#include "codelets/norm/fused.h"
 #include "codelets/norm/input.cuh"
 #include "codelets/norm/weights.cuh"
 
@@ -11,6 +12,8 @@ template <typename T> struct rms_norm_arguments {
     T *y;
     float *rstd;
     const T *x, *gamma;
+    const T *addend; /* NULL: of x alone, else of x + addend, */
+    T *sum;          /* which goes here unless this is NULL */
     int64_t rows, columns;
     float epsilon;
 };
@@ -27,7 +30,11 @@ static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
 
     if (r >= a.rows)
         return;
-    x.open(a.x + r * a.columns, a.columns);
+    if (a.addend == nullptr)
+        x.open(a.x + r * a.columns, a.columns);
+    else
+        x.open_sum(a.x + r * a.columns, a.addend + r * a.columns,
+                   a.sum != nullptr ? a.sum + r * a.columns : nullptr, a.columns);
     x.each([&](int k, int64_t, int) {
         float v[N];
 
@@ -50,18 +57,23 @@ static __global__ void __launch_bounds__(PLB_ROW_THREADS_MAX, 1)
     });
 }
 
-static enum plb_status rms_norm_run(const struct plb_call *call, const struct plb_cuda_queue *queue)
+/* `sum`: NULL, or a call of add that comes before, whose result is wanted if `keep`. */
+static enum plb_status run(const struct plb_call *call, const struct plb_call *sum, bool keep,
+                           const struct plb_cuda_queue *queue)
 {
-    const struct plb_tensor *x = call->in[0].part, *gamma = call->in[1].part;
-    const struct plb_tensor *y = call->out[0].part;
+    const struct plb_tensor *x = sum != nullptr ? sum->in[0].part : call->in[0].part;
+    const struct plb_tensor *gamma = call->in[1].part, *y = call->out[0].part;
+    const void *addend = sum != nullptr ? sum->in[1].part->data : nullptr;
+    void *kept = keep ? sum->out[0].part->data : nullptr;
     int64_t rows = x->shape.dim[0], columns = x->shape.dim[1];
-    bool aligned = plb_aligned(x->data, gamma->data, y->data);
+    bool aligned = plb_aligned(x->data, gamma->data, y->data) && plb_aligned(addend, kept);
 
     PLB_BY_DTYPE(x->dtype, T, {
         dim3 block = plb_row_block(columns, plb_vector<T>::N);
         struct rms_norm_arguments<T> a = {
             (T *)y->data, (float *)call->out[1].part->data, (const T *)x->data,
-                (const T *)gamma->data, rows, columns, (float)call->attributes->f[0]
+                (const T *)gamma->data, (const T *)addend, (T *)kept, rows, columns,
+                (float)call->attributes->f[0]
         };
 
         PLB_BY_ROW(T, columns, aligned, K, V, {
@@ -72,10 +84,33 @@ static enum plb_status rms_norm_run(const struct plb_call *call, const struct pl
     return PLB_OK;
 }
 
+static enum plb_status rms_norm_run(const struct plb_call *call, const struct plb_cuda_queue *queue)
+{
+    return run(call, nullptr, false, queue);
+}
+
+enum plb_status plb_cuda_add_rms_norm(const struct plb_call *first, const struct plb_call *second,
+                                      int, bool keep, const struct plb_cuda_queue *queue)
+{
+    bool held = plb_row_held(&first->out[0].part->shape, first->out[0].part->dtype);
+
+    return run(second, first, keep || !held, queue);
+}
+
 static enum plb_status rms_norm_dx_run(const struct plb_call *call,
                                        const struct plb_cuda_queue *queue)
 {
-    return plb_norm_dx_run<false>(call, queue, "rms_norm_dx");
+    const struct plb_norm_addend none = {};
+
+    return plb_norm_dx_run<false>(call, none, queue, "rms_norm_dx");
+}
+
+enum plb_status plb_cuda_rms_norm_dx_add(const struct plb_call *first,
+                                         const struct plb_call *second, int in, bool keep,
+                                         const struct plb_cuda_queue *queue)
+{
+    return plb_norm_dx_run<false>(first, plb_norm_addend_of(second, in, keep), queue,
+                                  "rms_norm_dx");
 }
 
 static size_t rms_norm_dw_scratch(const struct plb_task_types *types)

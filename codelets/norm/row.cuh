@@ -10,6 +10,9 @@
  * Which thread adds which elements, and so the bits, follows from C alone. V: rows are aligned and
  * whole vectors, else elements are read one by one.
  *
+ * A row may be made on the way in (a sum), and what is made of it may go into another sum on the
+ * way out: see fused.h.
+ *
  * Not installed.
  */
 #ifndef PLB_CODELETS_NORM_ROW_CUH
@@ -53,6 +56,16 @@ __device__ __forceinline__ void plb_row_put(T *to, const float *x, int count)
     }
 }
 
+/* x = a + b as if a and b had been stored before; by intrinsics, since what makes a or uses x must
+ * not become one operation with the addition, as which it would have other bits. */
+template <typename T>
+__device__ __forceinline__ void plb_row_add(float *x, const float *a, const float *b)
+{
+#pragma unroll
+    for (int i = 0; i < plb_vector<T>::N; i++)
+        x[i] = __fadd_rn(plb_float(plb_to<T>(a[i])), b[i]);
+}
+
 template <typename T> __device__ __forceinline__ void plb_row_widen(float *x, plb_vector<T> v)
 {
 #pragma unroll
@@ -70,8 +83,8 @@ __device__ __forceinline__ void plb_row_weights(float *x, const T *from, int cou
 template <typename T, int K, bool V> struct plb_row {
     enum { N = plb_vector<T>::N };
     plb_vector<T> held[K > 0 ? K : 1];
-    const T *from;
-    int64_t columns;
+    const T *from = nullptr;
+    int64_t columns = 0;
 
     __device__ __forceinline__ int64_t place(int k) const
     {
@@ -92,6 +105,37 @@ template <typename T, int K, bool V> struct plb_row {
         for (int k = 0; k < K; k++) {
             if (place(k) < n)
                 held[k] = plb_row_fetch<V>(from + place(k), count(place(k)));
+        }
+    }
+
+    /* The row a + b, with the bits of operator add. It goes to `sum`, too, which may be a or b, or
+     * NULL unless K is 0. */
+    __device__ __forceinline__ void open_sum(const T *a, const T *b, T *sum, int64_t n)
+    {
+        plb_row<T, K, V> other;
+
+        open(a, n);
+        other.open(b, n);
+        each([&](int k, int64_t at, int count) {
+            float x[N], y[N];
+
+            get(x, k);
+            other.get(y, k);
+            plb_row_add<T>(x, x, y);
+            if (sum != nullptr)
+                plb_row_put<V>(sum + at, x, count);
+            set(k, x);
+        });
+        from = sum;
+    }
+
+    /* What get() finds from now on, where K is not 0. */
+    __device__ __forceinline__ void set(int k, const float *x)
+    {
+        if constexpr (K > 0) {
+#pragma unroll
+            for (int i = 0; i < N; i++)
+                held[k].x[i] = plb_to<T>(x[i]);
         }
     }
 
@@ -119,6 +163,14 @@ template <typename T, int K, bool V> struct plb_row {
         }
     }
 };
+
+/* Are rows of this matrix held (K > 0)? */
+static inline bool plb_row_held(const struct plb_shape *shape, enum plb_dtype dtype)
+{
+    int64_t most = PLB_ROW_VECTORS * PLB_ROW_THREADS_MAX * 16 / (int64_t)plb_dtype_bytes(dtype);
+
+    return shape->dim[1] <= most;
+}
 
 /* Threads of a row and rows of a block. */
 static inline dim3 plb_row_block(int64_t columns, int each)

@@ -123,6 +123,7 @@ void plb__batches_clear(struct plb__batches *b)
     }
     free(b->batch);
     free(b->member);
+    free(b->pair);
     *b = (struct plb__batches){0};
 }
 
@@ -249,6 +250,8 @@ enum plb_status plb__batches_make(const struct plb__program *p, const struct plb
     status = allocate(p, &b);
     if (status == PLB_OK)
         status = make_batches(p, &edges, grain, &b);
+    if (status == PLB_OK && p->session->device->card)
+        status = plb__card_pairs(p->session->device->card, p, &b);
     if (status == PLB_OK && p->session->device->card)
         status = plb__card_recordings(&b);
     edges_clear(&edges);

@@ -11,9 +11,8 @@
 #include "runtime/run/card.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#define ALIGNMENT ((size_t)256)
+#define ALIGNMENT PLB__CARD_ALIGNMENT
 
 static size_t aligned(size_t bytes)
 {
@@ -91,14 +90,13 @@ static enum plb_status copy_rows(void *argument, void *to, size_t to_pitch, cons
     return copies->work->copy(copies->stream, &rectangle);
 }
 
-static struct plb_cuda_queue queue_of(const struct plb__card *card,
-                                      const struct plb__instance *instance,
-                                      struct CUstream_st *stream)
+struct plb_cuda_queue plb__card_queue(const struct plb__card *card,
+                                      const struct plb__instance *instance)
 {
     const struct plb_session *s = instance->step->session;
     struct plb_cuda_queue queue;
 
-    card->module->work->queue(card->context, stream, &queue);
+    card->module->work->queue(card->context, plb__card_stream(), &queue);
     queue.workspace = plb__runtime_scratch();
     queue.workspace_bytes = card->workspace_bytes;
     queue.tf32 = card->tf32;
@@ -111,7 +109,7 @@ static enum plb_status call_kernel(const struct plb__card *card,
                                    const struct plb__instance *instance, void *memory)
 {
     const struct plb__job *job = instance->launch->job;
-    struct plb_cuda_queue queue = queue_of(card, instance, plb__card_stream());
+    struct plb_cuda_queue queue = plb__card_queue(card, instance);
     char *scratch = (char *)queue.workspace + aligned(card->workspace_bytes);
     struct copies copies = {card->module->work, queue.stream};
     const struct plb__copier copier = {copy_rows, &copies};
@@ -144,91 +142,5 @@ enum plb_status plb__card_run(const struct plb__card *card, const struct plb__in
         status = plb__card_mark(card, instance, true);
     if (memory != few)
         free(memory);
-    return status;
-}
-
-/* ---- updates of parameters ---- */
-
-enum { UPDATES_MAX = 64 }; /* at a time */
-
-static bool is_update(const struct plb__instance *instance)
-{
-    const struct plb__job *job = instance->launch->job;
-
-    return strcmp(job->kernel->name, "adamw") == 0 &&
-           plb__invocation_gather_bytes(&job->invocation, ALIGNMENT) == 0;
-}
-
-uint32_t plb__card_updates(const struct plb__step *step, const uint32_t *member, uint32_t n)
-{
-    uint32_t count = 0;
-
-    while (count < n && count < UPDATES_MAX && is_update(&step->instance[member[count]]))
-        count++;
-    return step->measured || count < 2 ? 0 : count;
-}
-
-/* Calls that work in place write nothing that another one reads. */
-static bool in_place(const struct plb_call *call, const struct plb_operator *op)
-{
-    for (int k = 0; k < call->n_out; k++) {
-        if (call->out[k].n_parts > 0 &&
-            call->out[k].part->data != call->in[op->out[k].shares - 1].part->data)
-            return false;
-    }
-    return true;
-}
-
-static size_t largest_frame(const struct plb__step *step, const uint32_t *member, uint32_t n)
-{
-    size_t largest = 0;
-
-    for (uint32_t k = 0; k < n; k++) {
-        const struct plb__launch *launch = step->instance[member[k]].launch;
-        size_t bytes = plb__invocation_frame_bytes(&launch->job->invocation);
-
-        largest = bytes > largest ? bytes : largest;
-    }
-    return aligned(largest);
-}
-
-/* `memory` has room for n frames of `each` bytes. */
-static enum plb_status call_updates(const struct plb__card *card, const struct plb__step *step,
-                                    const uint32_t *member, uint32_t n, char *memory, size_t each)
-{
-    const struct plb__instance *first = &step->instance[member[0]];
-    const struct plb__job *job = first->launch->job;
-    struct plb_cuda_queue queue = queue_of(card, first, plb__card_stream());
-    const struct plb_call *list[UPDATES_MAX];
-    struct plb_call call[UPDATES_MAX];
-    bool together = true;
-
-    for (uint32_t k = 0; k < n; k++) {
-        const struct plb__launch *launch = step->instance[member[k]].launch;
-        struct plb__frame frame = {.frame = memory + k * each, .alignment = ALIGNMENT};
-
-        PLB_TRY(plb__invocation_fill(&launch->job->invocation, launch->data, step->number, &frame,
-                                     &call[k]));
-        together = together && in_place(&call[k], job->invocation.op);
-        list[k] = &call[k];
-    }
-    if (together)
-        return card->module->work->adamw_many(list, (int)n, &queue);
-    for (uint32_t k = 0; k < n; k++)
-        PLB_TRY(job->kernel->run(list[k], &queue));
-    return PLB_OK;
-}
-
-enum plb_status plb__card_run_updates(const struct plb__card *card, const struct plb__step *step,
-                                      const uint32_t *member, uint32_t n)
-{
-    size_t each = largest_frame(step, member, n);
-    char *memory = aligned_alloc(ALIGNMENT, n * each);
-    enum plb_status status;
-
-    if (!memory)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for the operands of %u tasks", n);
-    status = call_updates(card, step, member, n, memory, each);
-    free(memory);
     return status;
 }

@@ -46,14 +46,36 @@ enum plb_status plb__card_prepare(const struct plb__card *card, const plb_graph_
 size_t plb__card_scratch(const struct plb__card *card, const struct plb__job *job);
 /* Enqueues the kernels of an instance, on a worker. */
 enum plb_status plb__card_run(const struct plb__card *card, const struct plb__instance *instance);
-/* How many of n members of a batch, from the first on, are updates of parameters that may be
- * enqueued together: 0, or at least two. */
-uint32_t plb__card_updates(const struct plb__step *step, const uint32_t *member, uint32_t n);
-/* Enqueues them, by as few launches as can be, on a worker; the bits are those of one by one. */
-enum plb_status plb__card_run_updates(const struct plb__card *card, const struct plb__step *step,
-                                      const uint32_t *member, uint32_t n);
+/* A queue for the kernels of an instance, on a worker. */
+struct plb_cuda_queue plb__card_queue(const struct plb__card *card,
+                                      const struct plb__instance *instance);
 /* What a session asks for is cut into as few tasks as can be, unless it says otherwise. */
 struct plb_cut_options plb__card_cut(const struct plb_cut_options *asked);
+
+/* Operands of a call that are gathered begin at multiples of this. */
+#define PLB__CARD_ALIGNMENT ((size_t)256)
+
+/* ---- card_pairs.c: tasks that have one kernel together ---- */
+
+/* A member of a batch and one of the two after it, as one launch. */
+struct plb__pair {
+    const struct plb_cuda_fusion *fusion; /* NULL: no pair begins here */
+    uint32_t distance;                    /* of the second: 1, or 2 */
+    bool keep;                            /* what goes from one to the other is read later, too */
+};
+
+/* Finds the pairs of all batches, by what the program's tasks read and write. */
+enum plb_status plb__card_pairs(const struct plb__card *card, const struct plb__program *program,
+                                struct plb__batches *batches);
+
+/* ---- card_together.c: several tasks as few launches ---- */
+
+/* How many members of a batch, from k on, are enqueued together: at least 1. */
+uint32_t plb__card_together(const struct plb__step *step, const struct plb__batch *batch,
+                            uint32_t k);
+/* Enqueues them, more than 1, on a worker; the bits are those of one by one. */
+enum plb_status plb__card_run_together(const struct plb__card *card, const struct plb__step *step,
+                                       const struct plb__batch *batch, uint32_t k, uint32_t n);
 
 /* ---- card_graphs.c ---- */
 

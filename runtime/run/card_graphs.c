@@ -25,16 +25,14 @@ bool plb__card_changes(const struct plb__job *job)
 static enum plb_status enqueue(const struct plb__card *card, struct plb__step *step,
                                const struct plb__batch *batch)
 {
-    uint32_t k = 0;
+    uint32_t n;
 
-    while (k < batch->n) {
-        uint32_t together = plb__card_updates(step, batch->member + k, batch->n - k);
-
-        if (together > 0)
-            PLB_TRY(plb__card_run_updates(card, step, batch->member + k, together));
+    for (uint32_t k = 0; k < batch->n; k += n) {
+        n = plb__card_together(step, batch, k);
+        if (n > 1)
+            PLB_TRY(plb__card_run_together(card, step, batch, k, n));
         else
-            PLB_TRY(plb__card_run(card, &step->instance[batch->member[k++]]));
-        k += together;
+            PLB_TRY(plb__card_run(card, &step->instance[batch->member[k]]));
     }
     return PLB_OK;
 }

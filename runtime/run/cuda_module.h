@@ -21,9 +21,10 @@
 #define PLB_RUN_CUDA_MODULE_H
 
 #include "codelets/common/cuda.h"
+#include "codelets/norm/fused.h"
 
 /* Counted up with every change of what stands here or in codelets/common/cuda.h. */
-#define PLB__CUDA_ABI 3
+#define PLB__CUDA_ABI 4
 
 /* The module's only name that is looked up. */
 #define PLB__CUDA_SYMBOL "plb_cuda_module"
@@ -79,6 +80,8 @@ struct plb__cuda_rectangle {
 struct plb__cuda_work {
     /* The kernel of an operator; NULL: there is none of that name. */
     const struct plb_cuda_operator *(*find)(const char *name);
+    /* Pairs of operators that are enqueued as one, up to an entry without names. */
+    const struct plb_cuda_fusion *fusions;
     /* Enqueues n calls of adamw in few launches: see codelets/adamw/many.h. */
     enum plb_status (*adamw_many)(const struct plb_call *const *calls, int n,
                                   const struct plb_cuda_queue *queue);

@@ -5,6 +5,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/calibrated.c \
 	runtime/run/card_graphs.c runtime/run/card.c runtime/run/card.h \
 	runtime/run/card_faults.c \
+	runtime/run/card_pairs.c runtime/run/card_together.c \
 	runtime/run/card_times.c \
 	runtime/run/cells.c \
 	runtime/run/cuda_module.c runtime/run/cuda_module.h \

@@ -200,6 +200,7 @@ struct plb__batch {
     starpu_data_handle_t *token;
     enum starpu_data_access_mode *mode;
     struct plb__recording *recording; /* on a card (card_graphs.c), else NULL */
+    const struct plb__pair *pair;     /* per member; there, too (card_pairs.c), or NULL */
 };
 
 struct plb__batches {
@@ -207,6 +208,7 @@ struct plb__batches {
     struct plb__batch *batch;
     uint32_t *member; /* of all */
     struct plb__recording *recording;
+    struct plb__pair *pair; /* of all members */
     bool own_tokens; /* the arrays of tokens are the batches', not the launches' */
 };
 

@@ -82,24 +82,24 @@ static void run_task(struct plb__instance *instance)
         fail_task(session, invocation->name, status);
 }
 
-/* On a card, updates of parameters with which the members begin are enqueued together. Returns how
- * many. */
-static uint32_t run_updates(struct plb__step *step, const uint32_t *member, uint32_t n)
+/* On a card, several members may be enqueued together. Returns how many were, from k on, or 0. */
+static uint32_t run_together(struct plb__step *step, const struct plb__batch *batch, uint32_t k)
 {
     const struct plb__card *card = step->session->device->card;
-    uint32_t count = card && !has_failed(step->session) ? plb__card_updates(step, member, n) : 0;
+    uint32_t n = card && !has_failed(step->session) ? plb__card_together(step, batch, k) : 1;
     enum plb_status status;
 
-    for (uint32_t k = 0; k < count; k++) {
-        step->instance[member[k]].worker = plb__runtime_worker();
-        step->instance[member[k]].ran = true;
-    }
-    if (count == 0)
+    if (n == 1)
         return 0;
-    status = plb__card_run_updates(card, step, member, count);
+    for (uint32_t j = k; j < k + n; j++) {
+        step->instance[batch->member[j]].worker = plb__runtime_worker();
+        step->instance[batch->member[j]].ran = true;
+    }
+    status = plb__card_run_together(card, step, batch, k, n);
     if (status != PLB_OK)
-        fail_task(step->session, step->instance[member[0]].launch->job->invocation.name, status);
-    return count;
+        fail_task(step->session, step->instance[batch->member[k]].launch->job->invocation.name,
+                  status);
+    return n;
 }
 
 void plb__task_run(void *buffers[], void *argument)
@@ -113,7 +113,7 @@ void plb__task_run(void *buffers[], void *argument)
     if (card && !has_failed(first->step->session) && plb__card_replay(card, first->step, batch))
         return;
     while (k < batch->n) {
-        uint32_t together = run_updates(first->step, batch->member + k, batch->n - k);
+        uint32_t together = run_together(first->step, batch, k);
 
         if (together == 0)
             run_task(&first->step->instance[batch->member[k++]]);

@@ -21,9 +21,9 @@ check_LTLIBRARIES += %D%/libcudarunner.la
 tests_codelets_libcudarunner_la_SOURCES = %D%/cuda_runner.c %D%/cuda_runner.h
 if CUDA_EMULATED
 check_PROGRAMS += %D%/test_parts_cuda %D%/test_launches_cuda %D%/test_operators_cuda \
-	%D%/test_adamw_many_cuda
+	%D%/test_adamw_many_cuda %D%/test_fused_cuda
 TESTS += %D%/test_parts_cuda %D%/test_launches_cuda %D%/test_operators_cuda \
-	%D%/test_adamw_many_cuda
+	%D%/test_adamw_many_cuda %D%/test_fused_cuda
 endif
 if CUDA
 check_PROGRAMS += %D%/operators_on_card
@@ -42,6 +42,9 @@ tests_codelets_test_launches_cuda_LDADD = $(tests_codelets_test_operators_cuda_L
 tests_codelets_test_adamw_many_cuda_SOURCES = %D%/test_adamw_many_cuda.c
 tests_codelets_test_adamw_many_cuda_LDFLAGS = $(EMULATED_CARD_FLAGS)
 tests_codelets_test_adamw_many_cuda_LDADD = $(tests_codelets_test_operators_cuda_LDADD)
+tests_codelets_test_fused_cuda_SOURCES = %D%/test_fused_cuda.c
+tests_codelets_test_fused_cuda_LDFLAGS = $(EMULATED_CARD_FLAGS)
+tests_codelets_test_fused_cuda_LDADD = $(tests_codelets_test_operators_cuda_LDADD)
 tests_codelets_operators_on_card_SOURCES = %D%/test_operators_cuda.c
 tests_codelets_operators_on_card_LDADD = %D%/libcudarunner.la %D%/liboperators.la $(LDADD)
 

@@ -58,5 +58,7 @@ extern const struct plb__cuda_work plb__cuda_work;
 
 /* table.c: the kernel of an operator by the name in its record; NULL when there is none. */
 const struct plb_cuda_operator *plb__cuda_operator(const char *name);
+/* ... the pairs of operators that are enqueued as one. */
+extern const struct plb_cuda_fusion plb__cuda_fusions[];
 
 #endif

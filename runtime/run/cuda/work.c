@@ -135,6 +135,7 @@ static enum plb_status elapsed(struct plb__cuda_context *context, uint32_t from,
 }
 
 const struct plb__cuda_work plb__cuda_work = {.find = plb__cuda_operator,
+                                              .fusions = plb__cuda_fusions,
                                               .adamw_many = plb_cuda_adamw_many,
                                               .queue = fill_queue,
                                               .copy = copy,

@@ -68,3 +68,10 @@ endif
 tests_runtime_run_test_cuda_graphs_SOURCES = %D%/test_cuda_graphs.c %D%/steps.c %D%/steps.h
 tests_runtime_run_test_cuda_graphs_LDFLAGS = $(EMULATED_CARD_FLAGS)
 tests_runtime_run_test_cuda_graphs_LDADD = $(EMULATED_CARD) $(LDADD) $(STARPU_LIBS)
+if CUDA_SESSIONS
+check_PROGRAMS += %D%/test_cuda_pairs
+TESTS += %D%/test_cuda_pairs
+endif
+tests_runtime_run_test_cuda_pairs_SOURCES = %D%/test_cuda_pairs.c
+tests_runtime_run_test_cuda_pairs_LDFLAGS = $(EMULATED_CARD_FLAGS)
+tests_runtime_run_test_cuda_pairs_LDADD = $(EMULATED_CARD) $(LDADD) $(STARPU_LIBS)
