@@ -17,7 +17,9 @@
  *
  * *Spreading* a hybrid plan gives each place its *part*: a graph of its own, made of its tasks in
  * the order of their first run, of `send` tasks, which read a value, and of `receive` tasks, which
- * make one. A part is a graph like any other, and what is done at its place is a plan like any other
+ * make one. A send stands right behind the run that makes its value, a receive right before the
+ * first task that reads it (after all tasks where none does), so a part's order is wrong only where
+ * the lists are. A part is a graph like any other, and what is done at its place is a plan like any other
  * (plan.h): so a memory policy plans each part for its device, the checker proves it, the layout
  * lays it out, and the executor runs it. SEND and RECEIVE are thus a RUN of a `send` and of a
  * `receive`; both occupy links, not workers, and a `receive` runs once in a step.
@@ -64,6 +66,9 @@ struct plb_transfer {
     plb_task_id send, receive; /* tasks of the two parts */
 };
 
+/* Values of a part keep name, type, role, home, source and place in the grid of the cut graph's; so
+ * plb_graph_cells(part.graph, whole) gives those that are there. A receive of the next version of a
+ * value takes over its storage, as an update does. */
 struct plb_part {
     plb_graph_t *graph;   /* NULL: the place has nothing to do */
     plb_task_id *task;    /* per task of the part: of the cut graph; PLB_NONE for send and receive */

@@ -4,7 +4,8 @@
  * place, and whether the order can be.
  *
  * A value is received right before the first task that reads it; the next version of what a place
- * holds, where no task of the place reads it, as soon as the last task has read the old one.
+ * holds, where no task of the place reads it, after all tasks: so nothing in a list comes before
+ * what it has to do with at another place, as long as the lists themselves do not.
  */
 #include "config.h"
 
@@ -22,7 +23,6 @@ struct look {
     uint32_t *runs;     /* per task: it stands in the list */
     uint32_t *ran;      /* per task: it has run by now */
     uint32_t *there;    /* per value: made, received or held by now */
-    uint32_t *last_use; /* per value: of held ones the entry + 1 that reads it last */
     plb_value *value;   /* all that is there at some time */
     uint32_t n;
 };
@@ -46,7 +46,6 @@ static void hold(struct look *l, plb_value value)
     if (l->there[value] == l->stamp)
         return;
     add_value(l, value);
-    l->last_use[value] = l->s->hybrid->in_place[l->place];
     if (l->s->holder[value] == PLB_NONE)
         l->s->holder[value] = l->place;
 }
@@ -119,7 +118,6 @@ static enum plb_status read_initial(struct look *l, const struct plb_task *task,
                         plb__place_name(l->s, l->place), task->name, name_of(l, value),
                         name_of(l, next));
     hold(l, value);
-    l->last_use[value] = l->i + 1;
     return PLB_OK;
 }
 
@@ -172,17 +170,15 @@ static enum plb_status look_at_run(struct look *l)
 
 /* ---- one place ---- */
 
-/* What this place holds and nobody here made the next version of comes when the old one has been
- * read for the last time. */
+/* What this place holds and nobody here made the next version of. */
 static enum plb_status receive_versions(struct look *l)
 {
     for (uint32_t k = 0; k < l->n; k++) {
         plb_value value = l->value[k];
         const struct plb_value_info *info = plb_graph_value(l->s->graph, value);
 
-        if (info->producer == PLB_NONE && info->next != PLB_NONE &&
-            l->there[info->next] != l->stamp)
-            PLB_TRY(receive(l, info->next, l->last_use[value]));
+        if (info->next != PLB_NONE && l->there[info->next] != l->stamp)
+            PLB_TRY(receive(l, info->next, l->i));
     }
     return PLB_OK;
 }
@@ -255,9 +251,8 @@ static enum plb_status prepare(struct look *l)
     l->runs = calloc(tasks, sizeof *l->runs);
     l->ran = calloc(tasks, sizeof *l->ran);
     l->there = calloc(values, sizeof *l->there);
-    l->last_use = calloc(values, sizeof *l->last_use);
     l->value = malloc(values * sizeof *l->value);
-    if (!l->runs || !l->ran || !l->there || !l->last_use || !l->value)
+    if (!l->runs || !l->ran || !l->there || !l->value)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to look at %u tasks", l->s->n_tasks);
     return PLB_OK;
 }
@@ -272,7 +267,6 @@ enum plb_status plb__spread_look(struct plb__spreader *s)
     free(l.runs);
     free(l.ran);
     free(l.there);
-    free(l.last_use);
     free(l.value);
     return status;
 }

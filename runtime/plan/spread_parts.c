@@ -115,6 +115,15 @@ static enum plb_status add_task(struct maker *m, plb_task_id id)
     return push_task(m, &cells, id, PLB_NONE);
 }
 
+/* The range of one cell. Columns are dimension 1, where there is one. */
+static void set_range(const struct plb_value_info *info, struct plb_task_cells *cells)
+{
+    cells->low[0] = info->row0;
+    cells->high[0] = info->row0 + info->type.shape.dim[0];
+    cells->low[1] = info->col0;
+    cells->high[1] = info->col0 + info->type.shape.dim[1];
+}
+
 /* A send or a receive belongs to what the task that makes the value belongs to. */
 static enum plb_status add_transfer(struct maker *m, const struct plb_operator *op,
                                     uint32_t transfer)
@@ -146,6 +155,7 @@ static enum plb_status add_transfer(struct maker *m, const struct plb_operator *
                                    .in = &read,
                                    .out = &received};
 
+    set_range(info, &cells);
     snprintf(name, sizeof name, "%s %s %s %s", op->name, info->name, sends ? "to" : "from",
              plb__place_name(m->s, peer));
     if (sends)

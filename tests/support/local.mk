@@ -4,6 +4,7 @@ check_LTLIBRARIES += %D%/libplbtest.la
 tests_support_libplbtest_la_SOURCES = \
 	%D%/gpt.c %D%/gpt.h \
 	%D%/interpreter.c %D%/interpreter.h \
+	%D%/parts.c %D%/parts.h \
 	%D%/player.c %D%/player.h \
 	%D%/plb_test.c %D%/plb_test.h %D%/plb_test_alloc.c \
 	%D%/random_graph.c %D%/random_graph.h
