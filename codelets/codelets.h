@@ -28,6 +28,9 @@ const struct plb_operator *const *plb_operators(int *n_out);
 
 /* y[N,C] = table[tokens[N], :].  tokens i32, 0 <= token < V, else the step fails. table[V,C]. */
 plb_value plb_embedding(plb_graph_t *g, plb_value tokens, plb_value table);
+/* The same with rows `first` on of a table of `vocabulary` rows: other tokens give zeros. */
+plb_value plb_embedding_part(plb_graph_t *g, plb_value tokens, plb_value table, int64_t first,
+                             int64_t vocabulary);
 
 /* y[N,O] = x[N,K] w[O,K]^T + b[O].  b or PLB_NONE. */
 plb_value plb_linear(plb_graph_t *g, plb_value x, plb_value w, plb_value b);
@@ -67,6 +70,9 @@ struct plb_attention {
     int64_t heads, kv_heads, head_dim, sequence;
     double dropout;
     uint64_t seed, stream; /* stream: distinct for every dropout of a model */
+    /* Where these are some of a layer's heads: the first one's number and how many the layer has,
+     * for the mask of dropout; 0 and 0: all of them. */
+    int64_t first_head, all_heads;
 };
 plb_value plb_attention(plb_graph_t *g, plb_value qkv, const struct plb_attention *attention);
 
@@ -85,6 +91,11 @@ plb_value plb_take_rows(plb_graph_t *g, plb_value x, plb_value index);
 /* Softmax cross-entropy per row: loss[N] f32 of logits[N,V] and targets[N] i32; rows with a negative
  * target are ignored (loss 0, no gradient). */
 plb_value plb_cross_entropy(plb_graph_t *g, plb_value logits, plb_value targets);
+/* The same of logits that lie in ranges of their columns: a part f32[N,2] of each range, columns
+ * `first` on of `classes`; and loss[N] of all `n` parts. */
+plb_value plb_cross_entropy_part(plb_graph_t *g, plb_value logits, plb_value targets, int64_t first,
+                                 int64_t classes);
+plb_value plb_cross_entropy_merge(plb_graph_t *g, plb_value targets, const plb_value *parts, int n);
 /* Mean of loss[N] over rows whose target is not negative, f32[1]; 0 when there are none. */
 plb_value plb_mean_loss(plb_graph_t *g, plb_value loss, plb_value targets);
 

@@ -23,7 +23,8 @@ libpalombe_la_SOURCES += %D%/adamw/adamw.c %D%/adamw/update.c %D%/adamw/update.h
 # Norms and losses.
 libpalombe_la_SOURCES += %D%/norm/norm.c %D%/norm/norm.h \
 	%D%/norm/layer_norm.c %D%/norm/layer_norm_gradient.c %D%/norm/rms_norm.c \
-	%D%/cross_entropy/cross_entropy.c %D%/cross_entropy/cross_entropy_gradient.c \
+	%D%/cross_entropy/cross_entropy.c %D%/cross_entropy/cross_entropy.h \
+	%D%/cross_entropy/cross_entropy_gradient.c %D%/cross_entropy/cross_entropy_merge.c \
 	%D%/mean_loss/mean_loss.c
 
 # Matrix products.
@@ -71,6 +72,6 @@ cuda_sources += %D%/conv2d/conv2d_db.cu %D%/linear/linear_db.cu
 cuda_sources += %D%/adamw/adamw.cu %D%/clip_scale/clip_scale.cu %D%/sgd/sgd.cu %D%/sum/sum.cu \
 	%D%/sum_squares/sum_squares.cu
 cuda_sources += %D%/cross_entropy/cross_entropy.cu %D%/cross_entropy/cross_entropy_gradient.cu \
-	%D%/mean_loss/mean_loss.cu
+	%D%/cross_entropy/cross_entropy_merge.cu %D%/mean_loss/mean_loss.cu
 cuda_sources += %D%/embedding/embedding.cu %D%/embedding/embedding_dw.cu %D%/rope/rope.cu \
 	%D%/take_rows/take_rows.cu

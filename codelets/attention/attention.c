@@ -95,7 +95,7 @@ static void drop(const struct plb__flash *flash, const struct block *block, int6
 {
     for (int64_t i = 0; i < block->rows; i++) {
         int64_t row = block->origin + block->first + i, visible = block->first + i - k0 + 1;
-        int64_t element = (row * h->heads + block->head) * h->sequence + k0;
+        int64_t element = PLB__MASK_ELEMENT(h, row, block->head) + k0;
         float *score = flash->scores + i * PLB__FLASH_KEYS;
 
         plb__mask_apply(mask, score, score, (uint64_t)element, visible < keys ? visible : keys);
@@ -206,7 +206,8 @@ plb_value plb_attention(plb_graph_t *g, plb_value qkv, const struct plb_attentio
 {
     struct plb_attributes attributes = {{attention->heads, attention->kv_heads, attention->head_dim,
                                          attention->sequence, (int64_t)attention->seed,
-                                         (int64_t)attention->stream},
+                                         (int64_t)attention->stream, attention->first_head,
+                                         attention->all_heads},
                                         {attention->dropout}};
     plb_value out[] = {PLB_NONE, PLB_NONE};
 
@@ -216,7 +217,8 @@ plb_value plb_attention(plb_graph_t *g, plb_value qkv, const struct plb_attentio
 
 const struct plb_operator plb_op_attention = {
     .name = "attention",
-    .attribute_i = {"heads", "kv_heads", "head_dim", "sequence", "seed", "stream"},
+    .attribute_i = {"heads",    "kv_heads", "head_dim",   "sequence",
+                    "seed",     "stream",   "first_head", "all_heads"},
     .attribute_f = {"dropout"},
     .step_attribute = 1 + PLB__DROPOUT,
     .n_in = 1,

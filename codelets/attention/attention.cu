@@ -224,11 +224,11 @@ static __device__ __forceinline__ uint64_t draw(const struct plb_flash &flash,
 #pragma unroll 1
     for (int i = 0; i < 2 * M * N; i++) {
         struct place place = place_of(grid, block, tile_row<M>(i / N / 2, i / N % 2));
-        int64_t row = row_of(flash, block, place.position) * flash.h.heads + place.head;
+        int64_t row = row_of(flash, block, place.position);
+        int64_t element = PLB__MASK_ELEMENT(&flash.h, row, place.head) + k0;
         float factor[2];
 
-        plb_mask_pair(flash.mask,
-                      (uint64_t)(row * flash.h.sequence + k0 + i % N * 8 + lane_column()), factor);
+        plb_mask_pair(flash.mask, (uint64_t)(element + i % N * 8 + lane_column()), factor);
         bits |= (uint64_t)((factor[0] != 0.0f) | (factor[1] != 0.0f) << 1) << 2 * i;
     }
     return bits;

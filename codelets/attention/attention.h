@@ -20,7 +20,16 @@ extern "C" {
 #endif
 
 /* Indices of the attributes. */
-enum { PLB__HEADS, PLB__KV_HEADS, PLB__HEAD_DIM, PLB__SEQUENCE, PLB__SEED, PLB__STREAM };
+enum {
+    PLB__HEADS,
+    PLB__KV_HEADS,
+    PLB__HEAD_DIM,
+    PLB__SEQUENCE,
+    PLB__SEED,
+    PLB__STREAM,
+    PLB__FIRST_HEAD,
+    PLB__ALL_HEADS
+};
 enum { PLB__DROPOUT };
 
 struct plb__heads {
@@ -29,7 +38,12 @@ struct plb__heads {
     int64_t sequence, width;        /* T, (H + 2 G) D */
     int64_t keys, values;           /* columns where keys and values begin */
     float scale;                    /* 1 / sqrt(D) */
+    int64_t first_head, all_heads;  /* of the layer, whose mask of dropout is [N, all_heads, T] */
 };
+
+/* The number of the element of a layer's mask for a row, a head of this task, and key 0. */
+#define PLB__MASK_ELEMENT(h, row, head)                                                            \
+    (((row) * (h)->all_heads + (h)->first_head + (head)) * (h)->sequence)
 
 struct plb__heads plb__heads_of(const struct plb_attributes *attributes);
 
@@ -37,7 +51,7 @@ struct plb__heads plb__heads_of(const struct plb_attributes *attributes);
 enum plb_status plb__check_heads(const struct plb_operator *op, const struct plb_task_types *types,
                                  int k);
 
-/* The dropout attribute is a probability below 1. */
+/* The dropout attribute is a probability below 1, and the heads are some of the layer's. */
 enum plb_status plb__check_dropout(const struct plb_operator *op,
                                    const struct plb_task_types *types);
 

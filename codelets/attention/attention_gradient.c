@@ -201,7 +201,8 @@ static enum plb_status attention_dx_cpu(const struct plb_call *call)
 
 const struct plb_operator plb_op_attention_dx = {
     .name = "attention_dx",
-    .attribute_i = {"heads", "kv_heads", "head_dim", "sequence", "seed", "stream"},
+    .attribute_i = {"heads",    "kv_heads", "head_dim",   "sequence",
+                    "seed",     "stream",   "first_head", "all_heads"},
     .attribute_f = {"dropout"},
     .step_attribute = 1 + PLB__DROPOUT,
     .n_in = 4,

@@ -184,15 +184,14 @@ static __device__ __forceinline__ uint64_t draw(const struct gradient &g, const 
 #pragma unroll 1
     for (int i = 0; i < 2 * M * N; i++) {
         int row = at.row + i / N * 8 + lane_row(), column = at.column + i % N * 8 + lane_column();
-        uint64_t query = (uint64_t)(at.sequence * g.h.sequence + (KEYS ? column : row));
+        int64_t query = at.sequence * g.h.sequence + (KEYS ? column : row);
         uint64_t element =
-            (query * (uint64_t)g.h.heads + (uint64_t)at.head) * (uint64_t)g.h.sequence +
-            (uint64_t)(KEYS ? row : column);
+            (uint64_t)(PLB__MASK_ELEMENT(&g.h, query, at.head) + (KEYS ? row : column));
         float factor[2];
 
         if (KEYS) {
             factor[0] = plb_mask_factor_of(g.mask, element);
-            factor[1] = plb_mask_factor_of(g.mask, element + (uint64_t)(g.h.heads * g.h.sequence));
+            factor[1] = plb_mask_factor_of(g.mask, element + (uint64_t)(g.h.all_heads * g.h.sequence));
         } else {
             plb_mask_pair(g.mask, element, factor);
         }

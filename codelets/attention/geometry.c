@@ -28,6 +28,8 @@ struct plb__heads plb__heads_of(const struct plb_attributes *attributes)
         .keys = heads * dim,
         .values = (heads + kv_heads) * dim,
         .scale = (float)(1.0 / sqrt((double)dim)),
+        .first_head = attributes->i[PLB__FIRST_HEAD],
+        .all_heads = attributes->i[PLB__ALL_HEADS] > 0 ? attributes->i[PLB__ALL_HEADS] : heads,
     };
 
     return h;
@@ -71,7 +73,15 @@ enum plb_status plb__check_dropout(const struct plb_operator *op,
                                    const struct plb_task_types *types)
 {
     double p = types->attributes->f[PLB__DROPOUT];
+    int64_t first = types->attributes->i[PLB__FIRST_HEAD];
+    int64_t heads = types->attributes->i[PLB__HEADS], all = types->attributes->i[PLB__ALL_HEADS];
 
+    if (all == 0 ? first != 0
+                 : first < 0 || all < heads || all > INT32_MAX || first > all - heads)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "%s: %" PRId64 " heads from %" PRId64 " on are not some of %" PRId64
+                        " in all",
+                        op->name, heads, first, all);
     if (p >= 0.0 && p < 1.0)
         return PLB_OK;
     return plb_fail(PLB_ERROR_INVALID, "%s: dropout must be at least 0 and below 1, but is %g",

@@ -81,7 +81,7 @@ static void drop(const struct plb__pass *p, const struct plb__pair *b)
 
     for (int64_t i = 0; i < b->rows; i++) {
         int64_t row = p->origin + b->at + i, visible = b->at + i - b->k0 + 1;
-        int64_t element = (row * p->h->heads + p->head) * p->h->sequence + b->k0;
+        int64_t element = PLB__MASK_ELEMENT(p->h, row, p->head) + b->k0;
         int64_t n = visible < b->keys ? visible : b->keys;
 
         plb__mask_factors(p->mask, factor, (uint64_t)element, n);

@@ -3,7 +3,8 @@
  * Rows by index on a CUDA card: y[m,:] = x[index[m],:], for embedding and take_rows. A warp copies
  * a row, each of its threads four words of 16 bytes at a time.
  *
- * An index out of range is complained of, and its row becomes zero.
+ * An index out of range is complained of, and its row becomes zero; so does that of one which is not
+ * in x where this has some of the rows only.
  *
  * Not installed.
  */
@@ -18,6 +19,7 @@ struct plb_take {
     const int32_t *index;
     int64_t rows, first;     /* to take; the first one's number in the uncut y */
     int64_t x_rows, x_first; /* of the uncut x; where the part of x begins in it */
+    int64_t low, all;        /* index of the first of x_rows rows; indices are below `all` */
     size_t bytes;            /* of a row */
 };
 
@@ -32,9 +34,10 @@ static __global__ void plb_take_kernel(U *y, const U *x, struct plb_take take, i
     if (m >= take.rows)
         return;
     from = take.index[m];
-    there = from >= 0 && from < take.x_rows;
-    if (!there && threadIdx.x == 0)
+    if ((from < 0 || from >= take.all) && threadIdx.x == 0)
         plb_complain(fault, tag, take.first + m);
+    from -= take.low;
+    there = from >= 0 && from < take.x_rows;
     x += there ? (from - take.x_first) * words : 0;
     y += m * words;
     for (int64_t at = threadIdx.x; at < words; at += PLB_WARP * PLB_TAKE_EACH) {

@@ -7,6 +7,10 @@
  *   lse = log sum_v exp(logits_v),  loss = lse - logits_target,  0 for a negative target
  *
  * A row may lie in several cells, side by side. The gradient is in cross_entropy_gradient.c.
+ *
+ * cross_entropy_part does the same for a range of the classes, columns `first` on of rows of
+ * `classes` in all: it makes part[N,2] = (lse over the range, logit of the target, 0 where that is
+ * elsewhere), and zeros for a negative target. cross_entropy_merge.c makes lse and loss of the parts.
  */
 #include "config.h"
 
@@ -14,11 +18,13 @@
 #include "codelets/common/check.h"
 #include "codelets/common/elements.h"
 #include "codelets/common/operators.h"
+#include "codelets/cross_entropy/cross_entropy.h"
 
 #include <inttypes.h>
 
 enum { LOGITS, TARGETS };
 enum { LOSS, LSE };
+enum { FIRST, CLASSES }; /* integer attributes of a part */
 
 static enum plb_status cross_entropy_shape(struct plb_task_types *types)
 {
@@ -138,23 +144,31 @@ static struct running add_row(const struct plb_operand *logits, int64_t row, int
     return running;
 }
 
+/* `target_out`: of the row at `at` of the range. */
+static enum plb_status take_target(const struct plb_call *call, int64_t at, int64_t classes,
+                                   int64_t *target_out)
+{
+    *target_out = ((const int32_t *)call->in[TARGETS].part[0].data)[at];
+    if (*target_out < classes)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID,
+                    "cross_entropy: target %" PRId64 " of row %" PRId64
+                    " is not below the %" PRId64 " columns of the logits",
+                    *target_out, call->low[0] + at, classes);
+}
+
 static enum plb_status cross_entropy_cpu(const struct plb_call *call)
 {
     const struct plb_operand *logits = &call->in[LOGITS];
-    const int32_t *targets = call->in[TARGETS].part[0].data;
     float *loss = call->out[LOSS].part[0].data, *lse = call->out[LSE].part[0].data;
 
-    for (int64_t r = call->low[0]; r < call->high[0]; r++) {
-        int64_t at = r - call->low[0], target = targets[at];
+    for (int64_t at = 0; at < call->high[0] - call->low[0]; at++) {
         float target_logit = 0.0f;
         struct running running;
+        int64_t target;
 
-        if (target >= logits->whole.dim[1])
-            return plb_fail(PLB_ERROR_INVALID,
-                            "cross_entropy: target %" PRId64 " of row %" PRId64
-                            " is not below the %" PRId64 " columns of the logits",
-                            target, r, logits->whole.dim[1]);
-        running = add_row(logits, r, target, &target_logit);
+        PLB_TRY(take_target(call, at, logits->whole.dim[1], &target));
+        running = add_row(logits, call->low[0] + at, target, &target_logit);
         lse[at] = running.top + logf(running.sum);
         loss[at] = target < 0 ? 0.0f : lse[at] - target_logit;
     }
@@ -184,4 +198,90 @@ const struct plb_operator plb_op_cross_entropy = {
     .cost = cross_entropy_cost,
     .gradient = cross_entropy_gradient,
     .cpu = cross_entropy_cpu,
+};
+
+/* --- a range of the classes ------------------------------------------------------------------- */
+
+enum plb_status plb__check_class_range(const struct plb_operator *op,
+                                       const struct plb_task_types *types)
+{
+    int64_t first = types->attributes->i[FIRST], classes = types->attributes->i[CLASSES];
+    int64_t columns = types->in[LOGITS].shape.dim[1];
+
+    if (first >= 0 && classes >= columns && first <= classes - columns)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID,
+                    "%s: %" PRId64 " columns of logits, first %" PRId64
+                    ", are not a range of %" PRId64 " classes",
+                    op->name, columns, first, classes);
+}
+
+static enum plb_status cross_entropy_part_shape(struct plb_task_types *types)
+{
+    const struct plb_operator *op = &plb_op_cross_entropy_part;
+    int64_t rows = types->in[LOGITS].shape.dim[0];
+
+    PLB_TRY(plb__check_rank(op, types, LOGITS, 2));
+    PLB_TRY(plb__check_real(op, types, LOGITS));
+    PLB_TRY(plb__check_type(op, types, TARGETS, PLB_I32, plb_shape1(rows)));
+    PLB_TRY(plb__check_class_range(op, types));
+    types->out[0] = (struct plb_type){PLB_F32, plb_shape2(rows, 2)};
+    return PLB_OK;
+}
+
+static enum plb_status cross_entropy_part_gradient(struct plb_gradient *gradient)
+{
+    plb_value in[] = {gradient->in[LOGITS], gradient->in[TARGETS], gradient->out[0],
+                      gradient->d_out[0]};
+
+    if (!gradient->needs[LOGITS])
+        return PLB_OK;
+    return plb_graph_add_task(gradient->graph, &plb_op_cross_entropy_part_dx,
+                              &gradient->task->attributes, in, 4, NULL, &gradient->d_in[LOGITS]);
+}
+
+static enum plb_status cross_entropy_part_cpu(const struct plb_call *call)
+{
+    int64_t first = call->attributes->i[FIRST], classes = call->attributes->i[CLASSES];
+    float *part = call->out[0].part[0].data;
+
+    for (int64_t at = 0; at < call->high[0] - call->low[0]; at++, part += 2) {
+        struct running running;
+        int64_t target;
+
+        PLB_TRY(take_target(call, at, classes, &target));
+        part[0] = part[1] = 0.0f;
+        if (target < 0)
+            continue;
+        running = add_row(&call->in[LOGITS], call->low[0] + at, target - first, &part[1]);
+        part[0] = running.top + logf(running.sum);
+    }
+    return PLB_OK;
+}
+
+plb_value plb_cross_entropy_part(plb_graph_t *g, plb_value logits, plb_value targets, int64_t first,
+                                 int64_t classes)
+{
+    struct plb_attributes attributes = {{first, classes}, {0}};
+    plb_value in[] = {logits, targets}, part = PLB_NONE;
+
+    plb_graph_add_task(g, &plb_op_cross_entropy_part, &attributes, in, 2, NULL, &part);
+    return part;
+}
+
+const struct plb_operator plb_op_cross_entropy_part = {
+    .name = "cross_entropy_part",
+    .attribute_i = {"first", "classes"},
+    .n_in = 2,
+    .n_out = 1,
+    .in = {{.name = "logits",
+            .rows = PLB_AXIS_A,
+            .cols = PLB_AXIS_B,
+            .flags = PLB_LIST | PLB_UNSPLIT},
+           {.name = "targets", .rows = PLB_AXIS_A}},
+    .out = {{.name = "part", .rows = PLB_AXIS_A}},
+    .shape = cross_entropy_part_shape,
+    .cost = cross_entropy_cost,
+    .gradient = cross_entropy_part_gradient,
+    .cpu = cross_entropy_part_cpu,
 };

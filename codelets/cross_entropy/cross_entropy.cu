@@ -7,6 +7,8 @@
  * A thread has a maximum and a sum of its own; they are merged at the end, in a fixed tree. An
  * element takes one exponential: bf16 logits at the bandwidth of an H200 keep its special function
  * units busy to about 60 %.
+ *
+ * cross_entropy_part is the same kernel on a range of the classes.
  */
 #include "codelets/cross_entropy/row.cuh"
 
@@ -16,8 +18,10 @@ enum { EACH = 4 };
 
 struct cross_entropy_arguments {
     float *loss, *lse;
-    const int32_t *targets; /* of the first row of the range */
-    int64_t low, columns;   /* the first row's number in the uncut value */
+    float *part;             /* lse and target's logit of each row, instead of the two above */
+    const int32_t *targets;  /* of the first row of the range */
+    int64_t low, columns;    /* the first row's number in the uncut value */
+    int64_t first, classes;  /* class of column 0, and how many there are in all */
     unsigned long long *fault;
     uint32_t tag;
 };
@@ -92,11 +96,18 @@ static __global__ void cross_entropy(const T *logits, struct cross_entropy_argum
     if (threadIdx.x > 0)
         return;
     lse = r.top + logf(r.sum);
-    a.lse[blockIdx.x] = lse;
-    if (target >= a.columns) {
+    if (target >= a.classes) {
         plb_complain(a.fault, a.tag, a.low + blockIdx.x);
         target = -1;
     }
+    if (a.part != nullptr) {
+        bool here = target >= a.first && target < a.first + a.columns;
+
+        a.part[2 * blockIdx.x] = target < 0 ? 0.0f : lse;
+        a.part[2 * blockIdx.x + 1] = here ? plb_float(x[target - a.first]) : 0.0f;
+        return;
+    }
+    a.lse[blockIdx.x] = lse;
     a.loss[blockIdx.x] = target < 0 ? 0.0f : lse - plb_float(x[target]);
 }
 
@@ -110,31 +121,52 @@ static unsigned threads_for(int64_t vectors)
     return threads;
 }
 
-static enum plb_status cross_entropy_run(const struct plb_call *call,
-                                         const struct plb_cuda_queue *queue)
+/* Adds to the arguments what both operators read, and launches. */
+static enum plb_status launch(const char *name, const struct plb_call *call,
+                              struct cross_entropy_arguments a, const struct plb_cuda_queue *queue)
 {
     const struct plb_tensor *logits = call->in[LOGITS].part, *targets = call->in[TARGETS].part;
-    int64_t rows = call->high[0] - call->low[0], columns = logits->shape.dim[1];
-    struct cross_entropy_arguments a = {(float *)call->out[LOSS].part->data,
-                                        (float *)call->out[LSE].part->data,
-                                        (const int32_t *)targets->data +
-                                            (call->low[0] - targets->row0),
-                                        call->low[0],
-                                        columns,
-                                        queue->fault,
-                                        queue->tag};
+    int64_t rows = call->high[0] - call->low[0];
 
+    a.targets = (const int32_t *)targets->data + (call->low[0] - targets->row0);
+    a.low = call->low[0];
+    a.columns = logits->shape.dim[1];
+    a.fault = queue->fault;
+    a.tag = queue->tag;
     PLB_BY_DTYPE(logits->dtype, T, {
-        const T *x = (const T *)logits->data + (call->low[0] - logits->row0) * columns;
-        unsigned threads = threads_for(columns / plb_vector<T>::N);
+        const T *x = (const T *)logits->data + (call->low[0] - logits->row0) * a.columns;
+        unsigned threads = threads_for(a.columns / plb_vector<T>::N);
 
         PLB_BY_FLAG(plb_logits_aligned<T>(logits), V, {
-            return plb_launch(queue, "cross_entropy", cross_entropy<T, V>, (unsigned)rows, threads,
-                              0, x, a);
+            return plb_launch(queue, name, cross_entropy<T, V>, (unsigned)rows, threads, 0, x, a);
         });
     });
     return PLB_OK;
 }
 
+static enum plb_status cross_entropy_run(const struct plb_call *call,
+                                         const struct plb_cuda_queue *queue)
+{
+    struct cross_entropy_arguments a = {};
+
+    a.loss = (float *)call->out[LOSS].part->data;
+    a.lse = (float *)call->out[LSE].part->data;
+    a.classes = call->in[LOGITS].part->shape.dim[1];
+    return launch("cross_entropy", call, a, queue);
+}
+
+static enum plb_status cross_entropy_part_run(const struct plb_call *call,
+                                              const struct plb_cuda_queue *queue)
+{
+    struct cross_entropy_arguments a = {};
+
+    a.part = (float *)call->out[0].part->data;
+    a.first = call->attributes->i[0];
+    a.classes = call->attributes->i[1];
+    return launch("cross_entropy_part", call, a, queue);
+}
+
 const struct plb_cuda_operator plb_cuda_cross_entropy = {"cross_entropy", nullptr,
                                                          cross_entropy_run};
+const struct plb_cuda_operator plb_cuda_cross_entropy_part = {"cross_entropy_part", nullptr,
+                                                              cross_entropy_part_run};

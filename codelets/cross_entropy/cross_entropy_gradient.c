@@ -2,12 +2,16 @@
 /*
  * Gradient of softmax cross-entropy: dlogits_v = dloss (exp(logits_v - lse) - [v = target]), zero
  * in rows whose target is negative. It may take the place of the logits, cell for cell.
+ *
+ * And of a range of the classes (cross_entropy_part): with dpart[N,2] in place of dloss,
+ * dlogits_v = dpart_0 exp(logits_v - part_0) + dpart_1 [v = target].
  */
 #include "config.h"
 
 #include "codelets/common/check.h"
 #include "codelets/common/elements.h"
 #include "codelets/common/operators.h"
+#include "codelets/cross_entropy/cross_entropy.h"
 
 enum { LOGITS, TARGETS, LSE, DLOSS };
 
@@ -40,10 +44,11 @@ PLB_KERNEL_CLONES static void scaled_softmax(float *dx, const float *x, float ls
         dx[i] = scale * plb__expf(x[i] - lse);
 }
 
-/* What a row needs to know. */
+/* What a row needs to know: the factor of the exponentials, and what is added for the target. */
 struct row {
     int64_t row, target;
-    float lse, dloss;
+    bool ignored;
+    float lse, scale, shift;
 };
 
 /* Elements col to col + n of a row, all within the cells `x` and `dx`. */
@@ -54,12 +59,12 @@ static void make_piece(const struct row *row, const struct plb_tensor *x,
     int64_t to = (row->row - dx->row0) * dx->shape.dim[1] + col - dx->col0;
     float buffer[PLB_CHUNK], *place = plb__write(dx, to, buffer);
 
-    if (row->target < 0) {
+    if (row->ignored) {
         memset(place, 0, (size_t)n * sizeof *place);
     } else {
-        scaled_softmax(place, plb__read(x, from, n, buffer), row->lse, row->dloss, n);
+        scaled_softmax(place, plb__read(x, from, n, buffer), row->lse, row->scale, n);
         if (row->target >= col && row->target < col + n)
-            place[row->target - col] -= row->dloss;
+            place[row->target - col] += row->shift;
     }
     plb__written(dx, to, n, buffer);
 }
@@ -92,7 +97,7 @@ static enum plb_status cross_entropy_dx_cpu(const struct plb_call *call)
 
         for (int64_t r = dx->row0; r < dx->row0 + dx->shape.dim[0]; r++) {
             int64_t at = r - call->low[0];
-            struct row row = {r, targets[at], lse[at], dloss[at]};
+            struct row row = {r, targets[at], targets[at] < 0, lse[at], dloss[at], -dloss[at]};
 
             make_row(&row, &call->in[LOGITS], dx);
         }
@@ -119,4 +124,65 @@ const struct plb_operator plb_op_cross_entropy_dx = {
     .shape = cross_entropy_dx_shape,
     .cost = cross_entropy_dx_cost,
     .cpu = cross_entropy_dx_cpu,
+};
+
+/* --- of a range of the classes ---------------------------------------------------------------- */
+
+enum { PART = LSE, DPART = DLOSS };
+
+static enum plb_status cross_entropy_part_dx_shape(struct plb_task_types *types)
+{
+    const struct plb_operator *op = &plb_op_cross_entropy_part_dx;
+    int64_t rows = types->in[LOGITS].shape.dim[0];
+
+    PLB_TRY(plb__check_rank(op, types, LOGITS, 2));
+    PLB_TRY(plb__check_real(op, types, LOGITS));
+    PLB_TRY(plb__check_type(op, types, TARGETS, PLB_I32, plb_shape1(rows)));
+    PLB_TRY(plb__check_type(op, types, PART, PLB_F32, plb_shape2(rows, 2)));
+    PLB_TRY(plb__check_type(op, types, DPART, PLB_F32, plb_shape2(rows, 2)));
+    PLB_TRY(plb__check_class_range(op, types));
+    types->out[0] = types->in[LOGITS];
+    return PLB_OK;
+}
+
+static enum plb_status cross_entropy_part_dx_cpu(const struct plb_call *call)
+{
+    const int32_t *targets = call->in[TARGETS].part[0].data;
+    const float *part = call->in[PART].part[0].data, *dpart = call->in[DPART].part[0].data;
+    int64_t first = call->attributes->i[0];
+
+    for (int k = 0; k < call->out[0].n_parts; k++) {
+        const struct plb_tensor *dx = &call->out[0].part[k];
+
+        for (int64_t r = dx->row0; r < dx->row0 + dx->shape.dim[0]; r++) {
+            int64_t at = r - call->low[0];
+            struct row row = {r,            targets[at] - first, targets[at] < 0,
+                              part[2 * at], dpart[2 * at],       dpart[2 * at + 1]};
+
+            make_row(&row, &call->in[LOGITS], dx);
+        }
+    }
+    return PLB_OK;
+}
+
+const struct plb_operator plb_op_cross_entropy_part_dx = {
+    .name = "cross_entropy_part_dx",
+    .attribute_i = {"first", "classes"},
+    .n_in = 4,
+    .n_out = 1,
+    .in = {{.name = "logits",
+            .rows = PLB_AXIS_A,
+            .cols = PLB_AXIS_B,
+            .flags = PLB_LIST | PLB_UNSPLIT},
+           {.name = "targets", .rows = PLB_AXIS_A},
+           {.name = "part", .rows = PLB_AXIS_A},
+           {.name = "dpart", .rows = PLB_AXIS_A}},
+    .out = {{.name = "dlogits",
+             .rows = PLB_AXIS_A,
+             .cols = PLB_AXIS_B,
+             .flags = PLB_LIST | PLB_UNSPLIT,
+             .shares = 1}},
+    .shape = cross_entropy_part_dx_shape,
+    .cost = cross_entropy_dx_cost,
+    .cpu = cross_entropy_part_dx_cpu,
 };

@@ -2,7 +2,7 @@
 /*
  * Gradient of softmax cross-entropy on a CUDA card: logits are read once and dlogits written once,
  * which may be the same memory, since a thread writes what it alone has read. See
- * cross_entropy_gradient.c for the record and the formula.
+ * cross_entropy_gradient.c for the records and the formulas.
  */
 #include "codelets/cross_entropy/row.cuh"
 
@@ -10,25 +10,38 @@ enum { LOGITS, TARGETS, LSE, DLOSS };
 enum { THREADS = 256, EACH = 4 };
 
 struct cross_entropy_dx_arguments {
-    const int32_t *targets; /* of the first row of the range, as lse and dloss */
+    const int32_t *targets; /* of the first row of the range, as what follows */
     const float *lse, *dloss;
-    int64_t low, columns;
+    const float *part, *dpart; /* of a range of the classes, instead of the two above */
+    int64_t low, columns, first; /* first: class of column 0 */
 };
 
-/* What a row needs to know. */
+/* What a row needs to know: the factor of the exponentials, and what is added for the target. */
 struct cross_entropy_dx_row {
     int64_t target;
-    float lse, dloss;
+    bool ignored;
+    float lse, scale, shift;
 
     __device__ __forceinline__ float operator()(float x, bool is_target) const
     {
-        float softmax = dloss * __expf(x - lse);
+        float softmax = scale * __expf(x - lse);
 
-        if (target < 0)
+        if (ignored)
             return 0.0f;
-        return is_target ? softmax - dloss : softmax;
+        return is_target ? softmax + shift : softmax;
     }
 };
+
+static __device__ __forceinline__ struct cross_entropy_dx_row
+row_of(const struct cross_entropy_dx_arguments &a, unsigned at)
+{
+    int64_t target = a.targets[at];
+
+    if (a.part != nullptr)
+        return {target - a.first, target < 0, a.part[2 * at], a.dpart[2 * at],
+                a.dpart[2 * at + 1]};
+    return {target, target < 0, a.lse[at], a.dloss[at], -a.dloss[at]};
+}
 
 template <typename T, bool V>
 static __global__ void __launch_bounds__(THREADS)
@@ -38,8 +51,7 @@ static __global__ void __launch_bounds__(THREADS)
     const T *x = logits + blockIdx.x * a.columns;
     T *dx = dlogits + blockIdx.x * a.columns;
     struct plb_logits l = plb_logits_of<T>(a.low + blockIdx.x, a.columns);
-    struct cross_entropy_dx_row row = {a.targets[blockIdx.x], a.lse[blockIdx.x],
-                                       a.dloss[blockIdx.x]};
+    struct cross_entropy_dx_row row = row_of(a, blockIdx.x);
     int64_t rest = plb_logits_rest(l);
 
     plb_logits_each<EACH, T, V>(x, l, [&](int64_t at, const plb_vector<T> &v) {
@@ -61,33 +73,59 @@ static __global__ void __launch_bounds__(THREADS)
         dx[rest] = plb_to<T>(row(plb_float(x[rest]), rest == row.target));
 }
 
-template <typename E> static const E *rows_of(const struct plb_call *call, int k)
+/* The rows of the range of an operand with `width` elements in each. */
+template <typename E> static const E *rows_of(const struct plb_call *call, int k, int64_t width)
 {
     const struct plb_tensor *part = call->in[k].part;
 
-    return static_cast<const E *>(part->data) + (call->low[0] - part->row0);
+    return static_cast<const E *>(part->data) + (call->low[0] - part->row0) * width;
 }
 
-static enum plb_status cross_entropy_dx_run(const struct plb_call *call,
-                                            const struct plb_cuda_queue *queue)
+/* Adds to the arguments what both operators read, and launches. */
+static enum plb_status launch(const char *name, const struct plb_call *call,
+                              struct cross_entropy_dx_arguments a,
+                              const struct plb_cuda_queue *queue)
 {
     const struct plb_tensor *logits = call->in[LOGITS].part, *dx = call->out[0].part;
-    int64_t low = call->low[0], rows = call->high[0] - low, columns = logits->shape.dim[1];
-    struct cross_entropy_dx_arguments a = {rows_of<int32_t>(call, TARGETS),
-                                           rows_of<float>(call, LSE), rows_of<float>(call, DLOSS),
-                                           low, columns};
+    int64_t low = call->low[0], rows = call->high[0] - low;
 
+    a.targets = rows_of<int32_t>(call, TARGETS, 1);
+    a.low = low;
+    a.columns = logits->shape.dim[1];
     PLB_BY_DTYPE(logits->dtype, T, {
-        const T *x = (const T *)logits->data + (low - logits->row0) * columns;
-        T *y = (T *)dx->data + (low - dx->row0) * columns;
+        const T *x = (const T *)logits->data + (low - logits->row0) * a.columns;
+        T *y = (T *)dx->data + (low - dx->row0) * a.columns;
 
         PLB_BY_FLAG(plb_logits_aligned<T>(logits) && plb_logits_aligned<T>(dx), V, {
-            return plb_launch(queue, "cross_entropy_dx", cross_entropy_dx<T, V>, (unsigned)rows,
-                              THREADS, 0, y, x, a);
+            return plb_launch(queue, name, cross_entropy_dx<T, V>, (unsigned)rows, THREADS, 0, y, x,
+                              a);
         });
     });
     return PLB_OK;
 }
 
+static enum plb_status cross_entropy_dx_run(const struct plb_call *call,
+                                            const struct plb_cuda_queue *queue)
+{
+    struct cross_entropy_dx_arguments a = {};
+
+    a.lse = rows_of<float>(call, LSE, 1);
+    a.dloss = rows_of<float>(call, DLOSS, 1);
+    return launch("cross_entropy_dx", call, a, queue);
+}
+
+static enum plb_status cross_entropy_part_dx_run(const struct plb_call *call,
+                                                 const struct plb_cuda_queue *queue)
+{
+    struct cross_entropy_dx_arguments a = {};
+
+    a.part = rows_of<float>(call, LSE, 2);
+    a.dpart = rows_of<float>(call, DLOSS, 2);
+    a.first = call->attributes->i[0];
+    return launch("cross_entropy_part_dx", call, a, queue);
+}
+
 const struct plb_cuda_operator plb_cuda_cross_entropy_dx = {"cross_entropy_dx", nullptr,
                                                             cross_entropy_dx_run};
+const struct plb_cuda_operator plb_cuda_cross_entropy_part_dx = {"cross_entropy_part_dx", nullptr,
+                                                                 cross_entropy_part_dx_run};

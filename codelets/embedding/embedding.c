@@ -5,6 +5,9 @@
  * The table's gradient is cut over rows of the vocabulary (axis A of embedding_dw): each task goes
  * over all tokens in order and adds the rows of dy whose token is in its range, so that the sum of
  * a token's rows has one order, however dy is cut.
+ *
+ * A table may be a range of a larger one's rows, from `first` on of `vocabulary` in all: tokens of
+ * other rows give zeros, so that the sum over all ranges is the whole table's y, bit for bit.
  */
 #include "config.h"
 
@@ -15,6 +18,20 @@
 #include "codelets/common/operators.h"
 
 enum { TOKENS, TABLE, INPUTS };
+enum { FIRST, VOCABULARY }; /* integer attributes; vocabulary 0: the table has all rows */
+
+static enum plb_status check_range(const struct plb_operator *op,
+                                   const struct plb_task_types *types, int64_t rows)
+{
+    int64_t first = types->attributes->i[FIRST], all = types->attributes->i[VOCABULARY];
+
+    if (all == 0 ? first == 0 : first >= 0 && all >= rows && first <= all - rows)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID,
+                    "%s: %lld rows of the table, first %lld, are not a range of a vocabulary of "
+                    "%lld",
+                    op->name, (long long)rows, (long long)first, (long long)all);
+}
 
 static enum plb_status embedding_shape(struct plb_task_types *types)
 {
@@ -25,6 +42,7 @@ static enum plb_status embedding_shape(struct plb_task_types *types)
     PLB_TRY(plb__check_dtype(op, types, TOKENS, PLB_I32));
     PLB_TRY(plb__check_rank(op, types, TABLE, 2));
     PLB_TRY(plb__check_real(op, types, TABLE));
+    PLB_TRY(check_range(op, types, table->shape.dim[0]));
     types->out[0] =
         (struct plb_type){table->dtype, plb_shape2(tokens->shape.dim[0], table->shape.dim[1])};
     return PLB_OK;
@@ -41,7 +59,8 @@ static void embedding_cost(const struct plb_task_types *types, struct plb_cost *
 static enum plb_status embedding_gradient(struct plb_gradient *g)
 {
     const struct plb_value_info *table = plb_graph_value(g->graph, g->in[TABLE]);
-    const struct plb_attributes attributes = {{table->type.shape.dim[0]}, {0}};
+    const struct plb_attributes attributes = {
+        {table->type.shape.dim[0], g->task->attributes.i[FIRST]}, {0}};
     const plb_value in[] = {g->in[TOKENS], g->d_out[0]};
 
     if (!g->needs[TABLE])
@@ -66,39 +85,55 @@ static const struct plb_tensor *table_cell(const struct plb_operand *table, int6
     return &table->part[low];
 }
 
-static enum plb_status embedding_cpu(const struct plb_call *call)
+/* Row n of y: of the table, or zeros where the token is of another range. */
+static enum plb_status take_row(const struct plb_call *call, int64_t n, size_t row_bytes)
 {
     const struct plb_operand *table = &call->in[TABLE];
+    const struct plb_attributes *a = call->attributes;
+    int64_t all = a->i[VOCABULARY] > 0 ? a->i[VOCABULARY] : table->whole.dim[0];
+    int64_t token = ((const int32_t *)call->in[TOKENS].part[0].data)[n], row = token - a->i[FIRST];
+    char *y = (char *)call->out[0].part[0].data + (size_t)n * row_bytes;
+
+    if (token < 0 || token >= all)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "embedding: token %lld in row %lld is outside of the vocabulary 0..%lld",
+                        (long long)token, (long long)(call->low[0] + n), (long long)all - 1);
+    if (row < 0 || row >= table->whole.dim[0])
+        memset(y, 0, row_bytes);
+    else
+        memcpy(y, plb__cell_at(table_cell(table, row), row, 0), row_bytes);
+    return PLB_OK;
+}
+
+static enum plb_status embedding_cpu(const struct plb_call *call)
+{
     const struct plb_tensor *y = &call->out[0].part[0];
-    const int32_t *tokens = call->in[TOKENS].part[0].data;
     size_t row_bytes = (size_t)y->shape.dim[1] * plb_dtype_bytes(y->dtype);
 
-    for (int64_t n = 0; n < y->shape.dim[0]; n++) {
-        int32_t token = tokens[n];
-
-        if (token < 0 || token >= table->whole.dim[0])
-            return plb_fail(PLB_ERROR_INVALID,
-                            "embedding: token %d in row %lld is outside of the vocabulary 0..%lld",
-                            token, (long long)(call->low[0] + n),
-                            (long long)table->whole.dim[0] - 1);
-        memcpy((char *)y->data + (size_t)n * row_bytes,
-               plb__cell_at(table_cell(table, token), token, 0), row_bytes);
-    }
+    for (int64_t n = 0; n < y->shape.dim[0]; n++)
+        PLB_TRY(take_row(call, n, row_bytes));
     return PLB_OK;
 }
 
 plb_value plb_embedding(plb_graph_t *g, plb_value tokens, plb_value table)
 {
-    const struct plb_attributes none = {{0}, {0}};
+    return plb_embedding_part(g, tokens, table, 0, 0);
+}
+
+plb_value plb_embedding_part(plb_graph_t *g, plb_value tokens, plb_value table, int64_t first,
+                             int64_t vocabulary)
+{
+    const struct plb_attributes attributes = {{first, vocabulary}, {0}};
     const plb_value in[INPUTS] = {tokens, table};
     plb_value y = PLB_NONE;
 
-    plb_graph_add_task(g, &plb_op_embedding, &none, in, INPUTS, NULL, &y);
+    plb_graph_add_task(g, &plb_op_embedding, &attributes, in, INPUTS, NULL, &y);
     return y;
 }
 
 const struct plb_operator plb_op_embedding = {
     .name = "embedding",
+    .attribute_i = {"first", "vocabulary"},
     .n_in = INPUTS,
     .n_out = 1,
     .in = {{.name = "tokens", .rows = PLB_AXIS_A}, {.name = "table", .flags = PLB_LIST}},
@@ -112,6 +147,7 @@ const struct plb_operator plb_op_embedding = {
 /* --- the table's gradient --------------------------------------------------------------------- */
 
 enum { DY = 1 };
+enum { ROWS, DW_FIRST }; /* integer attributes: of the table */
 
 static enum plb_status dw_shape(struct plb_task_types *types)
 {
@@ -119,7 +155,8 @@ static enum plb_status dw_shape(struct plb_task_types *types)
     const struct plb_type *tokens = &types->in[TOKENS], *dy = &types->in[DY];
     char text[96];
 
-    PLB_TRY(plb__check_attribute(op, types, 0, 1));
+    PLB_TRY(plb__check_attribute(op, types, ROWS, 1));
+    PLB_TRY(plb__check_attribute(op, types, DW_FIRST, 0));
     PLB_TRY(plb__check_rank(op, types, TOKENS, 1));
     PLB_TRY(plb__check_dtype(op, types, TOKENS, PLB_I32));
     PLB_TRY(plb__check_rank(op, types, DY, 2));
@@ -129,14 +166,14 @@ static enum plb_status dw_shape(struct plb_task_types *types)
                         op->name, plb_type_print(dy, text, sizeof text),
                         (long long)tokens->shape.dim[0]);
     types->out[0] =
-        (struct plb_type){PLB_F32, plb_shape2(types->attributes->i[0], dy->shape.dim[1])};
+        (struct plb_type){PLB_F32, plb_shape2(types->attributes->i[ROWS], dy->shape.dim[1])};
     return PLB_OK;
 }
 
 /* A task reads its share of dy. */
 static void dw_cost(const struct plb_task_types *types, struct plb_cost *cost_out)
 {
-    double share = (double)types->out[0].shape.dim[0] / (double)types->attributes->i[0];
+    double share = (double)types->out[0].shape.dim[0] / (double)types->attributes->i[ROWS];
 
     cost_out->flops = share * (double)plb_shape_elements(&types->in[DY].shape);
     cost_out->bytes = (double)plb_type_bytes(&types->in[TOKENS]) +
@@ -175,7 +212,7 @@ static enum plb_status dw_cpu(const struct plb_call *call)
         const struct plb_tensor *part = &tokens->part[p];
 
         for (int64_t n = 0; n < part->shape.dim[0]; n++) {
-            int32_t token = ((const int32_t *)part->data)[n];
+            int64_t token = ((const int32_t *)part->data)[n] - call->attributes->i[DW_FIRST];
 
             if (token < call->low[0] || token >= call->high[0])
                 continue;
@@ -189,7 +226,7 @@ static enum plb_status dw_cpu(const struct plb_call *call)
 
 const struct plb_operator plb_op_embedding_dw = {
     .name = "embedding_dw",
-    .attribute_i = {"vocabulary"},
+    .attribute_i = {"vocabulary", "first"},
     .n_in = 2,
     .n_out = 1,
     .in = {{.name = "tokens", .flags = PLB_LIST}, {.name = "dy", .flags = PLB_LIST}},

@@ -33,6 +33,7 @@ enum {
 struct embedding_dw_arguments {
     const int32_t *tokens;
     int64_t n;                  /* tokens */
+    int64_t first;              /* token of row 0 of the table */
     int64_t low, high, columns; /* rows of the table in the range */
     int rows;                   /* of a block */
 };
@@ -57,7 +58,7 @@ static __device__ __forceinline__ void look(const struct embedding_dw_arguments 
 #pragma unroll
     for (int k = 0; k < LOOKS; k++) {
         int64_t at = first + k * PLB_WARP + lane;
-        int token = at < a.n ? a.tokens[at] : -1;
+        int64_t token = at < a.n ? a.tokens[at] - a.first : -1;
 
         row[k] = token >= low && token < end ? (int)(token - low) : -1;
     }
@@ -225,6 +226,7 @@ static enum plb_status embedding_dw_run(const struct plb_call *call,
     int64_t columns = dy->shape.dim[1], rows = call->high[0] - call->low[0];
     struct embedding_dw_arguments a = {(const int32_t *)tokens->data,
                                        tokens->shape.dim[0],
+                                       call->attributes->i[1],
                                        call->low[0],
                                        call->high[0],
                                        columns,

@@ -16,6 +16,8 @@ static enum plb_status take_rows_run(const struct plb_call *call,
                             0,
                             call->in[X].whole.dim[0],
                             x->row0,
+                            0,
+                            call->in[X].whole.dim[0],
                             (size_t)y->shape.dim[1] * plb_dtype_bytes(y->dtype)};
 
     return plb_take_by_index(queue, "take_rows", y->data, x->data, &take);

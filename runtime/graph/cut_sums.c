@@ -82,7 +82,7 @@ static enum plb_status addition_add(struct groups *groups, plb_value left, plb_v
         .phase = task->phase,
         .block = task->block,
         .micro_batch = task->micro_batch,
-        .shard = task->shard,
+        .shard = task->shard < -1 ? 0 : task->shard,
         .source = PLB_NONE,
         .forward = task->forward,
         .low = {info->row0, 0},

@@ -133,6 +133,34 @@ enum plb_status plb__piece_list(struct plb__piece *piece)
 
 /* --- tasks ---------------------------------------------------------------------------------- */
 
+/* The axis along which a task goes through rows: those of what it makes, or of what it sums. */
+static enum plb_axis rows_axis(const struct plb_task *task)
+{
+    for (int k = 0; k < task->n_out; k++) {
+        if (task->op->out[k].rows != PLB_AXIS_NONE)
+            return task->op->out[k].rows;
+    }
+    for (int k = 0; k < task->n_in; k++) {
+        if (task->op->in[k].rows != PLB_AXIS_NONE)
+            return task->op->in[k].rows;
+    }
+    return PLB_AXIS_NONE;
+}
+
+/* The shard of a part: of a task that is divided by rows, the one that its first row falls into. */
+static int shard_of(const struct plb__piece *piece)
+{
+    const struct plb_task *task = piece->task;
+    enum plb_axis axis;
+
+    if (task->shard >= -1)
+        return task->shard;
+    axis = rows_axis(task);
+    if (axis == PLB_AXIS_NONE)
+        return 0;
+    return (int)(piece->low[axis - 1] * -task->shard / task->high[axis - 1]);
+}
+
 enum plb_status plb__piece_add(struct plb__piece *piece, const char *suffix)
 {
     const struct plb_task *task = piece->task;
@@ -142,7 +170,7 @@ enum plb_status plb__piece_add(struct plb__piece *piece, const char *suffix)
                                    .phase = task->phase,
                                    .block = task->block,
                                    .micro_batch = task->micro_batch,
-                                   .shard = task->shard,
+                                   .shard = shard_of(piece),
                                    .source = piece->id,
                                    .forward = task->forward,
                                    .n_in = task->n_in,

@@ -129,7 +129,7 @@ static enum plb_status contribution_check(const struct sweep *sweep, const struc
                     plb_type_print(&made->type, b, sizeof b));
 }
 
-/* Adds a contribution to the gradient of a value. */
+/* Adds a contribution to the gradient of a value, where that was made. */
 static enum plb_status contribute(struct sweep *sweep, plb_value of, plb_value gradient,
                                   plb_task_id first)
 {
@@ -139,9 +139,13 @@ static enum plb_status contribute(struct sweep *sweep, plb_value of, plb_value g
     if (pair[0] == PLB_NONE) {
         sweep->d[of] = gradient;
     } else {
+        plb_task_id maker = plb_graph_value(sweep->graph, of)->producer;
+
         add = plb_operator_find("add");
         if (add == NULL)
             return plb_fail(PLB_ERROR_INTERNAL, "there is no operator add");
+        if (maker != PLB_NONE)
+            plb_graph_set_shard(sweep->graph, plb__graph_task(sweep->graph, maker)->shard);
         PLB_TRY(plb_graph_add_task(sweep->graph, add, NULL, pair, 2, NULL, &sweep->d[of]));
     }
     name_gradient(sweep->graph, sweep->d[of], of, first);

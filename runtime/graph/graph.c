@@ -388,27 +388,28 @@ void plb_graph_set_phase(plb_graph_t *graph, enum plb_phase phase)
 }
 
 /* Numbers a part of the model; -1: none. */
-static void set_number(plb_graph_t *graph, const char *what, int number, int *where)
+static void set_number(plb_graph_t *graph, const char *what, int number, int lowest, int *where)
 {
-    if (number < -1)
-        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID, "%s %d is below -1", what, number));
+    if (number < lowest)
+        plb_graph_fail(graph,
+                       plb_fail(PLB_ERROR_INVALID, "%s %d is below %d", what, number, lowest));
     else
         *where = number;
 }
 
 void plb_graph_set_block(plb_graph_t *graph, int block)
 {
-    set_number(graph, "block", block, &graph->block);
+    set_number(graph, "block", block, -1, &graph->block);
 }
 
 void plb_graph_set_micro_batch(plb_graph_t *graph, int micro_batch)
 {
-    set_number(graph, "micro-batch", micro_batch, &graph->micro_batch);
+    set_number(graph, "micro-batch", micro_batch, -1, &graph->micro_batch);
 }
 
 void plb_graph_set_shard(plb_graph_t *graph, int shard)
 {
-    set_number(graph, "shard", shard, &graph->shard);
+    set_number(graph, "shard", shard, PLB_SHARD_BY_ROWS(PLB_SHARDS_MAX), &graph->shard);
 }
 
 void plb_graph_set_scope(plb_graph_t *graph, const char *scope)

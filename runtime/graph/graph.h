@@ -48,6 +48,13 @@ struct plb_value_info {
 
 #define PLB_HOMES 3
 
+/* Shards that a tensor-parallel split makes of a task, at most. */
+#define PLB_SHARDS_MAX 64
+/* In place of a task's shard: its rows are divided among n > 1 shards (sequence split: Korthikanti et
+ * al. 2022, section 4.2). The cut gives each part the shard that its first row falls into, so that
+ * tasks, their order and all bits are those of a task that is not split. */
+#define PLB_SHARD_BY_ROWS(n) (-(n))
+
 /* A task. Operand k reads values in[in_start[k]] to in[in_start[k + 1] - 1] (none: absent; several:
  * the cells of a cut value, or a variadic operand), and likewise for outputs. */
 struct plb_task {
@@ -58,7 +65,7 @@ struct plb_task {
     int block;       /* number of the model's block that it belongs to, -1 for none */
     int micro_batch; /* number of the micro-batch that it works on, -1: of all, or of no one */
     int shard;       /* number among the tasks that a tensor-parallel split made of one, -1: not
-                        split */
+                        split. In a graph that is not cut also PLB_SHARD_BY_ROWS(n) */
     int n_in, n_out;
     const uint32_t *in_start, *out_start;
     const plb_value *in, *out;
@@ -85,7 +92,8 @@ uint32_t plb_graph_tasks(const plb_graph_t *graph);
 const struct plb_value_info *plb_graph_value(const plb_graph_t *graph, plb_value value);
 const struct plb_task *plb_graph_task(const plb_graph_t *graph, plb_task_id task);
 
-/* What the tasks added from now on belong to. `block`, `micro_batch`, `shard` -1: none. */
+/* What the tasks added from now on belong to. `block`, `micro_batch`, `shard` -1: none; `shard` may
+ * be PLB_SHARD_BY_ROWS(). */
 void plb_graph_set_phase(plb_graph_t *graph, enum plb_phase phase);
 void plb_graph_set_block(plb_graph_t *graph, int block);
 void plb_graph_set_micro_batch(plb_graph_t *graph, int micro_batch);

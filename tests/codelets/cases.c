@@ -27,6 +27,17 @@ static void build_embedding(struct subject *s)
     plb_embedding(s->graph, tokens, subject_real(s, "table", plb_shape2(s->d[2], s->d[1])));
 }
 
+/* and: rows of the whole table before these, + 1; there are two more after them */
+static void build_embedding_part(struct subject *s)
+{
+    int64_t first = s->d[3] - 1, all = first + s->d[2] + 2;
+    plb_value tokens =
+        subject_input(s, "tokens", PLB_I32, plb_shape1(s->d[0]), FILL_INDEX, (double)all);
+    plb_value table = subject_real(s, "table", plb_shape2(s->d[2], s->d[1]));
+
+    plb_embedding_part(s->graph, tokens, table, first, all);
+}
+
 /* rows, inputs, outputs, bias 1 or 2: none */
 static void build_linear(struct subject *s)
 {
@@ -135,6 +146,16 @@ static void build_attention(struct subject *s)
     plb_attention(s->graph, qkv_of(s), &a);
 }
 
+/* of a layer with two more heads before these and one after */
+static void build_attention_part(struct subject *s)
+{
+    struct plb_attention a = attention_of(s);
+
+    a.first_head = 2;
+    a.all_heads = a.heads + 3;
+    plb_attention(s->graph, qkv_of(s), &a);
+}
+
 /* dimension 5: places of the cache beyond the sequence */
 static plb_value positions_of(struct subject *s)
 {
@@ -195,6 +216,31 @@ static void build_cross_entropy(struct subject *s)
                                      FILL_NORMAL, (double)s->d[2]);
 
     plb_cross_entropy(s->graph, logits, targets_of(s));
+}
+
+/* and: classes before these columns, + 1; there are three more after them */
+static void build_cross_entropy_part(struct subject *s)
+{
+    static const enum fill fills[] = {FILL_TARGET, FILL_TARGET, FILL_IGNORED, FILL_INDEX};
+    int64_t first = s->d[4] - 1, classes = first + s->d[1] + 3;
+    plb_value logits = subject_input(s, "logits", s->real, plb_shape2(s->d[0], s->d[1]),
+                                     FILL_NORMAL, (double)s->d[2]);
+    plb_value targets = subject_input(s, "targets", PLB_I32, plb_shape1(s->d[0]), fills[s->d[3]],
+                                      (double)classes);
+
+    plb_cross_entropy_part(s->graph, logits, targets, first, classes);
+}
+
+/* rows, parts, scale of the values, targets as above */
+static void build_cross_entropy_merge(struct subject *s)
+{
+    static const char *const names[] = {"p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"};
+    plb_value part[8], targets = targets_of(s);
+
+    for (int64_t k = 0; k < s->d[1]; k++)
+        part[k] = subject_input(s, names[k], PLB_F32, plb_shape2(s->d[0], 2), FILL_NORMAL,
+                                (double)s->d[2]);
+    plb_cross_entropy_merge(s->graph, targets, part, (int)s->d[1]);
 }
 
 static void build_mean_loss(struct subject *s)
@@ -372,6 +418,8 @@ static const struct subject_case table[] = {
     {"embedding", build_embedding, false, {1, 1, 1}, {40, 70, 50},
      {{1, 1, 1}, {7, 5, 11}, {19, 33, 4}, {64, 16, 100}, {3, 129, 2}, {5, 1100, 7},
       {600, 5, 11}, {300, 3, 2500}}},
+    {"embedding of a range", build_embedding_part, false, {1, 1, 1, 1}, {40, 70, 50, 9},
+     {{1, 1, 1, 1}, {7, 5, 11, 4}, {64, 16, 40, 60}, {300, 3, 900, 700}}},
     {"linear", build_linear, false, {1, 1, 1, 1}, {70, 90, 70, 2},
      {{1, 1, 1, 1}, {1, 33, 5, 2}, {5, 1, 3, 1}, {7, 13, 17, 1}, {33, 65, 31, 2},
       {64, 48, 32, 1}, {2, 300, 3, 1}, {19, 8, 127, 2}, {300, 70, 210, 1},
@@ -395,6 +443,8 @@ static const struct subject_case table[] = {
       {1, 40, 1, 4, 5, 1}, {2, 13, 3, 2, 7, 2}, {1, 33, 1, 2, 64, 2}, {2, 70, 1, 1, 17, 1},
       {1, 300, 1, 2, 16, 1}, {2, 150, 1, 1, 33, 2}, {2, 30, 1, 2, 32, 1, 4},
       {1, 40, 1, 2, 72, 2}, {1, 20, 1, 1, 136, 1}}},
+    {"attention of some heads", build_attention_part, false, {1, 1, 1, 1, 1, 1},
+     {4, 24, 3, 3, 20, 2, 5}, {{2, 13, 3, 2, 7, 2}, {1, 40, 1, 2, 72, 2}}},
     {"cache_write", build_cache_write, false, {1, 1, 1, 1, 1, 1}, {4, 7, 3, 3, 10, 4},
      {{1, 1, 1, 1, 1, 1}, {3, 2, 2, 2, 5, 4}, {2, 7, 1, 3, 8, 1}}},
     {"attention_cached", build_attention_cached, false, {1, 1, 1, 1, 1, 1}, {4, 7, 3, 3, 10, 4},
@@ -406,6 +456,10 @@ static const struct subject_case table[] = {
     {"cross_entropy", build_cross_entropy, false, {1, 1, 1, 1}, {20, 90, 10, 3},
      {{1, 1, 1, 3}, {7, 5, 1, 1}, {5, 33, 3, 2}, {9, 130, 30, 1}, {12, 64, 2, 3}, {4, 2100, 3, 1},
       {2, 17001, 1, 3}}},
+    {"cross_entropy_part", build_cross_entropy_part, false, {1, 1, 1, 1, 1}, {20, 90, 10, 3, 50},
+     {{1, 1, 1, 3, 1}, {7, 5, 1, 1, 3}, {5, 33, 3, 2, 1}, {9, 130, 30, 1, 100}, {4, 2100, 3, 1, 2000}}},
+    {"cross_entropy_merge", build_cross_entropy_merge, false, {1, 1, 1, 1}, {90, 8, 20, 3},
+     {{1, 1, 1, 3}, {7, 2, 1, 1}, {300, 3, 3, 2}, {9, 8, 30, 1}}},
     {"mean_loss", build_mean_loss, false, {1, 1, 1, 1}, {90, 9, 9, 3},
      {{1, 5, 1, 3}, {7, 5, 1, 1}, {5, 3, 3, 2}, {100, 7, 1, 1}}},
     {"add", build_add, false, {1, 1}, {20, 70}, {{1, 1}, {7, 5}, {5, 33}, {9, 64}, {3, 1100}}},

@@ -26,9 +26,13 @@ static const struct bad {
 } table[] = {
     {"embedding", "embedding", "tokens", {11, -1, INT32_MIN}, false},
     {"embedding", "embedding_dw", "tokens", {11, -1, INT32_MAX}, true},
+    {"embedding of a range", "embedding", "tokens", {16, -1, INT32_MIN}, false},
+    {"embedding of a range", "embedding_dw", "tokens", {16, -1, INT32_MAX}, true},
     {"take_rows", "take_rows", "index", {7, -1, INT32_MAX}, false},
     {"cross_entropy", "cross_entropy", "targets", {5, INT32_MAX, 6}, false},
     {"cross_entropy", "cross_entropy_dx", "targets", {5, INT32_MAX, 6}, true},
+    {"cross_entropy_part", "cross_entropy_part", "targets", {10, INT32_MAX, 11}, false},
+    {"cross_entropy_part", "cross_entropy_part_dx", "targets", {10, INT32_MAX, 11}, true},
     {"cache_write", "cache_write", "positions", {8, -1, INT32_MAX}, false},
     {"attention_cached", "attention_cached", "positions", {7, -1, INT32_MAX}, false},
 };

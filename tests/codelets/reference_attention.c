@@ -105,12 +105,13 @@ static double size_of_dot(const double *a, const double *b, int64_t n)
 }
 
 /* Whether the probability of key position j for query row n and head h survives dropout, and by
- * what it is scaled. The element is that of the matrix [N, H, T]. */
+ * what it is scaled. The element is that of the layer's matrix [N, H, T]. */
 static double mask(const struct reference_call *call, const struct shape *s, int64_t n, int64_t h,
                    int64_t j)
 {
     double p = reference_float(call, "dropout");
-    uint64_t element = (uint64_t)((n * s->h + h) * s->t + j);
+    int64_t all = reference_int(call, "all_heads"), first = reference_int(call, "first_head");
+    uint64_t element = (uint64_t)((n * (all == 0 ? s->h : all) + first + h) * s->t + j);
     uint64_t seed = (uint64_t)reference_int(call, "seed");
     uint64_t stream = (uint64_t)reference_int(call, "stream");
 

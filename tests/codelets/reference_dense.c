@@ -28,12 +28,14 @@ static void clear(struct reference_value *out)
 void reference_embedding(const struct reference_call *call)
 {
     int64_t n = reference_dim(&call->in[0], 0), c = reference_dim(&call->in[1], 1);
+    int64_t rows = reference_dim(&call->in[1], 0);
 
     for (int64_t i = 0; i < n; i++) {
-        int64_t token = (int64_t)call->in[0].v[i];
+        int64_t row = (int64_t)call->in[0].v[i] - reference_int(call, "first");
+        bool here = row >= 0 && row < rows;
 
         for (int64_t j = 0; j < c; j++)
-            call->out[0].v[i * c + j] = call->in[1].v[token * c + j];
+            call->out[0].v[i * c + j] = here ? call->in[1].v[row * c + j] : 0;
     }
 }
 
@@ -44,9 +46,9 @@ void reference_embedding_dw(const struct reference_call *call)
 
     clear(&call->out[0]);
     for (int64_t i = 0; i < n; i++) {
-        int64_t token = (int64_t)call->in[0].v[i];
+        int64_t token = (int64_t)call->in[0].v[i] - reference_int(call, "first");
 
-        for (int64_t j = 0; j < c; j++)
+        for (int64_t j = 0; j < c && token >= 0 && token < reference_dim(&call->out[0], 0); j++)
             accumulate(&call->out[0], token * c + j, call->in[1].v[i * c + j]);
     }
 }

@@ -53,6 +53,77 @@ void reference_cross_entropy_dx(const struct reference_call *call)
     }
 }
 
+/* part = (lse of the columns, logit of the target or 0 where it is none of them), zeros where the row
+ * is ignored. */
+void reference_cross_entropy_part(const struct reference_call *call)
+{
+    int64_t n = reference_dim(&call->in[0], 0), v = reference_dim(&call->in[0], 1);
+
+    for (int64_t i = 0; i < n; i++) {
+        const double *x = call->in[0].v + i * v;
+        int64_t target = (int64_t)call->in[1].v[i], at = target - reference_int(call, "first");
+
+        call->out[0].v[2 * i] = target < 0 ? 0 : log_sum_exp(x, v);
+        call->out[0].magnitude[2 * i] = target >= 0;
+        call->out[0].v[2 * i + 1] = at >= 0 && at < v ? x[at] : 0;
+    }
+}
+
+void reference_cross_entropy_part_dx(const struct reference_call *call)
+{
+    int64_t n = reference_dim(&call->in[0], 0), v = reference_dim(&call->in[0], 1);
+
+    for (int64_t i = 0; i < n; i++) {
+        int64_t target = (int64_t)call->in[1].v[i], at = target - reference_int(call, "first");
+        const double *d = call->in[3].v + 2 * i;
+
+        for (int64_t j = 0; j < v && target >= 0; j++) {
+            double argument = call->in[0].v[i * v + j] - call->in[2].v[2 * i], p = exp(argument);
+
+            call->out[0].v[i * v + j] = d[0] * p + (j == at ? d[1] : 0);
+            call->out[0].magnitude[i * v + j] =
+                fabs(d[0]) * p * (1 + fabs(argument)) + (j == at ? fabs(d[1]) : 0);
+        }
+        for (int64_t j = 0; j < v && target < 0; j++)
+            call->out[0].v[i * v + j] = 0;
+    }
+}
+
+/* lse = log sum_j exp(lse_j), loss = lse - sum_j logit_j. */
+void reference_cross_entropy_merge(const struct reference_call *call)
+{
+    for (int64_t i = 0; i < reference_dim(&call->in[0], 0); i++) {
+        double top = -INFINITY, sum = 0, logit = 0, size = 0, lse;
+
+        for (int k = 1; k < call->n_in; k++) {
+            double x = call->in[k].v[2 * i];
+
+            top = x > top || isnan(x) ? x : top;
+            logit += call->in[k].v[2 * i + 1];
+            size += fabs(call->in[k].v[2 * i + 1]);
+        }
+        for (int k = 1; k < call->n_in; k++)
+            sum += exp(call->in[k].v[2 * i] - top);
+        lse = top + log(sum);
+        call->out[0].v[i] = call->in[0].v[i] < 0 ? 0 : lse - logit;
+        call->out[0].magnitude[i] = call->in[0].v[i] < 0 ? 0 : fabs(lse) + size;
+        call->out[1].v[i] = lse;
+        call->out[1].magnitude[i] = 1;
+    }
+}
+
+void reference_cross_entropy_merge_dx(const struct reference_call *call)
+{
+    for (int64_t i = 0; i < reference_dim(&call->in[0], 0); i++) {
+        double argument = call->in[1].v[2 * i] - call->in[2].v[i], d = call->in[3].v[i];
+        bool counts = call->in[0].v[i] >= 0;
+
+        call->out[0].v[2 * i] = counts ? d * exp(argument) : 0;
+        call->out[0].magnitude[2 * i] = counts ? fabs(d) * exp(argument) * (1 + fabs(argument)) : 0;
+        call->out[0].v[2 * i + 1] = counts ? -d : 0;
+    }
+}
+
 static int64_t counted(const struct reference_value *targets)
 {
     int64_t count = 0;

@@ -36,6 +36,8 @@ static const struct freedom {
     {"take_rows", "index", "0"},
     {"cross_entropy", "logits", "1 bf16"},
     {"cross_entropy_dx", "logits", "1 bf16"},
+    {"cross_entropy_part", "logits", "1 bf16"},
+    {"cross_entropy_part_dx", "logits", "1 bf16"},
     {"mean_loss_dx", "targets", "0"},
     {"max_pool2d_dx", "dy", "bf16"},
     {"reshape", "x", "f64 i32"}, /* any dtype: it moves bytes */

@@ -62,7 +62,7 @@ static void end_tied(struct network *net, plb_value x, plb_value table)
 /* A block of GPT-2: layer norm, attention, GELU, biases everywhere, embedding and head tied. */
 static void build_gpt2(struct network *net)
 {
-    const struct plb_attention attention = {H, H, D, T, 0, 0, 0};
+    const struct plb_attention attention = {H, H, D, T, 0, 0, 0, 0, 0};
     plb_graph_t *g = net->graph;
     plb_value tokens = input(net, "tokens", PLB_I32, plb_shape1(N));
     plb_value table = parameter(net, "table", plb_shape2(V, C)), x, y;
@@ -88,7 +88,7 @@ static void build_gpt2(struct network *net)
 /* A block of LLaMA: RMS norm, rotary positions, grouped heads, SwiGLU; with dropout. */
 static void build_llama(struct network *net)
 {
-    const struct plb_attention attention = {H, G, D, T, 0.2, 3, 1};
+    const struct plb_attention attention = {H, G, D, T, 0.2, 3, 1, 0, 0};
     const struct plb_rope rope = {.heads = H + G, .head_dim = D, .theta = 1e4, .factor = 1};
     plb_graph_t *g = net->graph;
     plb_value tokens = input(net, "tokens", PLB_I32, plb_shape1(N));
