@@ -65,10 +65,9 @@ static enum plb_status cut(struct cli_planner *p, const plb_graph_t *whole)
 static enum plb_status build(struct cli_planner *p)
 {
     const struct plb_optimizer optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW);
-    struct plb_training training;
 
     PLB_TRY(cli_workload_build(p->settings, 1, &p->workload));
-    return plb_nn_train(p->workload.model, p->workload.loss, &optimizer, &training);
+    return cli_workload_train(&p->workload, &optimizer);
 }
 
 static enum plb_status make_problem(struct cli_planner *p)

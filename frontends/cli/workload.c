@@ -6,7 +6,6 @@
 
 #include "frontends/cli/workload.h"
 
-#include "frontends/nn/language.h"
 #include "frontends/nn/layers.h"
 #include "frontends/nn/unet.h"
 #include "runtime/base/random.h"
@@ -48,20 +47,58 @@ static enum plb_status add_input(struct cli_workload *w, plb_value value, size_t
 
 /* ---- a language model ---- */
 
+/* Tokens and targets of one micro-batch, of which `before` rows stand before it. */
+static enum plb_status fill_micro_batch(struct cli_workload *w, const struct plb_micro_batch *micro,
+                                        size_t before, size_t rows, uint64_t seed,
+                                        int64_t vocabulary)
+{
+    void *tokens = NULL, *targets = NULL;
+
+    PLB_TRY(add_input(w, micro->tokens, rows * sizeof(int32_t), &tokens));
+    PLB_TRY(add_input(w, micro->targets, rows * sizeof(int32_t), &targets));
+    for (size_t r = 0; r < rows; r++)
+        ((int32_t *)tokens)[r] = (int32_t)(word_of(seed, 0, before + r) % (uint32_t)vocabulary);
+    memcpy(targets, tokens, rows * sizeof(int32_t));
+    return PLB_OK;
+}
+
 static enum plb_status fill_language(struct cli_workload *w, const struct plb_language *language,
                                      const struct plb_language_options *shape, int64_t vocabulary)
 {
-    size_t rows = (size_t)(shape->batch * shape->sequence);
-    void *positions = NULL, *tokens = NULL, *targets = NULL;
+    int64_t batch = shape->batch / language->micro_batches;
+    size_t rows = (size_t)(batch * shape->sequence);
+    void *positions = NULL;
 
     PLB_TRY(add_input(w, language->positions, rows * sizeof(int32_t), &positions));
-    PLB_TRY(add_input(w, language->tokens, rows * sizeof(int32_t), &tokens));
-    PLB_TRY(add_input(w, language->targets, rows * sizeof(int32_t), &targets));
-    plb_language_positions(shape->batch, shape->sequence, positions);
-    for (size_t r = 0; r < rows; r++)
-        ((int32_t *)tokens)[r] = (int32_t)(word_of(shape->seed, 0, r) % (uint32_t)vocabulary);
-    memcpy(targets, tokens, rows * sizeof(int32_t));
+    plb_language_positions(batch, shape->sequence, positions);
+    for (int64_t k = 0; k < language->micro_batches; k++)
+        PLB_TRY(fill_micro_batch(w, &language->micro[k], (size_t)k * rows, rows, shape->seed,
+                                 vocabulary));
     return PLB_OK;
+}
+
+/* As asked for; simulated pipelines want many, so there it is a sequence each unless it is said
+ * otherwise. */
+static int64_t micro_batches_of(const struct plb_settings *s)
+{
+    int64_t batch = plb_settings_integer(s, OPTION_BATCH), most;
+
+    if (!plb_option_belongs(&s->program->option[OPTION_PARTS], s->command))
+        return plb_settings_integer(s, OPTION_MICRO_BATCHES);
+    if (plb_settings_given(s, OPTION_PARTS))
+        return plb_settings_integer(s, OPTION_PARTS);
+    for (most = batch < PLB_MICRO_BATCHES_MAX ? batch : PLB_MICRO_BATCHES_MAX; batch % most != 0;)
+        most--;
+    return most;
+}
+
+/* " in 8 micro-batches", where there are several. */
+static char *print_micro_batches(int64_t n, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (n > 1)
+        snprintf(text, size, " in %" PRId64 " micro-batches", n);
+    return text;
 }
 
 /* A preset has no weights yet, so its sequences may be as long as one likes. */
@@ -85,20 +122,24 @@ static enum plb_status build_language(const struct plb_settings *s, uint64_t see
                                                .dtype = w->dtype,
                                                .batch = plb_settings_integer(s, OPTION_BATCH),
                                                .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
+                                               .micro_batches = micro_batches_of(s),
                                                .seed = seed};
     struct plb_model_config config;
     struct plb_language language;
+    char micro[40];
 
     PLB_TRY(configure(s, &config));
     PLB_TRY(plb_language_create(&config, &shape, &language));
     w->model = language.model;
     w->loss = language.loss;
+    w->micro_batches = language.micro_batches;
     w->samples = shape.batch * shape.sequence;
     w->unit = "tokens";
     snprintf(w->title, sizeof w->title,
-             "%s, %" PRId64 " layers of %" PRId64 ", %" PRId64 " x %" PRId64 " tokens, %s",
+             "%s, %" PRId64 " layers of %" PRId64 ", %" PRId64 " x %" PRId64 " tokens%s, %s",
              plb_settings_text(s, OPTION_MODEL), config.layers, config.hidden, shape.batch,
-             shape.sequence, plb_dtype_name(w->dtype));
+             shape.sequence, print_micro_batches(w->micro_batches, micro, sizeof micro),
+             plb_dtype_name(w->dtype));
     return fill_language(w, &language, &shape, config.vocab);
 }
 
@@ -125,8 +166,12 @@ static enum plb_status fill_images(struct cli_workload *w, plb_value x, plb_valu
     return PLB_OK;
 }
 
-static enum plb_status check_unet(int64_t side, int64_t levels)
+static enum plb_status check_unet(const struct plb_settings *s, int64_t side, int64_t levels)
 {
+    if (plb_settings_given(s, OPTION_MICRO_BATCHES) || plb_settings_given(s, OPTION_PARTS))
+        return plb_fail(PLB_ERROR_INVALID,
+                        "--workload unet goes through the model as a whole: its losses cannot be "
+                        "added over --micro-batches");
     if (levels < 1 || levels > PLB_UNET_LEVELS_MAX)
         return plb_fail(PLB_ERROR_INVALID, "--workload unet takes --layers 1 to %d, not %" PRId64,
                         PLB_UNET_LEVELS_MAX, levels);
@@ -150,7 +195,7 @@ static enum plb_status build_unet(const struct plb_settings *s, uint64_t seed,
                                                             : UNET_CHANNELS;
     plb_value image, x, target;
 
-    PLB_TRY(check_unet(side, levels));
+    PLB_TRY(check_unet(s, side, levels));
     PLB_TRY(plb_model_create(&options, &w->model));
     x = plb_nn_input(w->model, "images", PLB_F32, plb_shape4(images, UNET_COLOURS, side, side),
                      &image);
@@ -159,6 +204,7 @@ static enum plb_status build_unet(const struct plb_settings *s, uint64_t seed,
     w->loss = plb_nn_loss(w->model, x, target);
     plb_graph_output(plb_model_graph(w->model), w->loss);
     w->samples = images;
+    w->micro_batches = 1;
     w->unit = "images";
     snprintf(w->title, sizeof w->title,
              "unet, %" PRId64 " levels from %" PRId64 " channels, %" PRId64 " images of %" PRId64
@@ -194,6 +240,16 @@ void cli_workload_clear(struct cli_workload *workload)
     *workload = (struct cli_workload){0};
 }
 
+enum plb_status cli_workload_train(struct cli_workload *workload,
+                                   const struct plb_optimizer *optimizer)
+{
+    struct plb_training training;
+
+    if (workload->loss == PLB_NONE)
+        return plb_nn_update(workload->model, optimizer, &training);
+    return plb_nn_train(workload->model, workload->loss, optimizer, &training);
+}
+
 enum plb_status cli_workload_trainer(struct cli_workload *workload,
                                      const struct plb_session_options *session,
                                      plb_trainer_t **trainer_out)
@@ -203,7 +259,8 @@ enum plb_status cli_workload_trainer(struct cli_workload *workload,
         .schedule = {.kind = PLB_SCHEDULE_CONSTANT, .rate = RATE, .steps = 1},
         .session = *session,
         .batch = workload->samples,
-        .sequence = 1};
+        .sequence = 1,
+        .micro_batches = workload->micro_batches};
     plb_trainer_t *trainer;
     enum plb_status status;
 
