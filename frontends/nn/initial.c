@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Initial values of parameters. Counter-based: element e of a parameter depends on (seed, name, e)
- * alone, so the order in which a model makes its parameters does not matter.
+ * Initial values of parameters. Counter-based: element e of a tensor depends on (seed, name, e)
+ * alone, so the order in which a model makes its parameters does not matter, nor how a tensor is
+ * split.
  *
  * Not plb_random_normal(): one draw of Philox gives four deviates here, by Box and Muller's method
  * in single precision, since a model has hundreds of millions of them.
@@ -51,12 +52,39 @@ static void fill_normal(uint64_t seed, uint64_t stream, uint64_t first, uint64_t
     }
 }
 
+/* Rows row0 to row0 + rows of a slice of the parameter, in as few draws as may be. */
+static void fill_slice(const struct plb_parameter *parameter, uint64_t seed, int64_t row0,
+                       int64_t rows, int64_t tensor_row0, float *data)
+{
+    uint64_t stream = plb_hash_bytes(parameter->tensor, strlen(parameter->tensor));
+    int64_t columns = plb_shape_row_elements(&parameter->tensor_shape);
+    int64_t cols = parameter->share.cols, each = cols == columns ? rows : 1;
+
+    for (int64_t r = 0; r < rows; r += each)
+        fill_normal(seed, stream,
+                    (uint64_t)((tensor_row0 + r) * columns + parameter->share.col0),
+                    (uint64_t)(each * cols), (float)parameter->deviation,
+                    data + (row0 + r) * cols);
+}
+
+static void fill_rows(const struct plb_parameter *parameter, uint64_t seed, int64_t row0,
+                      int64_t rows, float *data)
+{
+    for (int i = 0; i < parameter->share.n; i++) {
+        const struct plb_slice *slice = &parameter->share.slice[i];
+        int64_t end = slice->row0 + slice->rows, low = row0 > slice->row0 ? row0 : slice->row0;
+        int64_t high = row0 + rows < end ? row0 + rows : end;
+
+        if (low < high)
+            fill_slice(parameter, seed, low - row0, high - low,
+                       slice->tensor_row0 + low - slice->row0, data);
+    }
+}
+
 void plb_parameter_initialize(const struct plb_parameter *parameter, uint64_t seed, int64_t row0,
                               int64_t rows, float *data)
 {
-    uint64_t row = (uint64_t)plb_shape_row_elements(&parameter->shape);
-    uint64_t first = (uint64_t)row0 * row, count = (uint64_t)rows * row;
-    uint64_t stream = plb_hash_bytes(parameter->name, strlen(parameter->name));
+    uint64_t count = (uint64_t)(rows * plb_shape_row_elements(&parameter->shape));
 
     switch (parameter->initial) {
     case PLB_INITIAL_ZEROS:
@@ -67,7 +95,7 @@ void plb_parameter_initialize(const struct plb_parameter *parameter, uint64_t se
             data[i] = 1.0f;
         break;
     case PLB_INITIAL_NORMAL:
-        fill_normal(seed, stream, first, count, (float)parameter->deviation, data);
+        fill_rows(parameter, seed, row0, rows, data);
         break;
     }
 }

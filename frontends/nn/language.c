@@ -23,6 +23,7 @@ static enum plb_status check(const struct plb_model_config *config,
         options->mode == PLB_LANGUAGE_CACHED ? options->capacity : options->sequence;
 
     PLB_TRY(plb_model_config_check(config));
+    PLB_TRY(plb_split_check(&options->split, config));
     if (options->batch < 1 || options->sequence < 1)
         return plb_fail(PLB_ERROR_INVALID, "batch %lld and sequence %lld must be at least 1",
                         (long long)options->batch, (long long)options->sequence);
@@ -42,42 +43,68 @@ static enum plb_status check(const struct plb_model_config *config,
     return PLB_OK;
 }
 
-static plb_value cached(struct plb__language *language, plb_value qkv,
-                        const struct plb_attention *attention, int layer)
+void plb__language_block(struct plb__language *language, int block)
+{
+    const struct plb_split *split = &language->options->split;
+
+    language->degree = plb_split_degree(split, block);
+    plb_graph_set_block(language->graph, block);
+    plb_model_divide_rows(language->model, split->sequence ? language->degree : 1);
+}
+
+struct plb_columns plb__language_heads(const struct plb__language *language)
+{
+    const struct plb_model_config *config = language->config;
+    int64_t queries = config->heads * config->head_dim, keys = config->kv_heads * config->head_dim;
+    struct plb_columns columns = {{queries, keys, keys}, 3, config->head_dim};
+
+    return columns;
+}
+
+/* Attention of part j of n through a cache of its own heads. */
+static plb_value cached(struct plb__language *language, plb_value qkv, int layer, int j, int n)
 {
     const struct plb_language_options *options = language->options;
+    const struct plb_model_config *config = language->config;
+    struct plb_attention attention = {
+        .heads = config->heads / n,
+        .kv_heads = config->kv_heads / n,
+        .head_dim = config->head_dim,
+        .sequence = options->sequence,
+    };
     struct plb_shape shape = plb_shape2(options->batch * options->capacity,
-                                        2 * attention->kv_heads * attention->head_dim);
-    char name[32];
+                                        2 * attention.kv_heads * attention.head_dim);
+    char name[64];
 
-    snprintf(name, sizeof name, "cache.%d", layer);
+    snprintf(name, sizeof name, n > 1 ? "cache.%d#%dof%d" : "cache.%d", layer, j, n);
     plb_graph_set_scope(language->graph, NULL);
     plb_value cache =
         plb_graph_add_value(language->graph, name, PLB_ROLE_STATE, options->dtype, shape);
-    plb_value next = plb_cache_write(language->graph, cache, qkv, language->positions, attention,
+    plb_value next = plb_cache_write(language->graph, cache, qkv, language->positions, &attention,
                                      options->capacity);
     if (plb_graph_status(language->graph) != PLB_OK)
         return PLB_NONE;
     plb_graph_set_role(language->graph, next, PLB_ROLE_STATE);
     plb_graph_carry(language->graph, cache, next);
-    return plb_attention_cached(language->graph, qkv, next, language->positions, attention,
+    return plb_attention_cached(language->graph, qkv, next, language->positions, &attention,
                                 options->capacity);
 }
 
-plb_value plb__language_attention(struct plb__language *language, plb_value qkv, int layer)
+struct plb_shards plb__language_attention(struct plb__language *language,
+                                          const struct plb_shards *qkv, int layer)
 {
     const struct plb_model_config *config = language->config;
-    struct plb_attention attention = {
-        .heads = config->heads,
-        .kv_heads = config->kv_heads,
-        .head_dim = config->head_dim,
-        .sequence = language->options->sequence,
-    };
+    struct plb_shards y = {.n = qkv->n};
 
-    if (language->options->mode == PLB_LANGUAGE_CACHED)
-        return cached(language, qkv, &attention, layer);
-    return plb_nn_attention(language->model, qkv, config->heads, config->kv_heads,
-                            attention.sequence, config->attention_dropout);
+    if (language->options->mode != PLB_LANGUAGE_CACHED)
+        return plb_nn_attention_shards(language->model, qkv, config->heads, config->kv_heads,
+                                       language->options->sequence, config->attention_dropout);
+    for (int j = 0; j < y.n; j++) {
+        plb_model_set_shard(language->model, y.n, j);
+        y.part[j] = cached(language, qkv->part[j], layer, j, y.n);
+    }
+    plb_model_set_shard(language->model, y.n, -1);
+    return y;
 }
 
 plb_value plb__language_rows(struct plb__language *language, plb_value x)
@@ -85,22 +112,42 @@ plb_value plb__language_rows(struct plb__language *language, plb_value x)
     return language->index == PLB_NONE ? x : plb_take_rows(language->graph, x, language->index);
 }
 
-plb_value plb__language_activation(struct plb__language *language, plb_value x)
+plb_value plb__language_activation(plb_model_t *model, plb_value x, const void *context)
 {
+    const struct plb__language *language = context;
+    plb_graph_t *g = plb_model_graph(model);
+
     switch (language->config->activation) {
     case PLB_ACTIVATION_GELU_TANH:
-        return plb_gelu(language->graph, x, PLB_GELU_TANH);
+        return plb_gelu(g, x, PLB_GELU_TANH);
     case PLB_ACTIVATION_GELU_ERF:
-        return plb_gelu(language->graph, x, PLB_GELU_ERF);
+        return plb_gelu(g, x, PLB_GELU_ERF);
     case PLB_ACTIVATION_RELU:
-        return plb_relu(language->graph, x);
+        return plb_relu(g, x);
     case PLB_ACTIVATION_SILU:
-        return plb_silu(language->graph, x);
+        return plb_silu(g, x);
     default:
-        plb_graph_fail(language->graph, plb_fail(PLB_ERROR_INVALID, "unknown activation %d",
-                                                 (int)language->config->activation));
+        plb_graph_fail(g, plb_fail(PLB_ERROR_INVALID, "unknown activation %d",
+                                   (int)language->config->activation));
         return PLB_NONE;
     }
+}
+
+struct plb_shards plb__language_head(struct plb__language *language, plb_value x,
+                                     const char *embedding)
+{
+    const struct plb_columns vocabulary = {{language->config->vocab}, 1, 1};
+    struct plb_shards logits;
+
+    if (!language->config->tied_embeddings) {
+        plb_model_leave(language->model);
+        return plb_nn_linear_columns(language->model, x, language->degree, &vocabulary, false,
+                                     "lm_head");
+    }
+    logits = plb_nn_linear_tied_columns(language->model, x, language->config->vocab,
+                                        language->degree, embedding);
+    plb_model_leave(language->model);
+    return logits;
 }
 
 plb_value plb__language_parameter(struct plb__language *language, const char *format, ...)
@@ -115,7 +162,7 @@ plb_value plb__language_parameter(struct plb__language *language, const char *fo
     return parameter ? parameter->value : PLB_NONE;
 }
 
-static plb_value logits(struct plb__language *language)
+static struct plb_shards logits(struct plb__language *language)
 {
     return language->config->family == PLB_FAMILY_LLAMA ? plb__llama_logits(language)
                                                         : plb__gpt2_logits(language);
@@ -143,11 +190,22 @@ static void forward(struct plb__language *language, int64_t rows, int64_t number
         out->positions = language->positions = numbered_input(model, "positions", 0, rows);
     if (mode == PLB_LANGUAGE_CACHED)
         out->index = language->index = numbered_input(model, "index", 0, language->options->batch);
-    out->logits = logits(language);
+    out->parts = logits(language);
+    out->logits = out->parts.n == 1 ? out->parts.part[0] : PLB_NONE;
     if (mode == PLB_LANGUAGE_TRAIN || mode == PLB_LANGUAGE_EVALUATE) {
         micro->targets = numbered_input(model, "targets", number, rows);
-        out->loss = plb_nn_loss(model, out->logits, micro->targets);
+        out->loss = plb_nn_loss_shards(model, &out->parts, micro->targets);
     }
+}
+
+static void mark_outputs(struct plb__language *language, const struct plb_language *out)
+{
+    if (plb_model_status(out->model) != PLB_OK)
+        return;
+    if (out->loss != PLB_NONE)
+        plb_graph_output(language->graph, out->loss);
+    for (int j = 0; j < out->parts.n && out->loss == PLB_NONE; j++)
+        plb_graph_output(language->graph, out->parts.part[j]);
 }
 
 static void build(struct plb__language *language, struct plb_language *out)
@@ -168,8 +226,8 @@ static void build(struct plb__language *language, struct plb_language *out)
     out->targets = out->micro[0].targets;
     if (micro > 1)
         out->loss = out->logits = PLB_NONE;
-    else if (plb_model_status(out->model) == PLB_OK)
-        plb_graph_output(language->graph, out->loss == PLB_NONE ? out->logits : out->loss);
+    else
+        mark_outputs(language, out);
 }
 
 enum plb_status plb_language_write(const struct plb_language *language, plb_session_t *session,
@@ -204,7 +262,7 @@ enum plb_status plb_language_create(const struct plb_model_config *config,
     PLB_TRY(check(config, options));
     PLB_TRY(plb_model_create(&model_options, &out.model));
     struct plb__language language = {
-        out.model, plb_model_graph(out.model), config, options, PLB_NONE, PLB_NONE, PLB_NONE};
+        out.model, plb_model_graph(out.model), config, options, PLB_NONE, PLB_NONE, PLB_NONE, 1};
     plb_model_set_deviation(out.model, config->initializer_range);
     build(&language, &out);
     enum plb_status status = plb_model_status(out.model);

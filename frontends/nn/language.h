@@ -14,6 +14,7 @@
 
 #include "frontends/formats/hf_config.h"
 #include "frontends/nn/model.h"
+#include "frontends/nn/split.h"
 #include "runtime/run/session.h"
 
 #ifdef __cplusplus
@@ -35,6 +36,7 @@ struct plb_language_options {
                                 graph goes forward and back through each in turn, see below */
     int64_t capacity;        /* PLB_LANGUAGE_CACHED only: positions that the cache holds */
     uint64_t seed;           /* of initial values and dropout */
+    struct plb_split split;  /* how blocks and vocabulary are split */
 };
 
 #define PLB_MICRO_BATCHES_MAX 64
@@ -54,7 +56,9 @@ struct plb_language {
     plb_value index;     /* input i32[B]: the row whose logits are wanted, of each sequence */
     plb_value loss;      /* f32[1] mean over rows that are not ignored. PLB_NONE with several micro-
                             batches: their backward passes are there, plb_nn_update() can follow */
-    plb_value logits;    /* [N, V], CACHED: [B, V]; of the model's dtype */
+    plb_value logits;    /* [N, V], CACHED: [B, V]; of the model's dtype. PLB_NONE where the
+                            vocabulary is split */
+    struct plb_shards parts; /* their columns, in as many parts as the vocabulary is split */
     int64_t micro_batches;
     struct plb_micro_batch micro[PLB_MICRO_BATCHES_MAX];
 };

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#define NAME_BYTES      256
+#include "frontends/nn/layers_internal.h"
+
 #define TABLE_DEVIATION 0.02
 
 static bool ready(plb_model_t *model)
@@ -15,9 +16,8 @@ static bool ready(plb_model_t *model)
     return plb_graph_status(plb_model_graph(model)) == PLB_OK;
 }
 
-/* The shape of a value that a layer reads; false (and the graph's failure) unless it has `rank`. */
-static bool shape_of(plb_model_t *model, plb_value x, int rank, const char *layer,
-                     struct plb_shape *shape_out)
+bool plb__layer_shape(plb_model_t *model, plb_value x, int rank, const char *layer,
+                      struct plb_shape *shape_out)
 {
     plb_graph_t *g = plb_model_graph(model);
 
@@ -38,30 +38,54 @@ static bool shape_of(plb_model_t *model, plb_value x, int rank, const char *laye
     return true;
 }
 
+bool plb__layer_name(plb_model_t *model, const char *layer, const char *kind,
+                     char name_out[PLB__LAYER_NAME_BYTES])
+{
+    int n = snprintf(name_out, PLB__LAYER_NAME_BYTES, "%s.%s", layer, kind);
+
+    if (n >= 0 && n < PLB__LAYER_NAME_BYTES)
+        return true;
+    plb_graph_fail(
+        plb_model_graph(model),
+        plb_fail(PLB_ERROR_INVALID, "the layer's name \"%.40s...\" is too long", layer));
+    return false;
+}
+
 static plb_value parameter(plb_model_t *model, const char *layer, const char *kind,
                            struct plb_shape shape, enum plb_initial initial, double deviation)
 {
-    char name[NAME_BYTES];
-    int n = snprintf(name, sizeof name, "%s.%s", layer, kind);
+    char name[PLB__LAYER_NAME_BYTES];
 
-    if (n < 0 || (size_t)n >= sizeof name) {
-        plb_graph_fail(
-            plb_model_graph(model),
-            plb_fail(PLB_ERROR_INVALID, "the layer's name \"%.40s...\" is too long", layer));
+    if (!plb__layer_name(model, layer, kind, name))
         return PLB_NONE;
-    }
     return plb_model_parameter(model, name, shape, initial, deviation);
+}
+
+double plb__layer_deviation(const plb_model_t *model, int64_t inputs)
+{
+    double deviation = plb_model_deviation(model);
+
+    return deviation == 0.0 ? sqrt(2.0 / (double)inputs) : deviation;
+}
+
+double plb__table_deviation(const plb_model_t *model)
+{
+    double deviation = plb_model_deviation(model);
+
+    return deviation > 0 ? deviation : TABLE_DEVIATION;
+}
+
+plb_value plb__layer_bias(plb_model_t *model, const char *layer, int64_t features)
+{
+    return parameter(model, layer, "bias", plb_shape1(features), PLB_INITIAL_ZEROS, 0);
 }
 
 /* A weight whose every output sums `inputs` products. */
 static plb_value weight(plb_model_t *model, const char *layer, struct plb_shape shape,
                         int64_t inputs)
 {
-    double deviation = plb_model_deviation(model);
-
-    if (deviation == 0.0)
-        deviation = sqrt(2.0 / (double)inputs);
-    return parameter(model, layer, "weight", shape, PLB_INITIAL_NORMAL, deviation);
+    return parameter(model, layer, "weight", shape, PLB_INITIAL_NORMAL,
+                     plb__layer_deviation(model, inputs));
 }
 
 plb_value plb_nn_input(plb_model_t *model, const char *name, enum plb_dtype dtype,
@@ -82,11 +106,10 @@ plb_value plb_nn_linear(plb_model_t *model, plb_value x, int64_t features, bool 
 {
     struct plb_shape shape;
 
-    if (!shape_of(model, x, 2, name, &shape))
+    if (!plb__layer_shape(model, x, 2, name, &shape))
         return PLB_NONE;
     plb_value w = weight(model, name, plb_shape2(features, shape.dim[1]), shape.dim[1]);
-    plb_value b = bias ? parameter(model, name, "bias", plb_shape1(features), PLB_INITIAL_ZEROS, 0)
-                       : PLB_NONE;
+    plb_value b = bias ? plb__layer_bias(model, name, features) : PLB_NONE;
     return plb_linear(plb_model_graph(model), x, w, b);
 }
 
@@ -94,7 +117,7 @@ plb_value plb_nn_linear_tied(plb_model_t *model, plb_value x, int64_t features, 
 {
     struct plb_shape shape;
 
-    if (!shape_of(model, x, 2, name, &shape))
+    if (!plb__layer_shape(model, x, 2, name, &shape))
         return PLB_NONE;
     plb_value w = parameter(model, name, "weight", plb_shape2(features, shape.dim[1]),
                             PLB_INITIAL_NORMAL, TABLE_DEVIATION);
@@ -104,12 +127,10 @@ plb_value plb_nn_linear_tied(plb_model_t *model, plb_value x, int64_t features, 
 plb_value plb_nn_embedding(plb_model_t *model, plb_value index, int64_t rows, int64_t features,
                            const char *name)
 {
-    double deviation = plb_model_deviation(model);
-
     if (!ready(model))
         return PLB_NONE;
     plb_value table = parameter(model, name, "weight", plb_shape2(rows, features),
-                                PLB_INITIAL_NORMAL, deviation > 0 ? deviation : TABLE_DEVIATION);
+                                PLB_INITIAL_NORMAL, plb__table_deviation(model));
     return plb_embedding(plb_model_graph(model), index, table);
 }
 
@@ -118,7 +139,7 @@ plb_value plb_nn_layer_norm(plb_model_t *model, plb_value x, double eps, bool bi
 {
     struct plb_shape shape;
 
-    if (!shape_of(model, x, 2, name, &shape))
+    if (!plb__layer_shape(model, x, 2, name, &shape))
         return PLB_NONE;
     struct plb_shape row = plb_shape1(shape.dim[1]);
     plb_value gamma = parameter(model, name, "weight", row, PLB_INITIAL_ONES, 0);
@@ -130,7 +151,7 @@ plb_value plb_nn_rms_norm(plb_model_t *model, plb_value x, double eps, const cha
 {
     struct plb_shape shape;
 
-    if (!shape_of(model, x, 2, name, &shape))
+    if (!plb__layer_shape(model, x, 2, name, &shape))
         return PLB_NONE;
     plb_value gamma =
         parameter(model, name, "weight", plb_shape1(shape.dim[1]), PLB_INITIAL_ONES, 0);
@@ -142,12 +163,11 @@ plb_value plb_nn_conv2d(plb_model_t *model, plb_value x, int64_t channels, int64
 {
     struct plb_shape shape;
 
-    if (!shape_of(model, x, 4, name, &shape))
+    if (!plb__layer_shape(model, x, 4, name, &shape))
         return PLB_NONE;
     plb_value w = weight(model, name, plb_shape4(channels, shape.dim[1], kernel, kernel),
                          shape.dim[1] * kernel * kernel);
-    plb_value b = bias ? parameter(model, name, "bias", plb_shape1(channels), PLB_INITIAL_ZEROS, 0)
-                       : PLB_NONE;
+    plb_value b = bias ? plb__layer_bias(model, name, channels) : PLB_NONE;
     return plb_conv2d(plb_model_graph(model), x, w, b, stride, padding);
 }
 
@@ -165,12 +185,14 @@ plb_value plb_nn_flatten(plb_model_t *model, plb_value x)
     return plb_reshape(g, x, plb_shape2(shape->dim[0], plb_shape_row_elements(shape)));
 }
 
-plb_value plb_nn_attention(plb_model_t *model, plb_value qkv, int64_t heads, int64_t kv_heads,
-                           int64_t sequence, double dropout)
+plb_value plb__layer_attention(plb_model_t *model, plb_value qkv,
+                               const struct plb_attention *wanted)
 {
+    int64_t heads = wanted->heads, kv_heads = wanted->kv_heads;
+    struct plb_attention attention = *wanted;
     struct plb_shape shape;
 
-    if (!shape_of(model, qkv, 2, "attention", &shape))
+    if (!plb__layer_shape(model, qkv, 2, "attention", &shape))
         return PLB_NONE;
     if (heads < 1 || kv_heads < 1 || shape.dim[1] % (heads + 2 * kv_heads) != 0) {
         plb_graph_fail(
@@ -180,18 +202,19 @@ plb_value plb_nn_attention(plb_model_t *model, plb_value qkv, int64_t heads, int
                      (long long)shape.dim[1], (long long)heads, (long long)kv_heads));
         return PLB_NONE;
     }
-    struct plb_attention attention = {
-        .heads = heads,
-        .kv_heads = kv_heads,
-        .head_dim = shape.dim[1] / (heads + 2 * kv_heads),
-        .sequence = sequence,
-    };
-    if (plb_model_options(model)->training && dropout > 0) {
-        attention.dropout = dropout;
-        attention.seed = plb_model_options(model)->seed;
-        attention.stream = plb_model_stream(model);
-    }
+    attention.head_dim = shape.dim[1] / (heads + 2 * kv_heads);
+    attention.seed = attention.stream ? plb_model_options(model)->seed : 0;
+    if (!attention.stream) /* streams are counted from 1 */
+        attention.dropout = 0.0;
     return plb_attention(plb_model_graph(model), qkv, &attention);
+}
+
+plb_value plb_nn_attention(plb_model_t *model, plb_value qkv, int64_t heads, int64_t kv_heads,
+                           int64_t sequence, double dropout)
+{
+    const struct plb_shards whole = {.n = 1, .part = {qkv}};
+
+    return plb_nn_attention_shards(model, &whole, heads, kv_heads, sequence, dropout).part[0];
 }
 
 plb_value plb_nn_dropout(plb_model_t *model, plb_value x, double p)

@@ -56,6 +56,58 @@ plb_value plb_nn_add(plb_model_t *model, plb_value a, plb_value b);
 /* Mean cross-entropy f32[1] of logits[N,V] and classes[N] i32, negative ones ignored. */
 plb_value plb_nn_loss(plb_model_t *model, plb_value logits, plb_value classes);
 
+/*
+ * Tensor parallelism (Shoeybi et al. 2019, "Megatron-LM", section 3). A struct plb_shards is a value
+ * in n parts, each made by tasks of one shard; a parallel policy decides where these run. A block
+ * begins with a product whose weight is split by columns of its result, goes on part by part, and
+ * ends with one whose weight is split by columns of its input:
+ *
+ *   h = plb_nn_linear_columns(m, x, n, &(struct plb_columns){{4 * C}, 1, 1}, true, "up");
+ *   h = plb_nn_each(m, h, gelu, NULL);
+ *   x = plb_nn_add(m, x, plb_nn_linear_rows(m, &h, C, true, "down"));
+ *
+ * With n = 1 these make the graph of the layers above, the same to the last bit. With more, each
+ * shard's weight is a parameter of its own, "NAME.weight#0of2"; files, and initial values, are those
+ * of the unsplit one. Sums over shards have another order than the product's own sum: results agree
+ * within rounding (that of an embedding exactly).
+ */
+
+/* Columns of a split result: groups of `features`, each in pieces of `unit` that stay together (a
+ * head). Part j of n has the pieces i with floor(pieces j / n) <= i < floor(pieces (j + 1) / n) of
+ * every group, side by side. */
+struct plb_columns {
+    int64_t features[PLB_SLICES_MAX];
+    int groups;
+    int64_t unit;
+};
+
+/* plb_nn_linear() of the sum of all features, in n parts. */
+struct plb_shards plb_nn_linear_columns(plb_model_t *model, plb_value x, int n,
+                                        const struct plb_columns *columns, bool bias,
+                                        const char *name);
+/* plb_nn_linear() of x, whose columns are those of its parts: the sum of the parts' products in a
+ * balanced binary tree, the bias added in the first. */
+plb_value plb_nn_linear_rows(plb_model_t *model, const struct plb_shards *x, int64_t features,
+                             bool bias, const char *name);
+/* plb_nn_attention(), each part having its share of the heads: n must divide heads and kv_heads. */
+struct plb_shards plb_nn_attention_shards(plb_model_t *model, const struct plb_shards *qkv,
+                                          int64_t heads, int64_t kv_heads, int64_t sequence,
+                                          double dropout);
+/* f of each part. */
+typedef plb_value (*plb_nn_function)(plb_model_t *model, plb_value x, const void *context);
+struct plb_shards plb_nn_each(plb_model_t *model, struct plb_shards x, plb_nn_function f,
+                              const void *context);
+
+/* plb_nn_embedding() with the table's rows in n ranges. */
+plb_value plb_nn_embedding_shards(plb_model_t *model, plb_value index, int64_t rows,
+                                  int64_t features, int n, const char *name);
+/* plb_nn_linear_tied() with such a table. */
+struct plb_shards plb_nn_linear_tied_columns(plb_model_t *model, plb_value x, int64_t features,
+                                             int n, const char *name);
+/* plb_nn_loss() of logits in parts: no place sees all logits of a row. */
+plb_value plb_nn_loss_shards(plb_model_t *model, const struct plb_shards *logits,
+                             plb_value classes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -38,25 +38,29 @@ static void map(struct plb__language *language, const struct packing *packing, i
     plb_model_map(language->model, value, piece, packing->n);
 }
 
-static plb_value packed_linear(struct plb__language *language, plb_value x,
-                               const struct packing *packing, bool bias, int layer)
+static struct plb_shards packed_linear(struct plb__language *language, plb_value x,
+                                       const struct packing *packing, int64_t unit, bool bias,
+                                       int layer)
 {
-    int64_t rows = 0;
+    struct plb_columns columns = {.groups = packing->n, .unit = unit};
 
     for (int i = 0; i < packing->n; i++)
-        rows += packing->rows[i];
-    plb_value y = plb_nn_linear(language->model, x, rows, bias, packing->name);
+        columns.features[i] = packing->rows[i];
+    struct plb_shards y = plb_nn_linear_columns(language->model, x, language->degree, &columns,
+                                                bias, packing->name);
     map(language, packing, layer, "weight");
     if (bias)
         map(language, packing, layer, "bias");
     return y;
 }
 
-static plb_value rotate(struct plb__language *language, plb_value qkv)
+/* Queries and keys of whole rows, or of one of as many parts as the block is split into. */
+static plb_value rotate(plb_model_t *model, plb_value qkv, const void *context)
 {
+    const struct plb__language *language = context;
     const struct plb_model_config *config = language->config;
     struct plb_rope rope = {
-        .heads = config->heads + config->kv_heads,
+        .heads = (config->heads + config->kv_heads) / language->degree,
         .head_dim = config->head_dim,
         .theta = config->rope.theta,
         .factor = 1.0,
@@ -69,7 +73,7 @@ static plb_value rotate(struct plb__language *language, plb_value qkv)
         rope.original_positions = config->rope.original_positions;
         rope.linear = config->rope.type == PLB_ROPE_LINEAR;
     }
-    return plb_rope(language->graph, qkv, language->positions, &rope);
+    return plb_rope(plb_model_graph(model), qkv, language->positions, &rope);
 }
 
 static plb_value attention(struct plb__language *language, plb_value x, int layer)
@@ -81,11 +85,19 @@ static plb_value attention(struct plb__language *language, plb_value x, int laye
                           {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
                           {queries, keys, keys},
                           3};
+    struct plb_shards a =
+        packed_linear(language, x, &qkv, config->head_dim, config->attention_bias, layer);
 
-    x = rotate(language, packed_linear(language, x, &qkv, config->attention_bias, layer));
-    x = plb__language_attention(language, x, layer);
-    return plb_nn_linear(language->model, x, config->hidden, config->attention_bias,
-                         "self_attn.o_proj");
+    a = plb_nn_each(language->model, a, rotate, language);
+    a = plb__language_attention(language, &a, layer);
+    return plb_nn_linear_rows(language->model, &a, config->hidden, config->attention_bias,
+                              "self_attn.o_proj");
+}
+
+static plb_value gate(plb_model_t *model, plb_value x, const void *context)
+{
+    (void)context;
+    return plb_swiglu(plb_model_graph(model), x);
 }
 
 static plb_value mlp(struct plb__language *language, plb_value x, int layer)
@@ -93,10 +105,11 @@ static plb_value mlp(struct plb__language *language, plb_value x, int layer)
     const struct plb_model_config *config = language->config;
     struct packing gate_up = {
         "mlp.gate_up_proj", {"mlp.gate_proj", "mlp.up_proj"}, {config->ffn, config->ffn}, 2};
+    struct plb_shards a = packed_linear(language, x, &gate_up, 1, config->mlp_bias, layer);
 
-    x = packed_linear(language, x, &gate_up, config->mlp_bias, layer);
-    x = plb_swiglu(language->graph, x);
-    return plb_nn_linear(language->model, x, config->hidden, config->mlp_bias, "mlp.down_proj");
+    a = plb_nn_each(language->model, a, gate, NULL);
+    return plb_nn_linear_rows(language->model, &a, config->hidden, config->mlp_bias,
+                              "mlp.down_proj");
 }
 
 static plb_value block(struct plb__language *language, plb_value x, int layer)
@@ -110,25 +123,23 @@ static plb_value block(struct plb__language *language, plb_value x, int layer)
     return plb_nn_add(model, x, mlp(language, h, layer));
 }
 
-plb_value plb__llama_logits(struct plb__language *language)
+struct plb_shards plb__llama_logits(struct plb__language *language)
 {
     const struct plb_model_config *config = language->config;
     plb_model_t *model = language->model;
 
     plb_model_enter(model, "model");
-    plb_value x =
-        plb_nn_embedding(model, language->tokens, config->vocab, config->hidden, "embed_tokens");
+    plb__language_block(language, -1);
+    plb_value x = plb_nn_embedding_shards(model, language->tokens, config->vocab, config->hidden,
+                                          language->degree, "embed_tokens");
     for (int layer = 0; layer < (int)config->layers; layer++) {
-        plb_graph_set_block(language->graph, layer);
+        plb__language_block(language, layer);
         plb_model_enter(model, "layers.%d", layer);
         x = block(language, x, layer);
         plb_model_leave(model);
     }
-    plb_graph_set_block(language->graph, -1);
+    plb__language_block(language, -1);
     x = plb__language_rows(language, x);
     x = plb_nn_rms_norm(model, x, config->norm_epsilon, "norm");
-    if (config->tied_embeddings)
-        x = plb_nn_linear_tied(model, x, config->vocab, "embed_tokens");
-    plb_model_leave(model);
-    return config->tied_embeddings ? x : plb_nn_linear(model, x, config->vocab, false, "lm_head");
+    return plb__language_head(language, x, "embed_tokens");
 }

@@ -9,6 +9,8 @@ libpalombe_la_SOURCES += \
 	frontends/nn/initial.c \
 	frontends/nn/language.c \
 	frontends/nn/layers.c \
+	frontends/nn/layers_internal.h \
+	frontends/nn/layers_shards.c \
 	frontends/nn/llama.c \
 	frontends/nn/logits.c \
 	frontends/nn/mlp.c \
@@ -17,6 +19,9 @@ libpalombe_la_SOURCES += \
 	frontends/nn/optimizer.c \
 	frontends/nn/pretrain.c \
 	frontends/nn/sampler.c \
+	frontends/nn/shards.c \
+	frontends/nn/shards.h \
+	frontends/nn/split.c \
 	frontends/nn/trainer.c \
 	frontends/nn/trainer_file.c \
 	frontends/nn/trainer_file.h \
@@ -33,6 +38,7 @@ nobase_pkginclude_HEADERS += \
 	frontends/nn/optimizer.h \
 	frontends/nn/pretrain.h \
 	frontends/nn/sampler.h \
+	frontends/nn/split.h \
 	frontends/nn/trainer.h \
 	frontends/nn/unet.h \
 	frontends/nn/weights.h

@@ -25,6 +25,7 @@ struct plb_model {
     int scopes;
     double deviation;
     uint64_t streams;
+    int divided; /* shards that tasks on whole rows belong to, 0: to none */
     struct plb__passes passes;
 };
 
@@ -56,14 +57,19 @@ static void free_pieces(struct plb_parameter *parameter)
     parameter->n_pieces = 0;
 }
 
+static void free_parameter(struct plb_parameter *parameter)
+{
+    free_pieces(parameter);
+    free((char *)parameter->name);
+    free((char *)parameter->tensor);
+}
+
 void plb_model_destroy(plb_model_t *model)
 {
     if (!model)
         return;
-    for (int i = 0; i < model->n_parameters; i++) {
-        free_pieces(&model->parameters[i]);
-        free((char *)model->parameters[i].name);
-    }
+    for (int i = 0; i < model->n_parameters; i++)
+        free_parameter(&model->parameters[i]);
     free(model->parameters);
     free(model->passes.partial);
     plb_graph_destroy(model->graph);
@@ -125,16 +131,39 @@ void plb_model_set_deviation(plb_model_t *model, double deviation)
     model->deviation = deviation;
 }
 
+void plb_model_divide_rows(plb_model_t *model, int n)
+{
+    model->divided = n > 1 ? n : 0;
+    plb_model_set_shard(model, 1, -1);
+}
+
+bool plb_model_divided(const plb_model_t *model)
+{
+    return model->divided > 0;
+}
+
+void plb_model_set_shard(plb_model_t *model, int n, int j)
+{
+    if (n > 1 && j >= 0)
+        plb_graph_set_shard(model->graph, j);
+    else
+        plb_graph_set_shard(model->graph, model->divided ? PLB_SHARD_BY_ROWS(model->divided) : -1);
+}
+
 double plb_model_deviation(const plb_model_t *model)
 {
     return model->deviation;
 }
 
+/* The parameter of that name, or shard 0 of the tensor. */
 static struct plb_parameter *find(const plb_model_t *model, const char *name)
 {
-    for (int i = 0; i < model->n_parameters; i++)
-        if (strcmp(model->parameters[i].name, name) == 0)
-            return &model->parameters[i];
+    for (int i = 0; i < model->n_parameters; i++) {
+        struct plb_parameter *parameter = &model->parameters[i];
+        const char *known = parameter->share.shard == 0 ? parameter->tensor : parameter->name;
+        if (strcmp(known, name) == 0 || strcmp(parameter->name, name) == 0)
+            return parameter;
+    }
     return NULL;
 }
 
@@ -189,71 +218,131 @@ static plb_value add_value(plb_model_t *model, const char *name, enum plb_role r
 
 static enum plb_status append(plb_model_t *model, struct plb_parameter *parameter)
 {
-    struct plb_piece piece = {parameter->name, 0, parameter->shape.dim[0], false};
+    struct plb_piece piece = {parameter->tensor, 0, parameter->tensor_shape.dim[0], false};
 
+    if (!parameter->name || !parameter->tensor)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a parameter's name");
     PLB_TRY(reserve(model));
     PLB_TRY(set_pieces(parameter, &piece, 1));
     model->parameters[model->n_parameters++] = *parameter;
     return PLB_OK;
 }
 
-static plb_value make(plb_model_t *model, const char *name, struct plb_shape shape,
-                      enum plb_initial initial, double deviation)
+/* Makes a parameter like this one, of which names are copied. */
+static plb_value make(plb_model_t *model, struct plb_parameter parameter)
 {
-    plb_value value = add_value(model, name, PLB_ROLE_PARAMETER, model->options.dtype, shape);
-    struct plb_parameter parameter = {
-        .name = strdup(name),
-        .shape = shape,
-        .initial = initial,
-        .deviation = deviation,
-        .decay = shape.rank >= 2,
-        .value = value,
-        .master = model->options.dtype == PLB_F32 ? value : PLB_NONE,
-    };
-
-    if (value == PLB_NONE) {
-        free((char *)parameter.name);
+    parameter.value = add_value(model, parameter.name, PLB_ROLE_PARAMETER, model->options.dtype,
+                                parameter.shape);
+    if (parameter.value == PLB_NONE)
         return PLB_NONE;
-    }
-    enum plb_status status = parameter.name
-                                 ? append(model, &parameter)
-                                 : plb_fail(PLB_ERROR_MEMORY, "no memory for a parameter's name");
-    if (status != PLB_OK) {
-        plb_graph_fail(model->graph, status);
-        free_pieces(&parameter);
-        free((char *)parameter.name);
-        return PLB_NONE;
-    }
-    return value;
+    parameter.master = model->options.dtype == PLB_F32 ? parameter.value : PLB_NONE;
+    parameter.decay = parameter.shape.rank >= 2;
+    parameter.name = strdup(parameter.name);
+    parameter.tensor = strdup(parameter.tensor);
+    enum plb_status status = append(model, &parameter);
+    if (status == PLB_OK)
+        return parameter.value;
+    plb_graph_fail(model->graph, status);
+    free_parameter(&parameter);
+    return PLB_NONE;
 }
 
-plb_value plb_model_parameter(plb_model_t *model, const char *name, struct plb_shape shape,
-                              enum plb_initial initial, double deviation)
+/* An existing parameter, if it is like this one. */
+static plb_value share_old(plb_model_t *model, const struct plb_parameter *old,
+                           const struct plb_parameter *wanted)
 {
-    char full[2 * SCOPE_BYTES];
-    int n = snprintf(full, sizeof full, "%s%s%s", model->scope, model->scope[0] ? "." : "", name);
+    char had[80], asked[80];
 
-    if (plb_graph_status(model->graph) != PLB_OK)
-        return PLB_NONE;
-    if (n < 0 || (size_t)n >= sizeof full) {
+    if (plb_shape_equal(&old->shape, &wanted->shape) &&
+        old->share.shards == wanted->share.shards)
+        return old->value;
+    plb_type_print(&(struct plb_type){model->options.dtype, old->shape}, had, sizeof had);
+    plb_type_print(&(struct plb_type){model->options.dtype, wanted->shape}, asked, sizeof asked);
+    plb_graph_fail(model->graph,
+                   plb_fail(PLB_ERROR_INVALID, "parameter \"%s\" is %s and cannot be shared as %s",
+                            old->name, had, asked));
+    return PLB_NONE;
+}
+
+/* SCOPE.NAME, and with a share SCOPE.NAME#SHARDofSHARDS, as new ones or those that exist. */
+static plb_value find_or_make(plb_model_t *model, const char *name, struct plb_parameter *wanted)
+{
+    char tensor[2 * SCOPE_BYTES], full[2 * SCOPE_BYTES + 32];
+    int n = snprintf(tensor, sizeof tensor, "%s%s%s", model->scope, model->scope[0] ? "." : "",
+                     name);
+
+    if (n < 0 || (size_t)n >= sizeof tensor) {
         plb_graph_fail(
             model->graph,
             plb_fail(PLB_ERROR_INVALID, "the parameter's name \"%.40s...\" is too long", name));
         return PLB_NONE;
     }
+    snprintf(full, sizeof full, wanted->share.shards > 1 ? "%s#%dof%d" : "%s", tensor,
+             wanted->share.shard, wanted->share.shards);
+    wanted->name = full;
+    wanted->tensor = tensor;
     const struct plb_parameter *old = find(model, full);
-    if (!old)
-        return make(model, full, shape, initial, deviation);
-    if (!plb_shape_equal(&old->shape, &shape)) {
-        char had[80], asked[80];
-        plb_type_print(&(struct plb_type){model->options.dtype, old->shape}, had, sizeof had);
-        plb_type_print(&(struct plb_type){model->options.dtype, shape}, asked, sizeof asked);
-        plb_graph_fail(model->graph, plb_fail(PLB_ERROR_INVALID,
-                                              "parameter \"%s\" is %s and cannot be shared as %s",
-                                              full, had, asked));
+    return old ? share_old(model, old, wanted) : make(model, *wanted);
+}
+
+plb_value plb_model_parameter(plb_model_t *model, const char *name, struct plb_shape shape,
+                              enum plb_initial initial, double deviation)
+{
+    struct plb_parameter wanted = {
+        .shape = shape,
+        .tensor_shape = shape,
+        .share = {.shards = 1,
+                  .cols = plb_shape_row_elements(&shape),
+                  .n = 1,
+                  .slice = {{0, shape.dim[0], 0}}},
+        .initial = initial,
+        .deviation = deviation,
+    };
+
+    if (plb_graph_status(model->graph) != PLB_OK)
+        return PLB_NONE;
+    return find_or_make(model, name, &wanted);
+}
+
+static enum plb_status check_share(const char *name, const struct plb_shape *tensor,
+                                   const struct plb_share *share, int64_t *rows_out)
+{
+    int64_t row = 0, columns = plb_shape_row_elements(tensor);
+    bool within = tensor->rank <= 2 && share->cols >= 1 && share->col0 >= 0 &&
+                  share->col0 + share->cols <= columns;
+
+    for (int i = 0; i < share->n; row += share->slice[i].rows, i++) {
+        const struct plb_slice *slice = &share->slice[i];
+        within = within && slice->row0 == row && slice->rows >= 1 && slice->tensor_row0 >= 0 &&
+                 slice->tensor_row0 + slice->rows <= tensor->dim[0];
+    }
+    *rows_out = row;
+    if (within && row > 0 && share->shard >= 0 && share->shard < share->shards)
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID, "shard %d of %d of parameter \"%s\" is not within its rows "
+                    "and columns", share->shard, share->shards, name);
+}
+
+plb_value plb_model_shard(plb_model_t *model, const char *name, struct plb_shape tensor,
+                          const struct plb_share *share, enum plb_initial initial,
+                          double deviation)
+{
+    struct plb_parameter wanted = {.shape = tensor,
+                                   .tensor_shape = tensor,
+                                   .share = *share,
+                                   .initial = initial,
+                                   .deviation = deviation};
+
+    if (plb_graph_status(model->graph) != PLB_OK)
+        return PLB_NONE;
+    enum plb_status status = check_share(name, &tensor, share, &wanted.shape.dim[0]);
+    if (status != PLB_OK) {
+        plb_graph_fail(model->graph, status);
         return PLB_NONE;
     }
-    return old->value;
+    if (tensor.rank == 2)
+        wanted.shape.dim[1] = share->cols;
+    return find_or_make(model, name, &wanted);
 }
 
 static enum plb_status check_pieces(const struct plb_parameter *parameter,
@@ -266,16 +355,16 @@ static enum plb_status check_pieces(const struct plb_parameter *parameter,
             return plb_fail(
                 PLB_ERROR_INVALID,
                 "piece %d of parameter \"%s\" has rows %lld+%lld where row %lld follows", i,
-                parameter->name, (long long)pieces[i].row0, (long long)pieces[i].rows,
+                parameter->tensor, (long long)pieces[i].row0, (long long)pieces[i].rows,
                 (long long)row);
-        if (pieces[i].transposed && (n != 1 || parameter->shape.rank != 2))
+        if (pieces[i].transposed && (n != 1 || parameter->tensor_shape.rank != 2))
             return plb_fail(PLB_ERROR_INVALID,
                             "only a whole matrix can be stored transposed: \"%s\"",
-                            parameter->name);
+                            parameter->tensor);
     }
-    if (row != parameter->shape.dim[0])
+    if (row != parameter->tensor_shape.dim[0])
         return plb_fail(PLB_ERROR_INVALID, "the pieces of parameter \"%s\" cover %lld of %lld rows",
-                        parameter->name, (long long)row, (long long)parameter->shape.dim[0]);
+                        parameter->tensor, (long long)row, (long long)parameter->tensor_shape.dim[0]);
     return PLB_OK;
 }
 
@@ -328,8 +417,10 @@ uint64_t plb_model_fingerprint(const plb_model_t *model)
 
     for (int i = 0; i < model->n_parameters; i++) {
         const struct plb_parameter *parameter = &model->parameters[i];
-        hash = plb_hash_mix(hash, parameter->name, strlen(parameter->name) + 1);
-        hash = plb_hash_mix(hash, parameter->shape.dim, sizeof parameter->shape.dim);
+        if (parameter->share.shard > 0)
+            continue;
+        hash = plb_hash_mix(hash, parameter->tensor, strlen(parameter->tensor) + 1);
+        hash = plb_hash_mix(hash, parameter->tensor_shape.dim, sizeof parameter->tensor_shape.dim);
     }
     return hash;
 }

@@ -36,24 +36,52 @@ enum plb_initial {
     PLB_INITIAL_NORMAL, /* mean 0, standard deviation `deviation` */
 };
 
-/* A tensor of a model file that holds rows `row0` to `row0 + rows` of a parameter, all its columns.
- * Transposed: the file has shape [columns, rows]. */
+/* A tensor of a model file that holds rows `row0` to `row0 + rows` of a parameter, all its columns
+ * (of a shard: of the tensor that was split). Transposed: the file has shape [columns, rows]. */
 struct plb_piece {
     const char *tensor;
     int64_t row0, rows;
     bool transposed;
 };
 
-/* A parameter, in the shape in which the layers read it: linear weights are [out, in]. */
+/* Rows of a shard that follow one another in the tensor that was split, too. */
+struct plb_slice {
+    int64_t row0, rows;  /* in the shard */
+    int64_t tensor_row0; /* where they begin in the tensor */
+};
+
+#define PLB_SLICES_MAX 3
+
+/* Shard `shard` of `shards` of a tensor: some of its rows, `cols` of their columns from `col0` on. */
+struct plb_share {
+    int shard, shards;
+    int64_t col0, cols;
+    int n;
+    struct plb_slice slice[PLB_SLICES_MAX];
+};
+
+/* A value that a tensor-parallel split has made in n parts, part j by tasks of shard j; n = 1: as a
+ * whole. */
+struct plb_shards {
+    int n;
+    plb_value part[PLB_SHARDS_MAX];
+};
+
+/* A parameter, in the shape in which the layers read it: linear weights are [out, in]. What stands
+ * in files, and begins as it does, is the tensor: the parameter itself, or what it is a shard of. */
 struct plb_parameter {
-    const char *name;
+    const char *name; /* of a shard "TENSOR#SHARDofSHARDS" */
     struct plb_shape shape;
+    const char *tensor;
+    struct plb_shape tensor_shape;
+    struct plb_share share; /* all of it, shard 0 of 1, unless it is a shard */
     enum plb_initial initial;
     double deviation;
     bool decay;       /* weight decay applies: matrices and kernels, not biases or norms */
     plb_value value;  /* what layers read, of the model's dtype */
     plb_value master; /* f32; the same value in an f32 model, else PLB_NONE until it is trained */
-    int n_pieces;     /* 1, the parameter's own name, unless plb_model_map() said otherwise */
+    int n_pieces;     /* 1, the tensor's own name, unless plb_model_map() said otherwise; of a tensor
+                         in shards, those of shard 0 count */
     const struct plb_piece *pieces;
 };
 
@@ -83,6 +111,21 @@ double plb_model_deviation(const plb_model_t *model);
 plb_value plb_model_parameter(plb_model_t *model, const char *name, struct plb_shape shape,
                               enum plb_initial initial, double deviation);
 
+/* A shard of the tensor SCOPE.NAME of shape `tensor`. Its initial values are those that an unsplit
+ * parameter would have at its place. All shards of a tensor must be asked for, and have each of its
+ * elements once between them. PLB_NONE and a failed graph where a share is not within the tensor. */
+plb_value plb_model_shard(plb_model_t *model, const char *name, struct plb_shape tensor,
+                          const struct plb_share *share, enum plb_initial initial,
+                          double deviation);
+
+/* Tasks on whole rows (norms, sums, residuals) made from now on belong to no shard, or with n > 1 to
+ * n shards by their rows. */
+void plb_model_divide_rows(plb_model_t *model, int n);
+bool plb_model_divided(const plb_model_t *model);
+/* Tasks made from now on belong to shard j of n; with n = 1, or j = -1, to what
+ * plb_model_divide_rows() said. */
+void plb_model_set_shard(plb_model_t *model, int n, int j);
+
 /* Says in which tensors of a model file the parameter of `value` stands. The pieces must cover its
  * rows once, in order; they are copied. */
 void plb_model_map(plb_model_t *model, plb_value value, const struct plb_piece *pieces, int n);
@@ -94,7 +137,7 @@ const struct plb_parameter *plb_model_parameter_at(const plb_model_t *model, int
 const struct plb_parameter *plb_model_parameter_find(const plb_model_t *model, const char *name);
 /* The number of trained elements. */
 int64_t plb_model_elements(const plb_model_t *model);
-/* A hash of names, shapes and order: what tells one model's checkpoint from another's. */
+/* A hash of names, shapes and order of tensors: what tells one model's checkpoint from another's. */
 uint64_t plb_model_fingerprint(const plb_model_t *model);
 
 /* Adds the f32 master "NAME.master" (role STATE) of each parameter of a model that is not f32. */

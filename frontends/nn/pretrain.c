@@ -51,6 +51,7 @@ static struct plb_language_options language_options(const plb_pretrain_t *pretra
         .sequence = pretrain->options.sequence,
         .micro_batches = mode == PLB_LANGUAGE_TRAIN ? pretrain->options.micro_batches : 0,
         .seed = pretrain->options.seed,
+        .split = pretrain->options.split,
     };
     return options;
 }

@@ -23,6 +23,7 @@ struct plb_pretrain_options {
     int64_t batch, sequence; /* of a step */
     int64_t micro_batches;   /* that the batch is divided into, which saves memory; 0 counts as 1 */
     uint64_t seed;           /* of initial values, dropout and the order of the data */
+    struct plb_split split;  /* how the model is split; a resumed run may be split otherwise */
     struct plb_optimizer optimizer;
     struct plb_schedule schedule;
     struct plb_session_options session;

@@ -121,7 +121,7 @@ enum plb_status plb_trainer_resume(plb_trainer_t *trainer, const char *directory
     /* After the weights: in bf16 these give the masters rounded values, the state the exact ones.
      */
     if (status == PLB_OK)
-        status = plb_state_load(plb_model_graph(trainer->model), trainer->store, state);
+        status = plb_state_load(trainer->model, trainer->store, state);
     plb_safetensors_close(state);
     plb_safetensors_close(weights);
     if (status == PLB_OK)
@@ -141,7 +141,7 @@ static enum plb_status write_files(plb_trainer_t *trainer, const char *folder,
     if (status == PLB_OK)
         status = plb_weights_save(trainer->model, trainer->store, weights);
     if (status == PLB_OK)
-        status = plb_state_save(plb_model_graph(trainer->model), trainer->store, state);
+        status = plb_state_save(trainer->model, trainer->store, state);
     free(state);
     free(weights);
     if (status == PLB_OK && companion)
