@@ -9,6 +9,7 @@
 #include "runtime/plan/walk.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define PLAN_FIRST_CAPACITY 256u
 
@@ -47,6 +48,20 @@ enum plb_status plb_plan_append(struct plb_plan *plan, struct plb_instruction in
         plan->capacity = capacity;
     }
     plan->instruction[plan->n++] = instruction;
+    return PLB_OK;
+}
+
+enum plb_status plb_plan_copy(const struct plb_plan *plan, struct plb_plan *copy_out)
+{
+    struct plb_plan copy = *plan;
+
+    copy.capacity = plan->n + 1;
+    copy.instruction = malloc(copy.capacity * sizeof *copy.instruction);
+    if (!copy.instruction)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a plan of %u instructions", plan->n);
+    if (plan->n > 0)
+        memcpy(copy.instruction, plan->instruction, plan->n * sizeof *copy.instruction);
+    *copy_out = copy;
     return PLB_OK;
 }
 

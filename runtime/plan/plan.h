@@ -67,6 +67,9 @@ void plb_plan_clear(struct plb_plan *plan);
 /* Appends an instruction. PLB_ERROR_MEMORY. */
 enum plb_status plb_plan_append(struct plb_plan *plan, struct plb_instruction instruction);
 
+/* A plan of the same. PLB_ERROR_MEMORY. */
+enum plb_status plb_plan_copy(const struct plb_plan *plan, struct plb_plan *copy_out);
+
 /* What a plan may use. */
 struct plb_limits {
     size_t

@@ -97,13 +97,25 @@ enum plb_status plb_problem_prepare(const plb_graph_t *graph, const plb_costs_t 
  * the largest task. */
 size_t plb_problem_floor(const struct plb_problem *problem);
 
-/* Asks the policy, proves its plan right and lays it out under the problem's limits. When no single
- * plan can (the largest task does not fit) the message names that task, its bytes and the least
- * budget. `current` NULL: a first plan. Nothing is written on failure. */
+/* Is the budget one that a plan could keep? Refused are 0, more than the device has, and
+ * (PLB_ERROR_MEMORY) what is below the floor; then the message names the largest task, its bytes and
+ * the least budget that does. */
+enum plb_status plb_problem_check(const struct plb_memory_policy *policy,
+                                  const struct plb_problem *problem);
+
+/* Checks the budget, asks the policy, proves its plan right and lays it out under the problem's
+ * limits. A quick answer to an event that does not fit is followed by a whole plan. `current` NULL:
+ * a first plan. Nothing is written on failure. */
 enum plb_status plb_plan_make(const struct plb_memory_policy *policy,
                               const struct plb_problem *problem, enum plb_event event,
                               const struct plb_plan *current, struct plb_plan *plan_out,
                               struct plb_layout *layout_out);
+
+/* The same with nothing but the policy's answer to the event: what has to be there soon. */
+enum plb_status plb_plan_make_soon(const struct plb_memory_policy *policy,
+                                   const struct plb_problem *problem, enum plb_event event,
+                                   const struct plb_plan *current, struct plb_plan *plan_out,
+                                   struct plb_layout *layout_out);
 
 /* The least number of device bytes under which the policy makes a plan that can be laid out, to one
  * part in 256 of what the activations need. */

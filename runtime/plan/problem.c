@@ -64,11 +64,10 @@ static enum plb_status judge(const struct plb_memory_policy *policy, const struc
     return plb_fail_within(PLB_ERROR_MEMORY, "policy '%s' does not keep the budget", policy->name);
 }
 
-/* Plan, verdict, layout. */
-static enum plb_status attempt_once(const struct plb_memory_policy *policy,
-                               const struct plb_problem *problem, enum plb_event event,
-                               const struct plb_plan *current, struct plb_plan *plan_out,
-                               struct plb_layout *layout_out)
+enum plb_status plb_plan_make_soon(const struct plb_memory_policy *policy,
+                                   const struct plb_problem *problem, enum plb_event event,
+                                   const struct plb_plan *current, struct plb_plan *plan_out,
+                                   struct plb_layout *layout_out)
 {
     struct plb_limits limits = limits_of(policy, problem);
     struct plb_plan plan = {0};
@@ -95,10 +94,10 @@ static enum plb_status attempt(const struct plb_memory_policy *policy,
                                struct plb_layout *layout_out)
 {
     enum plb_status status =
-        attempt_once(policy, problem, event, current, plan_out, layout_out);
+        plb_plan_make_soon(policy, problem, event, current, plan_out, layout_out);
 
     if (status == PLB_ERROR_MEMORY && current && policy->replan)
-        status = attempt_once(policy, problem, event, NULL, plan_out, layout_out);
+        status = plb_plan_make_soon(policy, problem, event, NULL, plan_out, layout_out);
     return status;
 }
 
@@ -132,10 +131,8 @@ static enum plb_status refuse(const struct plb_memory_policy *policy,
                     least, plb_bytes_text((double)least).text);
 }
 
-enum plb_status plb_plan_make(const struct plb_memory_policy *policy,
-                              const struct plb_problem *problem, enum plb_event event,
-                              const struct plb_plan *current, struct plb_plan *plan_out,
-                              struct plb_layout *layout_out)
+enum plb_status plb_problem_check(const struct plb_memory_policy *policy,
+                                  const struct plb_problem *problem)
 {
     size_t budget = limits_of(policy, problem).bytes[PLB_DEVICE];
     size_t device = problem->platform ? problem->platform->bytes[PLB_DEVICE] : SIZE_MAX;
@@ -148,6 +145,15 @@ enum plb_status plb_plan_make(const struct plb_memory_policy *policy,
                         plb_bytes_text((double)(budget - device)).text);
     if (budget < plb_problem_floor(problem))
         return refuse(policy, problem);
+    return PLB_OK;
+}
+
+enum plb_status plb_plan_make(const struct plb_memory_policy *policy,
+                              const struct plb_problem *problem, enum plb_event event,
+                              const struct plb_plan *current, struct plb_plan *plan_out,
+                              struct plb_layout *layout_out)
+{
+    PLB_TRY(plb_problem_check(policy, problem));
     return attempt(policy, problem, event, current, plan_out, layout_out);
 }
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fragment of Makefile.am: the executor on StarPU.
 libpalombe_la_SOURCES += \
+	runtime/run/aside.c \
 	runtime/run/batch.c \
+	runtime/run/bridge.c \
 	runtime/run/calibrated.c \
 	runtime/run/card_graphs.c runtime/run/card.c runtime/run/card.h \
 	runtime/run/card_faults.c \

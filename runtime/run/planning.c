@@ -162,23 +162,38 @@ void plb__draft_clear(struct plb__draft *draft)
     *draft = (struct plb__draft){0};
 }
 
-enum plb_status plb__predict(const struct plb_session *s, const struct plb_plan *plan,
-                             const struct plb_layout *layout, const double *seconds,
-                             double *predicted_out)
+/* A device without a limit of its own has more than any plan takes. */
+bool plb__planning_fits(const struct plb_session *s, const struct plb_layout *layout)
 {
-    struct plb_problem problem = s->planning.problem;
+    const struct plb__planning *p = &s->planning;
+
+    for (int tier = PLB_HOST; tier < PLB_TIERS; tier++)
+        if (layout->arena[tier] + layout->away_bytes[tier] > p->problem.limits.bytes[tier])
+            return false;
+    return p->taken + layout->arena[PLB_DEVICE] <= plb__planning_budget(s);
+}
+
+enum plb_status plb__planning_check(struct plb_session *s)
+{
+    struct plb__planning *p = &s->planning;
+
+    p->problem.limits.bytes[PLB_DEVICE] = plb__planning_budget(s);
+    return plb_problem_check(p->policy, &p->problem);
+}
+
+enum plb_status plb__predict(const struct plb_problem *problem, const struct plb_plan *plan,
+                             const struct plb_layout *layout, double *predicted_out)
+{
     struct plb_simulation simulation;
 
-    problem.seconds = seconds;
-    problem.platform = plb_costs_platform(s->planning.costs);
-    PLB_TRY(plb_simulate(plan, layout, &problem, &simulation));
+    PLB_TRY(plb_simulate(plan, layout, problem, &simulation));
     *predicted_out = simulation.seconds;
     plb_simulation_clear(&simulation);
     return PLB_OK;
 }
 
-enum plb_status plb__draft_make(struct plb_session *s, enum plb_event event,
-                                const struct plb_plan *current, struct plb__draft *draft_out)
+enum plb_status plb__draft_make(struct plb_session *s, plb__ask how, const struct plb_plan *current,
+                                struct plb__draft *draft_out)
 {
     struct plb__planning *p = &s->planning;
     struct plb__draft draft = {0};
@@ -188,8 +203,9 @@ enum plb_status plb__draft_make(struct plb_session *s, enum plb_event event,
     PLB_TRY(plb_costs_of_graph(p->costs, s->cut, p->seconds, NULL));
     p->problem.platform = plb_costs_platform(p->costs);
     p->problem.limits.bytes[PLB_DEVICE] = plb__planning_budget(s);
-    PLB_TRY(plb_plan_make(p->policy, &p->problem, event, current, &draft.plan, &draft.layout));
-    status = plb__predict(s, &draft.plan, &draft.layout, p->seconds, &draft.predicted);
+    s->info.asked++;
+    PLB_TRY(how(p->policy, &p->problem, PLB_EVENT_PRESSURE, current, &draft.plan, &draft.layout));
+    status = plb__predict(&p->problem, &draft.plan, &draft.layout, &draft.predicted);
     if (status == PLB_OK)
         *draft_out = draft;
     else

@@ -25,17 +25,25 @@ static int compare_ranges(const void *first, const void *second)
     return a->bytes == b->bytes ? 0 : a->bytes < b->bytes ? -1 : 1;
 }
 
-/* Slots with the same bytes share a range, whose token then orders them. */
-static enum plb_status find_ranges(struct plb__program *p, const struct plb_slot **sorted)
+/* Those that are not initial values'. */
+static uint32_t sort_slots(const struct plb_layout *layout, const struct plb_slot **sorted)
 {
     uint32_t n = 0;
 
-    for (uint32_t k = 0; k < p->layout.n_slots; k++) {
-        p->range_of_slot[k] = PLB_NONE;
-        if (p->layout.slot[k].initial == PLB_NONE)
-            sorted[n++] = &p->layout.slot[k];
-    }
+    for (uint32_t k = 0; k < layout->n_slots; k++)
+        if (layout->slot[k].initial == PLB_NONE)
+            sorted[n++] = &layout->slot[k];
     qsort(sorted, n, sizeof *sorted, compare_ranges);
+    return n;
+}
+
+/* Slots with the same bytes share a range, whose token then orders them. */
+static enum plb_status find_ranges(struct plb__program *p, const struct plb_slot **sorted)
+{
+    uint32_t n = sort_slots(&p->layout, sorted);
+
+    for (uint32_t k = 0; k < p->layout.n_slots; k++)
+        p->range_of_slot[k] = PLB_NONE;
     for (uint32_t j = 0; j < n; j++) {
         if (j == 0 || compare_ranges(&sorted[j - 1], &sorted[j]) != 0) {
             struct plb__range *range = &p->range[p->n_ranges];
@@ -48,6 +56,25 @@ static enum plb_status find_ranges(struct plb__program *p, const struct plb_slot
         p->range_of_slot[sorted[j] - p->layout.slot] = p->n_ranges - 1;
     }
     return PLB_OK;
+}
+
+uint32_t plb__program_tokens(const struct plb__program *p)
+{
+    return p->n_ranges + p->n_gates;
+}
+
+uint32_t plb__layout_tokens(const struct plb_layout *layout)
+{
+    const struct plb_slot **sorted = malloc(((size_t)layout->n_slots + 1) * sizeof *sorted);
+    uint32_t tokens = 0, n;
+
+    if (!sorted)
+        return 0;
+    n = sort_slots(layout, sorted);
+    for (uint32_t j = 0; j < n; j++)
+        tokens += j == 0 || compare_ranges(&sorted[j - 1], &sorted[j]) != 0;
+    free(sorted);
+    return tokens;
 }
 
 /* Left to StarPU, every slot is a variable; which bytes it has is StarPU's affair. */
@@ -453,100 +480,4 @@ void plb__program_destroy(struct plb__program *p)
     plb_layout_clear(&p->layout);
     plb_plan_clear(&p->plan);
     free(p);
-}
-
-/* ---- from one program to the next ---- */
-
-/* Tasks without work, which only order others. */
-static struct starpu_codelet bridge = {
-    .where = STARPU_NOWHERE, .nbuffers = STARPU_VARIABLE_NBUFFERS, .name = "bridge"};
-
-static void end_bridge(void *argument)
-{
-    struct plb__program *program = argument;
-
-    __atomic_sub_fetch(&program->bridges, 1, __ATOMIC_ACQ_REL);
-}
-
-static enum plb_status submit_bridge(struct plb__program *program,
-                                     const starpu_data_handle_t *token,
-                                     const enum starpu_data_access_mode *mode, uint32_t n)
-{
-    struct starpu_task *task = plb__task_create(token, mode, n);
-    int error;
-
-    if (!task)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for a task of %u tokens", n);
-    task->cl = &bridge;
-    task->callback_func = end_bridge;
-    task->callback_arg = program;
-    __atomic_add_fetch(&program->bridges, 1, __ATOMIC_ACQ_REL);
-    error = starpu_task_submit(task);
-    if (!error)
-        return PLB_OK;
-    __atomic_sub_fetch(&program->bridges, 1, __ATOMIC_ACQ_REL);
-    task->destroy = 0;
-    starpu_task_destroy(task);
-    return plb__starpu_failed("starpu_task_submit", error);
-}
-
-/* Takes every token of a former program for writing, so that who reads the token after that waits
- * for all its users. */
-static enum plb_status close_ranges(struct plb__program *program, const struct plb__program *former)
-{
-    const enum starpu_data_access_mode mode = STARPU_W;
-
-    if (former->steps == 0) /* all of them have ended */
-        return PLB_OK;
-    for (uint32_t k = 0; k < former->n_ranges; k++)
-        if (former->range[k].tier != PLB_HOST)
-            PLB_TRY(submit_bridge(program, &former->range[k].token, &mode, 1));
-    return PLB_OK;
-}
-
-/* Copies in main memory are each program's own. */
-static bool overlap(const struct plb__range *a, const struct plb__range *b)
-{
-    return a->tier == b->tier && a->tier != PLB_HOST && a->offset < b->offset + b->bytes &&
-           b->offset < a->offset + a->bytes;
-}
-
-/* Makes who first uses a range of the new program wait for the ranges of the former ones. */
-static enum plb_status open_range(struct plb__program *program, const struct plb__range *range,
-                                  const struct plb__program *former, starpu_data_handle_t *token,
-                                  enum starpu_data_access_mode *mode)
-{
-    uint32_t n = 1;
-
-    token[0] = range->token;
-    mode[0] = STARPU_W;
-    for (; former; former = former->next)
-        for (uint32_t k = 0; k < former->n_ranges && former->steps > 0; k++)
-            if (overlap(range, &former->range[k])) {
-                token[n] = former->range[k].token;
-                mode[n++] = STARPU_R;
-            }
-    return n == 1 ? PLB_OK : submit_bridge(program, token, mode, n);
-}
-
-enum plb_status plb__program_bridge(struct plb__program *program, struct plb__program *former)
-{
-    starpu_data_handle_t *token;
-    enum starpu_data_access_mode *mode;
-    enum plb_status status = PLB_OK;
-    size_t n = 1;
-
-    for (const struct plb__program *p = former; p; p = p->next)
-        n += p->n_ranges;
-    token = malloc(n * sizeof *token);
-    mode = malloc(n * sizeof *mode);
-    if (!token || !mode)
-        status = plb_fail(PLB_ERROR_MEMORY, "no memory to replace a plan of %zu ranges", n - 1);
-    for (const struct plb__program *p = former; p && status == PLB_OK; p = p->next)
-        status = close_ranges(program, p);
-    for (uint32_t k = 0; k < program->n_ranges && status == PLB_OK; k++)
-        status = open_range(program, &program->range[k], former, token, mode);
-    free(token);
-    free(mode);
-    return status;
 }

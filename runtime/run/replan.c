@@ -2,12 +2,15 @@
 /*
  * From one plan to the next, while steps run.
  *
- * A plan is made anew between two steps: when measured costs have left those that it was made with,
- * when the budget has changed, when the machine is short of memory, when the disk has failed.
+ * There are two kinds of reasons for a new plan. When measured costs have left those that the
+ * present one was made with, or when there is more memory, it is still right, and no step waits: a
+ * better one is made aside (aside.c), and a step switches to it when it is there. When there is less
+ * memory than it takes, steps need another plan at once: the same in other places if that does,
+ * else the policy's quick answer; and a better one is made aside after that.
+ *
  * Nothing is drained: the new program lies in the same arena, and its tasks wait for those of the
- * former ones only where both use the same bytes (plb__program_bridge()). A former program is freed
- * when its last task has ended. Results do not depend on any of this, since what a plan computes
- * does not.
+ * former ones only where both use the same bytes (bridge.c). A former program is freed when its last
+ * task has ended. Results do not depend on any of this, since what a plan computes does not.
  */
 #define _GNU_SOURCE
 #include "config.h"
@@ -121,7 +124,7 @@ void plb__session_reap(struct plb_session *s)
     while (*place && __atomic_load_n(&(*place)->bridges, __ATOMIC_ACQUIRE) == 0) {
         struct plb__program *p = *place;
 
-        if (p->steps > 0) {
+        if (p->steps > 0 || p == s->aside.program) {
             place = &p->next;
             continue;
         }
@@ -185,14 +188,13 @@ static enum plb_status switch_to(struct plb_session *s, struct plb__draft *draft
 }
 
 /* A disk that cannot be had is done without. */
-static enum plb_status switch_without_disk(struct plb_session *s, enum plb_event event,
-                                           const struct plb_plan *current)
+static enum plb_status switch_without_disk(struct plb_session *s, const struct plb_plan *current)
 {
     struct plb__draft draft;
 
     plb__session_note(s, "%s; going on without a disk", plb_error_message());
     s->planning.problem.limits.bytes[PLB_DISK] = 0;
-    PLB_TRY(plb__draft_make(s, event, current, &draft));
+    PLB_TRY(plb__draft_make(s, plb_plan_make, current, &draft));
     return switch_to(s, &draft);
 }
 
@@ -201,28 +203,14 @@ enum plb_status plb__plan_first(struct plb_session *s)
     struct plb__draft draft;
     enum plb_status status;
 
-    PLB_TRY(plb__draft_make(s, PLB_EVENT_DRIFT, NULL, &draft));
+    PLB_TRY(plb__draft_make(s, plb_plan_make, NULL, &draft));
     status = switch_to(s, &draft);
     if (status == PLB_ERROR_IO)
-        status = switch_without_disk(s, PLB_EVENT_DRIFT, NULL);
+        status = switch_without_disk(s, NULL);
     return status;
 }
 
-/* ---- reasons ---- */
-
-static bool same_program(const struct plb_plan *a, const struct plb_plan *b)
-{
-    if (a->n != b->n)
-        return false;
-    for (uint32_t i = 0; i < a->n; i++) {
-        const struct plb_instruction *x = &a->instruction[i], *y = &b->instruction[i];
-
-        if (x->code != y->code || x->subject != y->subject || x->takes != y->takes ||
-            x->tier != y->tier)
-            return false;
-    }
-    return true;
-}
+/* ---- less memory ---- */
 
 /* The plan that the next step switches to. */
 static void put_off(struct plb_session *s, struct plb__draft *draft)
@@ -232,21 +220,76 @@ static void put_off(struct plb_session *s, struct plb__draft *draft)
     s->planning.pending = true;
 }
 
-static enum plb_status make_pending(struct plb_session *s, enum plb_event event)
+/* The plan that the next step will run, as things are. */
+static const struct plb_plan *next_plan(const struct plb_session *s,
+                                        const struct plb_layout **layout_out)
 {
-    struct plb__draft draft;
-    double start = plb__now();
+    const struct plb__planning *p = &s->planning;
 
-    PLB_TRY(plb__draft_make(s, event, &s->program->plan, &draft));
-    put_off(s, &draft);
+    *layout_out = p->pending ? &p->draft.layout : &s->program->layout;
+    return p->pending ? &p->draft.plan : &s->program->plan;
+}
+
+/* Could its copies be put into other places, so that it keeps the limits? */
+static enum plb_status place_anew(struct plb_session *s, const struct plb_plan *plan,
+                                  const struct plb_layout *layout, struct plb__draft *draft_out)
+{
+    const struct plb_limits *limits = &s->planning.problem.limits;
+    struct plb__draft draft = {.predicted = s->planning.predicted};
+    enum plb_status status;
+
+    for (int tier = 0; tier < PLB_TIERS; tier++)
+        if (layout->peak[tier] > limits->bytes[tier] - (tier == PLB_DEVICE ? limits->reserved : 0))
+            return PLB_ERROR_MEMORY;
+    PLB_TRY(plb_plan_copy(plan, &draft.plan));
+    status = plb_layout_assign(&draft.plan, s->cut, limits, &draft.layout);
+    if (status == PLB_OK)
+        *draft_out = draft;
+    else
+        plb__draft_clear(&draft);
+    return status;
+}
+
+/* Sees to it that the next step keeps the limits; `how`: whom else to ask. */
+static enum plb_status keep_limits(struct plb_session *s, plb__ask how)
+{
+    const struct plb_layout *layout;
+    const struct plb_plan *plan = next_plan(s, &layout);
+    double start = plb__now();
+    struct plb__draft draft;
+    enum plb_status status = PLB_OK;
+
+    PLB_TRY(plb__planning_check(s));
+    if (!plb__planning_fits(s, layout)) {
+        status = place_anew(s, plan, layout, &draft);
+        if (status == PLB_ERROR_MEMORY)
+            status = plb__draft_make(s, how, plan, &draft);
+        if (status == PLB_OK)
+            put_off(s, &draft);
+    }
     s->info.replan_seconds = plb__now() - start;
+    if (s->planning.pending)
+        plb__aside_begin(s, PLB_EVENT_PRESSURE);
+    return status;
+}
+
+static enum plb_status set_budget(struct plb_session *s, size_t bytes)
+{
+    struct plb__planning *p = &s->planning;
+    size_t budget = plb__planning_budget(s);
+
+    p->asked = bytes;
+    if (plb__planning_budget(s) < budget)
+        return keep_limits(s, plb_plan_make);
+    PLB_TRY(plb__planning_check(s));
+    s->info.replan_seconds = 0.0;
+    plb__aside_begin(s, PLB_EVENT_RELIEF);
     return PLB_OK;
 }
 
 enum plb_status plb_session_set_budget(plb_session_t *s, size_t bytes)
 {
-    struct plb__planning *p = &s->planning;
-    size_t before = p->asked;
+    size_t before = s->planning.asked;
     enum plb_status status;
 
     if (s->managed)
@@ -254,12 +297,13 @@ enum plb_status plb_session_set_budget(plb_session_t *s, size_t bytes)
                         "policy '%s' leaves memory to StarPU, whose limit "
                         "stands",
                         s->info.memory_policy);
-    p->asked = bytes;
-    status = make_pending(s, bytes < plb__planning_budget(s) || bytes < before ? PLB_EVENT_PRESSURE
-                                                                               : PLB_EVENT_RELIEF);
-    if (status != PLB_OK)
-        p->asked = before;
-    return status;
+    status = set_budget(s, bytes);
+    if (status != PLB_OK) {
+        s->planning.asked = before;
+        return status;
+    }
+    s->info.budget = plb__planning_budget(s);
+    return PLB_OK;
 }
 
 /* The copies that could not be written are in main memory for now. */
@@ -275,49 +319,11 @@ static enum plb_status leave_disk(struct plb_session *s)
     p->problem.limits.bytes[PLB_DISK] = 0;
     plb__session_note(s, "writing offloaded values to '%s' failed; going on without a disk",
                       p->directory);
-    status = make_pending(s, PLB_EVENT_PRESSURE);
+    status = keep_limits(s, plb_plan_make);
     return status == PLB_OK ? PLB_OK : plb_fail_within(status, "no plan without a disk");
 }
 
-/* Costs decide nothing where there is no limit. */
-static bool may_drift(const struct plb_session *s)
-{
-    const struct plb__planning *p = &s->planning;
-
-    if (s->managed)
-        return false;
-    return p->drift >= 0.0 && plb__planning_budget(s) != SIZE_MAX && p->steps >= p->look;
-}
-
-static enum plb_status look_for_drift(struct plb_session *s)
-{
-    struct plb__planning *p = &s->planning;
-    struct plb__draft draft;
-    double predicted, start = plb__now();
-
-    if (!may_drift(s))
-        return PLB_OK;
-    p->look = p->steps + (p->steps < LOOK_MOST ? p->steps : LOOK_MOST);
-    PLB_TRY(plb_costs_of_graph(p->costs, s->cut, p->seconds, NULL));
-    PLB_TRY(plb__predict(s, &s->program->plan, &s->program->layout, p->seconds, &predicted));
-    if (predicted <= p->predicted * (1.0 + p->drift) &&
-        predicted >= p->predicted * (1.0 - p->drift))
-        return PLB_OK;
-    p->predicted = s->info.predicted_seconds = predicted;
-    if (plb__draft_make(s, PLB_EVENT_DRIFT, &s->program->plan, &draft) != PLB_OK)
-        return PLB_OK; /* the present plan is right, if not the best */
-    s->info.replan_seconds = plb__now() - start;
-    if (same_program(&draft.plan, &s->program->plan))
-        plb__draft_clear(&draft);
-    else
-        put_off(s, &draft);
-    return PLB_OK;
-}
-
-/* ---- the machine's memory ---- */
-
-/* Lowers the budget by what the machine lacks, or as much of that as the policy can do. To find
- * that out takes a few plans, not the many that the least budget takes. */
+/* Lowers the budget by what the machine lacks, or as much of that as the policy can do soon. */
 static void lower_budget(struct plb_session *s, size_t lacking)
 {
     struct plb__planning *p = &s->planning;
@@ -330,7 +336,7 @@ static void lower_budget(struct plb_session *s, size_t lacking)
     for (; lacking > 0 && lacking >= arena / 16; lacking /= 2) {
         p->lowered = have - lacking;
         if (p->lowered >= plb_problem_floor(&p->problem) &&
-            make_pending(s, PLB_EVENT_PRESSURE) == PLB_OK) {
+            keep_limits(s, plb_plan_make_soon) == PLB_OK) {
             plb__session_note(s, "the machine is short of memory: the budget is %s from here on",
                               plb_bytes_text((double)p->lowered).text);
             return;
@@ -338,16 +344,6 @@ static void lower_budget(struct plb_session *s, size_t lacking)
     }
     p->lowered = before;
     p->lowest = true;
-}
-
-static void raise_budget(struct plb_session *s)
-{
-    struct plb__planning *p = &s->planning;
-    size_t before = p->lowered;
-
-    p->lowered = SIZE_MAX;
-    if (make_pending(s, PLB_EVENT_RELIEF) != PLB_OK)
-        p->lowered = before;
 }
 
 static void look_at_machine(struct plb_session *s)
@@ -360,31 +356,77 @@ static void look_at_machine(struct plb_session *s)
     p->look_at_machine = time + MACHINE_EVERY;
     available = (double)plb__memory_available();
     p->lowest &= available < least;
-    if (available < least)
+    if (available < least) {
         lower_budget(s, (size_t)(least - available));
-    else if (p->lowered != SIZE_MAX && available > RELIEF * least)
-        raise_budget(s);
+    } else if (p->lowered != SIZE_MAX && available > RELIEF * least) {
+        p->lowered = SIZE_MAX;
+        plb__aside_begin(s, PLB_EVENT_RELIEF);
+    }
+    s->info.budget = plb__planning_budget(s);
+}
+
+/* ---- other costs ---- */
+
+/* Costs decide nothing where there is no limit. */
+static bool may_drift(const struct plb_session *s)
+{
+    const struct plb__planning *p = &s->planning;
+
+    return p->drift >= 0.0 && plb__planning_budget(s) != SIZE_MAX && p->steps >= p->look;
+}
+
+static void look_for_drift(struct plb_session *s)
+{
+    struct plb__planning *p = &s->planning;
+
+    if (!may_drift(s))
+        return;
+    p->look = p->steps + (p->steps < LOOK_MOST ? p->steps : LOOK_MOST);
+    plb__aside_begin(s, PLB_EVENT_DRIFT);
+}
+
+/* ---- between steps ---- */
+
+/* Where a step needs a plan at once, one that was made aside may wait. */
+static enum plb_status find_reason(struct plb_session *s)
+{
+    struct plb__planning *p = &s->planning;
+
+    PLB_TRY(leave_disk(s));
+    if (!p->pending)
+        look_at_machine(s);
+    if (!p->pending && plb__aside_take(s, &p->draft)) {
+        p->pending = true;
+        s->info.replan_seconds = 0.0;
+    }
+    if (!p->pending)
+        look_for_drift(s);
+    return PLB_OK;
+}
+
+static enum plb_status switch_plans(struct plb_session *s)
+{
+    struct plb__planning *p = &s->planning;
+    double start = plb__now();
+    enum plb_status status;
+
+    p->pending = false;
+    status = switch_to(s, &p->draft);
+    if (status == PLB_ERROR_IO)
+        status = switch_without_disk(s, &s->program->plan);
+    s->info.replan_seconds += plb__now() - start;
+    return status;
 }
 
 enum plb_status plb__plan_again(struct plb_session *s)
 {
-    struct plb__planning *p = &s->planning;
-    enum plb_status status;
-
     plb__steps_collect(s);
     plb__session_reap(s);
     if (s->managed)
         return PLB_OK;
-    PLB_TRY(leave_disk(s));
-    if (!p->pending)
-        PLB_TRY(look_for_drift(s));
-    if (!p->pending)
-        look_at_machine(s);
-    if (!p->pending)
-        return PLB_OK;
-    p->pending = false;
-    status = switch_to(s, &p->draft);
-    if (status == PLB_ERROR_IO)
-        status = switch_without_disk(s, PLB_EVENT_PRESSURE, &s->program->plan);
-    return status;
+    PLB_TRY(find_reason(s));
+    if (s->planning.pending)
+        PLB_TRY(switch_plans(s));
+    plb__aside_go_on(s);
+    return PLB_OK;
 }

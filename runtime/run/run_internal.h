@@ -100,6 +100,8 @@ struct plb__tokens {
 };
 
 enum plb_status plb__token_take(struct plb__tokens *tokens, starpu_data_handle_t *token_out);
+/* Adds one that was registered elsewhere. */
+void plb__token_add(struct plb__tokens *tokens, starpu_data_handle_t token);
 /* What still uses the token holds up who takes it next. */
 void plb__token_give(struct plb__tokens *tokens, starpu_data_handle_t token);
 /* When all were given back. */
@@ -257,6 +259,12 @@ enum plb_status plb__program_create(struct plb_session *session, struct plb_plan
 void plb__program_destroy(struct plb__program *program);
 /* Where the slot of a device lies. */
 struct plb__place plb__program_place(const struct plb__program *program, uint32_t slot);
+/* How many tokens the program has; how many one of this layout will have, gates not counted. */
+uint32_t plb__program_tokens(const struct plb__program *program);
+uint32_t plb__layout_tokens(const struct plb_layout *layout);
+
+/* ---- bridge.c: from one program to the next ---- */
+
 /* Submits what makes the tasks of `program` wait for those of the programs in `former` where they
  * use the same bytes of the device. */
 enum plb_status plb__program_bridge(struct plb__program *program, struct plb__program *former);
@@ -347,14 +355,23 @@ enum plb_status plb__planning_prepare(struct plb_session *session,
 enum plb_status plb__planning_limit(struct plb_session *session,
                                     const struct plb_session_options *options);
 void plb__planning_clear(struct plb_session *session);
-/* Makes a plan within the present limits; `current` NULL: the first one. */
-enum plb_status plb__draft_make(struct plb_session *session, enum plb_event event,
+/* plb_plan_make() or plb_plan_make_soon(). */
+typedef enum plb_status (*plb__ask)(const struct plb_memory_policy *policy,
+                                    const struct plb_problem *problem, enum plb_event event,
+                                    const struct plb_plan *current, struct plb_plan *plan_out,
+                                    struct plb_layout *layout_out);
+/* Makes a plan within the present limits, which the caller waits for; `current` NULL: the first
+ * one. */
+enum plb_status plb__draft_make(struct plb_session *session, plb__ask how,
                                 const struct plb_plan *current, struct plb__draft *draft_out);
 void plb__draft_clear(struct plb__draft *draft);
-/* Seconds that a step by this plan takes with these times of tasks. */
-enum plb_status plb__predict(const struct plb_session *session, const struct plb_plan *plan,
-                             const struct plb_layout *layout, const double *seconds,
-                             double *predicted_out);
+/* Seconds that a step by this plan takes. */
+enum plb_status plb__predict(const struct plb_problem *problem, const struct plb_plan *plan,
+                             const struct plb_layout *layout, double *predicted_out);
+/* Does the layout keep the present limits? */
+bool plb__planning_fits(const struct plb_session *session, const struct plb_layout *layout);
+/* Could any plan keep them? */
+enum plb_status plb__planning_check(struct plb_session *session);
 /* Most bytes of the device that plans may use now. */
 size_t plb__planning_budget(const struct plb_session *session);
 /* What the session decided by itself: for its information, and reported (runtime/base/report.h). */
@@ -370,6 +387,49 @@ enum plb_status plb__plan_again(struct plb_session *session);
 void plb__session_reap(struct plb_session *session);
 /* Gives the arena back. */
 void plb__arena_give(struct plb_session *session);
+
+/* ---- aside.c: plans that are made while steps go on ---- */
+
+/* A plan takes the place of another one that is right, too, when it saves this part of the time. */
+#define PLB__WORTH_SWITCHING 0.02
+
+struct plb__aside {
+    bool running;  /* a thread was started and plb__aside_take() has not looked at the end of it */
+    bool joined;   /* ... which has been waited for */
+    bool again;    /* another reason has come since */
+    bool ended;    /* set by the thread, atomic */
+    enum plb_event next;
+    pthread_t thread;
+    /* What the thread is given: */
+    const struct plb_memory_policy *policy;
+    enum plb_event event;
+    struct plb__program *program; /* the present one; it is not freed meanwhile */
+    struct plb_problem problem;   /* of its own: */
+    struct plb_platform platform;
+    double *seconds;
+    double expected, drift; /* seconds of a step; the share by which they may differ */
+    uint32_t spare;         /* tokens that no program uses */
+    /* What it leaves: */
+    enum plb_status status;
+    char message[256];
+    bool asked;     /* it has asked the policy: else costs are as expected */
+    double present; /* seconds of a step by the present program */
+    struct plb__draft draft;
+    uint32_t n_tokens;
+    starpu_data_handle_t *token;
+};
+
+/* Has a plan made for the present limits and costs: after the one that is being made, and after a
+ * plan that the next step has to switch to. For PLB_EVENT_DRIFT only when costs have drifted. */
+void plb__aside_begin(struct plb_session *session, enum plb_event event);
+/* True, and the plan, when one has been made that the next step should switch to. */
+bool plb__aside_take(struct plb_session *session, struct plb__draft *draft_out);
+/* Begins with what had to wait, between plb__aside_take() and the next. */
+void plb__aside_go_on(struct plb_session *session);
+/* Waits until the thread has ended; what it has made is for the next step. */
+void plb__aside_wait(struct plb_session *session);
+/* Waits, and forgets what was made. */
+void plb__aside_stop(struct plb_session *session);
 
 /* ---- session.c, submit.c ---- */
 
@@ -397,6 +457,7 @@ struct plb_session {
     struct plb__disk disk; /* of the programs one after the other */
     struct plb__lane lane[PLB_TIERS][PLB__DIRECTIONS];
     struct plb__planning planning;
+    struct plb__aside aside;
     uint32_t in_flight;
     bool in_plan_order; /* priorities follow the plan */
     double grain_seconds; /* of a batch of tasks; 0: every task is handed over by itself */

@@ -277,6 +277,7 @@ void plb_session_destroy(plb_session_t *s)
 {
     if (!s)
         return;
+    plb__aside_stop(s);
     if (s->program)
         starpu_task_wait_for_all();
     plb__steps_collect(s);

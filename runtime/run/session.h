@@ -115,7 +115,12 @@ struct plb_session_info {
     double again_flops;       /* and what that costs */
     size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS]; /* bytes per step, from and to the device */
     uint32_t replans;      /* plans that were switched to while the session ran */
-    double replan_seconds; /* what making the latest of them took */
+    double replan_seconds; /* what the caller waited for the latest change, of the budget or of the
+                              plan: for a plan, where one was needed at once, for the switch to it,
+                              and for ordering its tasks after those of the former one */
+    uint32_t asked;        /* times that the policy was asked while the caller waited: for the first
+                              plan, and when there was less memory than the present one takes */
+    uint32_t asked_aside;  /* ... while steps went on */
     char note[256];        /* what the session decided by itself, latest; "" for nothing */
 };
 
@@ -146,7 +151,9 @@ enum plb_status plb_session_step(plb_session_t *session, uint64_t step);
 
 /* Changes the most bytes of the device that the session uses; the next step runs under a plan that
  * keeps it, and main memory beyond it is given back when the steps in flight have ended (a card's
- * stays taken for plans to come). PLB_ERROR_INVALID for 0 and for more than the device has,
+ * stays taken for plans to come). The policy's quick answer is what is waited for, where the present
+ * plan takes more than that; a better plan is made while steps go on, and taken up by one of them.
+ * PLB_ERROR_INVALID for 0 and for more than the device has,
  * PLB_ERROR_MEMORY when no plan is that small (the message says which budget would do): then
  * nothing changes. Memory that the machine is short of (other programs, a container's limit) lowers
  * the budget between steps by itself, and never below the least that works. */

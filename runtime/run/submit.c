@@ -405,10 +405,17 @@ static const struct plb__batches *batches_of(struct plb_session *s)
 /* The first step of a program that replaces others waits for them where it must. */
 static enum plb_status enter(struct plb_session *s)
 {
+    double start = plb__now();
+    enum plb_status status;
+
     if (s->program->entered)
         return PLB_OK;
     s->program->entered = true;
-    return s->former ? plb__program_bridge(s->program, s->former) : PLB_OK;
+    if (!s->former)
+        return PLB_OK;
+    status = plb__program_bridge(s->program, s->former);
+    s->info.replan_seconds += plb__now() - start;
+    return status;
 }
 
 enum plb_status plb__step_submit(struct plb_session *s, uint64_t number)

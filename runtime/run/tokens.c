@@ -42,6 +42,17 @@ enum plb_status plb__token_take(struct plb__tokens *t, starpu_data_handle_t *tok
     return PLB_OK;
 }
 
+void plb__token_add(struct plb__tokens *t, starpu_data_handle_t token)
+{
+    if (make_room(t) != PLB_OK) {
+        starpu_data_unregister(token);
+        plb_error_clear();
+        return;
+    }
+    t->made++;
+    plb__token_give(t, token);
+}
+
 void plb__token_give(struct plb__tokens *t, starpu_data_handle_t token)
 {
     t->spare[t->n++] = token;

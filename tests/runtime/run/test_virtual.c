@@ -312,7 +312,7 @@ static void offloaded_values_have_the_same_bits(void)
 static void an_arena_may_grow_where_two_do_not_fit(void)
 {
     const struct random_options random = graph_of(1);
-    const struct plb_session_options options = {.memory_policy = "cheap", .budget.share = 0.5};
+    const struct plb_session_options options = {.memory_policy = "knapsack", .budget.share = 0.5};
     const struct plb_device *device;
     struct plb_block ballast = {0};
     size_t arena, most;
@@ -329,8 +329,9 @@ static void an_arena_may_grow_where_two_do_not_fit(void)
                 s.session->planning.problem.needs.gradients);
     PLB_CHECK_EQ(steps_submit(&s, 2), PLB_OK);
     PLB_CHECK_EQ(plb_session_set_budget(s.session, s.session->planning.taken + most), PLB_OK);
-    PLB_CHECK(s.session->planning.draft.layout.arena[PLB_DEVICE] > arena);
-    most = s.session->planning.draft.layout.arena[PLB_DEVICE];
+    plb__aside_wait(s.session);
+    PLB_CHECK(s.session->aside.draft.layout.arena[PLB_DEVICE] > arena);
+    most = s.session->aside.draft.layout.arena[PLB_DEVICE];
     s.session->planning.asked = s.session->planning.taken + most; /* no larger one than needed */
     PLB_REQUIRE(device->take(device->bytes - device->held() - (most - arena), "ballast",
                              &ballast) == PLB_OK);
