@@ -106,16 +106,18 @@ struct plb_spread_problem {
     const double *const *seconds;            /* per kind of device: per task of the cut graph */
 };
 
-struct plb_spread_run { /* an instruction of a place's plan; of transfers also at the sender */
-    double start, end;  /* DROP, and a RUN of `send`: both the moment at which it took effect */
-    int lane;           /* as struct plb_simulated; RUN of receive: -1 */
+struct plb_spread_run { /* an instruction of a place's plan */
+    double start, end;  /* RUN of send and of receive: those of the transfer; DROP: both the moment
+                           at which it took effect */
+    int lane;           /* as struct plb_simulated; RUN of send and of receive: -1 */
 };
 
 struct plb_place_use {
     double busy_seconds;  /* workers, all together */
     double again_seconds; /* of that, for tasks that had run before at this place */
     size_t sent, received;
-    size_t peak; /* bytes on the device: the layout's, or of the values that exist at once */
+    size_t peak; /* bytes on the device: the layout's; without one, of the values that exist at
+                    once, received ones from the start of their transfer */
     uint32_t n;
     struct plb_spread_run *timeline; /* per instruction of the place's plan */
 };
@@ -129,7 +131,8 @@ struct plb_spread_simulation {
 };
 
 /* Plays all parts at once. A transfer starts when its send and its receive are both ready and all
- * ports on its way are free, and holds them until it ends. The result depends on nothing but the
+ * ports on its way are free, and holds them until it ends; first come, first served, of those that
+ * were ready at the same moment the lower number first. The result depends on nothing but the
  * arguments. PLB_ERROR_INVALID when places wait for each other for ever (the message names two
  * instructions). */
 enum plb_status plb_spread_simulate(const struct plb_spread *spread, const plb_graph_t *cut,

@@ -15,6 +15,8 @@ libpalombe_la_SOURCES += \
 	runtime/plan/keep.c \
 	runtime/plan/layout.c \
 	runtime/plan/needs.c \
+	runtime/plan/order.c \
+	runtime/plan/order.h \
 	runtime/plan/page.c \
 	runtime/plan/page.h \
 	runtime/plan/place.c \
@@ -25,6 +27,8 @@ libpalombe_la_SOURCES += \
 	runtime/plan/plan.c \
 	runtime/plan/plan_file.c \
 	runtime/plan/plan_print.c \
+	runtime/plan/play.c \
+	runtime/plan/play.h \
 	runtime/plan/policy.c \
 	runtime/plan/problem.c \
 	runtime/plan/simulate.c \
@@ -32,6 +36,9 @@ libpalombe_la_SOURCES += \
 	runtime/plan/spread_internal.h \
 	runtime/plan/spread_look.c \
 	runtime/plan/spread_parts.c \
+	runtime/plan/spread_simulate.c \
+	runtime/plan/stuck.c \
+	runtime/plan/stuck.h \
 	runtime/plan/transfer.c \
 	runtime/plan/waits.c \
 	runtime/plan/waits.h \

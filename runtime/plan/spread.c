@@ -143,7 +143,8 @@ static enum plb_status spread_all(struct plb__spreader *s)
     PLB_TRY(find_places(s));
     PLB_TRY(find_carried(s));
     PLB_TRY(plb__spread_look(s));
-    return plb__spread_parts(s);
+    PLB_TRY(plb__spread_parts(s));
+    return plb__spread_prove(s);
 }
 
 enum plb_status plb_hybrid_spread(const struct plb_hybrid *hybrid, const plb_graph_t *cut,

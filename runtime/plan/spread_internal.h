@@ -6,6 +6,7 @@
  *   spread_look.c   looks through the lists of tasks: what is read where, and so what comes from
  *                   where
  *   spread_parts.c  makes the graph and the plan of each place
+ *   spread_simulate.c  proves that all come to their end (and plays them in virtual time)
  *   transfer.c      the operators of send and receive tasks
  */
 #ifndef PLB_PLAN_SPREAD_INTERNAL_H
@@ -53,5 +54,7 @@ static inline const char *plb__place_name(const struct plb__spreader *s, uint32_
 enum plb_status plb__spread_look(struct plb__spreader *spreader);
 /* Makes the parts and the transfers of what was found. */
 enum plb_status plb__spread_parts(struct plb__spreader *spreader);
+/* Proves that all parts come to their end. */
+enum plb_status plb__spread_prove(const struct plb__spreader *spreader);
 
 #endif
