@@ -6,6 +6,7 @@
 #define PLB_CLI_H
 
 #include "frontends/formats/hf_config.h"
+#include "frontends/nn/split.h"
 #include "runtime/base/options.h"
 #include "runtime/base/status.h"
 #include "runtime/graph/value.h"
@@ -90,6 +91,9 @@ const struct cli_preset *cli_presets(int *n_out);
  * preset may be changed afterwards. */
 enum plb_status cli_model_config(const struct plb_settings *settings,
                                  struct plb_model_config *config_out);
+/* How --tensor splits that model. */
+enum plb_status cli_split(const struct plb_settings *settings,
+                          const struct plb_model_config *config, struct plb_split *split_out);
 
 /* --- progress.c --- */
 

@@ -25,7 +25,7 @@ static enum plb_status build(const struct plb_settings *s, struct plb_language *
 {
     const struct plb_optimizer optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW);
     bool inference = plb_settings_switch(s, OPTION_INFERENCE);
-    const struct plb_language_options options = {
+    struct plb_language_options options = {
         .mode = inference ? PLB_LANGUAGE_LOGITS : PLB_LANGUAGE_TRAIN,
         .dtype = cli_dtype(s),
         .batch = plb_settings_integer(s, OPTION_BATCH),
@@ -35,6 +35,7 @@ static enum plb_status build(const struct plb_settings *s, struct plb_language *
     enum plb_status status;
 
     PLB_TRY(cli_model_config(s, &config));
+    PLB_TRY(cli_split(s, &config, &options.split));
     PLB_TRY(plb_language_create(&config, &options, language_out));
     if (inference)
         return PLB_OK;

@@ -79,6 +79,23 @@ static void apply_sizes(const struct plb_settings *s, struct plb_model_config *c
         config->head_dim = config->hidden / config->heads;
 }
 
+enum plb_status cli_split(const struct plb_settings *settings,
+                          const struct plb_model_config *config, struct plb_split *split_out)
+{
+    const char *text = plb_settings_text(settings, OPTION_TENSOR);
+    struct plb_split split = {0};
+
+    if (text) {
+        enum plb_status status = plb_split_parse(text, config->layers, &split);
+        if (status == PLB_OK)
+            status = plb_split_check(&split, config);
+        if (status != PLB_OK)
+            return plb_fail_within(status, "--tensor %s", text);
+    }
+    *split_out = split;
+    return PLB_OK;
+}
+
 enum plb_status cli_model_config(const struct plb_settings *settings,
                                  struct plb_model_config *config_out)
 {

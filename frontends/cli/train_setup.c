@@ -266,6 +266,7 @@ static enum plb_status open_corpus(struct cli_run *run)
 /* A trainer with fresh parameters. */
 static enum plb_status make_trainer(struct cli_run *run)
 {
+    PLB_TRY(cli_split(run->settings, &run->config, &run->options.split));
     PLB_TRY(plb_pretrain_create(&run->config, run->corpus, run->tokenizer, &run->options,
                                 &run->pretrain));
     run->trainer = plb_pretrain_trainer(run->pretrain);

@@ -118,17 +118,18 @@ static enum plb_status configure(const struct plb_settings *s, struct plb_model_
 static enum plb_status build_language(const struct plb_settings *s, uint64_t seed,
                                       struct cli_workload *w)
 {
-    const struct plb_language_options shape = {.mode = PLB_LANGUAGE_TRAIN,
-                                               .dtype = w->dtype,
-                                               .batch = plb_settings_integer(s, OPTION_BATCH),
-                                               .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
-                                               .micro_batches = micro_batches_of(s),
-                                               .seed = seed};
+    struct plb_language_options shape = {.mode = PLB_LANGUAGE_TRAIN,
+                                         .dtype = w->dtype,
+                                         .batch = plb_settings_integer(s, OPTION_BATCH),
+                                         .sequence = plb_settings_integer(s, OPTION_SEQUENCE),
+                                         .micro_batches = micro_batches_of(s),
+                                         .seed = seed};
     struct plb_model_config config;
     struct plb_language language;
     char micro[40];
 
     PLB_TRY(configure(s, &config));
+    PLB_TRY(cli_split(s, &config, &shape.split));
     PLB_TRY(plb_language_create(&config, &shape, &language));
     w->model = language.model;
     w->loss = language.loss;
@@ -196,6 +197,8 @@ static enum plb_status build_unet(const struct plb_settings *s, uint64_t seed,
     plb_value image, x, target;
 
     PLB_TRY(check_unet(s, side, levels));
+    if (plb_settings_given(s, OPTION_TENSOR))
+        return plb_fail(PLB_ERROR_INVALID, "--tensor splits language models, not --workload unet");
     PLB_TRY(plb_model_create(&options, &w->model));
     x = plb_nn_input(w->model, "images", PLB_F32, plb_shape4(images, UNET_COLOURS, side, side),
                      &image);
