@@ -16,6 +16,7 @@
 #ifndef PLB_SCHEDULERS_H
 #define PLB_SCHEDULERS_H
 
+#include "runtime/plan/parallel.h"
 #include "runtime/plan/policy.h"
 
 #ifdef __cplusplus
@@ -45,6 +46,24 @@ const struct plb_memory_policy *const *plb_memory_policies(int *n_out);
  * argument or has one too many, or it is that of a library that cannot be used (with the reason). */
 enum plb_status plb_memory_policy_find(const char *name,
                                        const struct plb_memory_policy **policy_out);
+
+extern const struct plb_parallel_policy plb_parallel_none;
+extern const struct plb_parallel_policy plb_parallel_dp;
+extern const struct plb_parallel_policy plb_parallel_tp;
+extern const struct plb_parallel_policy plb_parallel_gpipe;
+extern const struct plb_parallel_policy plb_parallel_1f1b;
+extern const struct plb_parallel_policy plb_parallel_1f1b_split;
+extern const struct plb_parallel_policy plb_parallel_interleaved;
+extern const struct plb_parallel_policy plb_parallel_zb_h1;
+extern const struct plb_parallel_policy plb_parallel_zb_v;
+extern const struct plb_parallel_policy plb_parallel_zb_greedy;
+
+/* All parallel policies of the tree; `n_out` gets their number. */
+const struct plb_parallel_policy *const *plb_parallel_policies(int *n_out);
+/* The parallel policy of this name; NULL: what PALOMBE_PARALLEL names, else "none". PLB_ERROR_INVALID
+ * as plb_memory_policy_find(). */
+enum plb_status plb_parallel_policy_find(const char *name,
+                                         const struct plb_parallel_policy **policy_out);
 
 /* A line of the list of what can be chosen, for people. */
 struct plb_policy_entry {

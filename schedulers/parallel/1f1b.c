@@ -9,7 +9,8 @@
  */
 #include "config.h"
 
-#include "schedulers/parallel/common/rule.h"
+#include "schedulers/parallel/common/jobs.h"
+#include "schedulers/schedulers.h"
 
 static enum plb_status order(const struct plb__pipeline *pipeline,
                              struct plb__schedule *schedule_out)
@@ -28,4 +29,28 @@ const struct plb__pipe_rule plb__rule_1f1b_split = {
     .name = "1f1b-split",
     .chunks = 1,
     .order = order,
+};
+
+static enum plb_status plan_1f1b(const struct plb_parallel_problem *problem,
+                                 struct plb_hybrid *hybrid_out)
+{
+    return plb__pipe_plan(problem, &plb__rule_1f1b, hybrid_out);
+}
+
+const struct plb_parallel_policy plb_parallel_1f1b = {
+    .name = "1f1b",
+    .help = "one forward and one backward pass in turns",
+    .plan = plan_1f1b,
+};
+
+static enum plb_status plan_1f1b_split(const struct plb_parallel_problem *problem,
+                                       struct plb_hybrid *hybrid_out)
+{
+    return plb__pipe_plan(problem, &plb__rule_1f1b_split, hybrid_out);
+}
+
+const struct plb_parallel_policy plb_parallel_1f1b_split = {
+    .name = "1f1b-split",
+    .help = "1f1b with the gradient of weights apart",
+    .plan = plan_1f1b_split,
 };

@@ -6,7 +6,8 @@
  */
 #include "config.h"
 
-#include "schedulers/parallel/common/rule.h"
+#include "schedulers/parallel/common/jobs.h"
+#include "schedulers/schedulers.h"
 
 static enum plb_status order(const struct plb__pipeline *pipeline,
                              struct plb__schedule *schedule_out)
@@ -30,4 +31,16 @@ const struct plb__pipe_rule plb__rule_gpipe = {
     .fused = true,
     .chunks = 1,
     .order = order,
+};
+
+static enum plb_status plan(const struct plb_parallel_problem *problem,
+                            struct plb_hybrid *hybrid_out)
+{
+    return plb__pipe_plan(problem, &plb__rule_gpipe, hybrid_out);
+}
+
+const struct plb_parallel_policy plb_parallel_gpipe = {
+    .name = "gpipe",
+    .help = "all forward passes, then all backward passes",
+    .plan = plan,
 };

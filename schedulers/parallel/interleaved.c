@@ -7,7 +7,8 @@
  */
 #include "config.h"
 
-#include "schedulers/parallel/common/rule.h"
+#include "schedulers/parallel/common/jobs.h"
+#include "schedulers/schedulers.h"
 
 static enum plb_status check(const struct plb__pipeline *pipeline)
 {
@@ -63,4 +64,16 @@ const struct plb__pipe_rule plb__rule_interleaved = {
     .name = "interleaved",
     .fused = true,
     .order = order,
+};
+
+static enum plb_status plan(const struct plb_parallel_problem *problem,
+                            struct plb_hybrid *hybrid_out)
+{
+    return plb__pipe_plan(problem, &plb__rule_interleaved, hybrid_out);
+}
+
+const struct plb_parallel_policy plb_parallel_interleaved = {
+    .name = "interleaved",
+    .help = "1f1b with several chunks of the model at each stage",
+    .plan = plan,
 };

@@ -2,11 +2,22 @@
 # Fragment of Makefile.am: parallel policies.
 libpalombe_la_SOURCES += \
 	schedulers/parallel/1f1b.c \
+	schedulers/parallel/dp.c \
 	schedulers/parallel/gpipe.c \
 	schedulers/parallel/interleaved.c \
+	schedulers/parallel/none.c \
+	schedulers/parallel/registry.c \
+	schedulers/parallel/tp.c \
 	schedulers/parallel/zb_greedy.c \
 	schedulers/parallel/zb_h1.c \
 	schedulers/parallel/zb_v.c \
 	schedulers/parallel/common/greedy.c \
+	schedulers/parallel/common/jobs.c schedulers/parallel/common/jobs.h \
+	schedulers/parallel/common/members.c \
 	schedulers/parallel/common/pipeline.c schedulers/parallel/common/pipeline.h \
-	schedulers/parallel/common/rule.c schedulers/parallel/common/rule.h
+	schedulers/parallel/common/placement.c schedulers/parallel/common/placement.h \
+	schedulers/parallel/common/plan.c \
+	schedulers/parallel/common/rest.c \
+	schedulers/parallel/common/rule.c schedulers/parallel/common/rule.h \
+	schedulers/parallel/common/teams.c \
+	schedulers/parallel/common/write.c

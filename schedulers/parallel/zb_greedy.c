@@ -8,7 +8,8 @@
  */
 #include "config.h"
 
-#include "schedulers/parallel/common/rule.h"
+#include "schedulers/parallel/common/jobs.h"
+#include "schedulers/schedulers.h"
 
 /* Is there memory for it? */
 static bool keeps(const struct plb__pipeline *pipeline, const struct plb__pipeline_times *times)
@@ -63,4 +64,16 @@ const struct plb__pipe_rule plb__rule_zb_greedy = {
     .chunks = 1,
     .in_flight = 2,
     .order = order,
+};
+
+static enum plb_status plan(const struct plb_parallel_problem *problem,
+                            struct plb_hybrid *hybrid_out)
+{
+    return plb__pipe_plan(problem, &plb__rule_zb_greedy, hybrid_out);
+}
+
+const struct plb_parallel_policy plb_parallel_zb_greedy = {
+    .name = "zb-greedy",
+    .help = "gradient of inputs, forward, gradient of weights, as memory allows",
+    .plan = plan,
 };

@@ -7,7 +7,8 @@
  */
 #include "config.h"
 
-#include "schedulers/parallel/common/rule.h"
+#include "schedulers/parallel/common/jobs.h"
+#include "schedulers/schedulers.h"
 
 static enum plb_status order(const struct plb__pipeline *pipeline,
                              struct plb__schedule *schedule_out)
@@ -19,4 +20,16 @@ const struct plb__pipe_rule plb__rule_zb_h1 = {
     .name = "zb-h1",
     .chunks = 1,
     .order = order,
+};
+
+static enum plb_status plan(const struct plb_parallel_problem *problem,
+                            struct plb_hybrid *hybrid_out)
+{
+    return plb__pipe_plan(problem, &plb__rule_zb_h1, hybrid_out);
+}
+
+const struct plb_parallel_policy plb_parallel_zb_h1 = {
+    .name = "zb-h1",
+    .help = "1f1b with gradients of weights in its bubbles",
+    .plan = plan,
 };

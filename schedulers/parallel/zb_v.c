@@ -11,7 +11,8 @@
  */
 #include "config.h"
 
-#include "schedulers/parallel/common/rule.h"
+#include "schedulers/parallel/common/jobs.h"
+#include "schedulers/schedulers.h"
 
 static enum plb_status order(const struct plb__pipeline *pipeline,
                              struct plb__schedule *schedule_out)
@@ -33,4 +34,16 @@ const struct plb__pipe_rule plb__rule_zb_v = {
     .chunks = 2,
     .in_flight = 1,
     .order = order,
+};
+
+static enum plb_status plan(const struct plb_parallel_problem *problem,
+                            struct plb_hybrid *hybrid_out)
+{
+    return plb__pipe_plan(problem, &plb__rule_zb_v, hybrid_out);
+}
+
+const struct plb_parallel_policy plb_parallel_zb_v = {
+    .name = "zb-v",
+    .help = "two chunks at each stage, laid as a V, without bubbles",
+    .plan = plan,
 };

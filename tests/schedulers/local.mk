@@ -59,3 +59,6 @@ tests_schedulers_test_skips_SOURCES = %D%/test_skips.c
 check_PROGRAMS += %D%/parallel/test_pipeline
 TESTS += %D%/parallel/test_pipeline
 tests_schedulers_parallel_test_pipeline_SOURCES = %D%/parallel/test_pipeline.c
+check_PROGRAMS += %D%/parallel/test_parallel
+TESTS += %D%/parallel/test_parallel
+tests_schedulers_parallel_test_parallel_SOURCES = %D%/parallel/test_parallel.c

@@ -55,7 +55,8 @@ enum plb_status gpt_make(const struct gpt_options *options, struct gpt *gpt_out)
     const struct plb_language_options shape = {.mode = PLB_LANGUAGE_TRAIN,
                                                .dtype = options->dtype,
                                                .batch = options->batch,
-                                               .sequence = options->sequence};
+                                               .sequence = options->sequence,
+                                               .micro_batches = options->micro_batches};
     struct plb_language language;
     struct plb_training training;
     struct gpt gpt = {0};
@@ -63,7 +64,9 @@ enum plb_status gpt_make(const struct gpt_options *options, struct gpt *gpt_out)
 
     PLB_TRY(plb_language_create(&config, &shape, &language));
     gpt.model = language.model;
-    status = plb_nn_train(gpt.model, language.loss, &optimizer, &training);
+    status = language.micro_batches > 1
+                 ? plb_nn_update(gpt.model, &optimizer, &training)
+                 : plb_nn_train(gpt.model, language.loss, &optimizer, &training);
     if (status == PLB_OK)
         status = cut(options, &gpt);
     if (status == PLB_OK)

@@ -16,6 +16,7 @@ extern "C" {
 struct gpt_options {
     int64_t layers, hidden, heads, sequence, batch, vocabulary;
     enum plb_dtype dtype;
+    int64_t micro_batches; /* 0 counts as 1 */
     bool cut; /* into tasks of the usual size; else one task per operator */
 };
 

@@ -265,6 +265,7 @@ static enum plb_status backward(struct builder *b, plb_value loss)
 
     plb_graph_set_phase(b->graph, PLB_PHASE_BACKWARD);
     PLB_TRY(plb_graph_differentiate(b->graph, loss, b->parameter, b->n_parameters, gradient));
+    plb_graph_set_micro_batch(b->graph, -1);
     for (int k = 0; k < b->n_parameters; k++) {
         if (b->gradient[k] == PLB_NONE)
             b->gradient[k] = gradient[k];
@@ -333,13 +334,14 @@ static enum plb_status build(struct builder *b, plb_value *loss_out)
 
         b->draws = draws;
         b->next = b->n_pool = 0;
+        plb_graph_set_micro_batch(b->graph, b->options.passes > 1 ? pass : -1);
         plb_graph_set_phase(b->graph, PLB_PHASE_FORWARD);
         plb_graph_set_block(b->graph, -1);
         rows = plb_cross_entropy(b->graph, forward(b, tokens), targets);
         loss = plb_mean_loss(b->graph, rows, targets);
-        sum = pass > 0 ? plb_add(b->graph, sum, loss) : loss;
         PLB_TRY(plb_graph_status(b->graph));
         PLB_TRY(backward(b, loss));
+        sum = pass > 0 ? plb_add(b->graph, sum, loss) : loss;
     }
     plb_graph_output(b->graph, sum);
     update_all(b);

@@ -26,6 +26,7 @@ void plb__pipeline_times_clear(struct plb__pipeline_times *times)
     free(times->peak);
     free(times->start);
     free(times->end);
+    free(times->rank);
     *times = (struct plb__pipeline_times){0};
 }
 
@@ -151,14 +152,15 @@ static enum plb_status play_start(struct play *play)
     play->times.peak = calloc(p, sizeof *play->times.peak);
     play->times.start = malloc((n + 1) * sizeof *play->times.start);
     play->times.end = malloc((n + 1) * sizeof *play->times.end);
+    play->times.rank = malloc(((size_t)n + 1) * sizeof *play->times.rank);
     play->end = malloc((jobs + 1) * sizeof *play->end);
     play->clock = calloc(p, sizeof *play->clock);
     play->held = calloc(p, sizeof *play->held);
     play->next = calloc(p, sizeof *play->next);
     play->list = calloc(p, sizeof *play->list);
     play->listed = calloc(p, sizeof *play->listed);
-    if (!play->times.peak || !play->times.start || !play->times.end || !play->end || !play->clock ||
-        !play->held || !play->next || !play->list || !play->listed)
+    if (!play->times.peak || !play->times.start || !play->times.end || !play->times.rank ||
+        !play->end || !play->clock || !play->held || !play->next || !play->list || !play->listed)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to play a schedule of %u jobs", n);
     for (size_t k = 0; k < jobs; k++)
         play->end[k] = -1;
@@ -220,7 +222,7 @@ static void run_job(struct play *play, uint32_t s, uint32_t k, double ready)
     play->times.end[k] = end;
     play->end[plb__job_number(play->pipeline, job)] = end;
     play->clock[s] = end;
-    play->n_done++;
+    play->times.rank[k] = (uint32_t)play->n_done++;
     list_stage(play, plb__job_next_stage(play->pipeline, job));
 }
 

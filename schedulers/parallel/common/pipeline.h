@@ -65,6 +65,7 @@ struct plb__pipeline_times {
     double *peak;        /* per stage: most bytes held */
     double *start;       /* per job, in the schedule's order */
     double *end;
+    uint32_t *rank;      /* per job: greater than that of all jobs that it waits for */
 };
 
 /* PLB_ERROR_INVALID: a job is missing or there twice, stands at another stage, or the stages wait for
