@@ -17,6 +17,7 @@ struct plb_writer {
     const plb_graph_t *graph;
     uint8_t *where;     /* per value: bits as above */
     plb_value *carried; /* per value: the initial value that it replaces, or PLB_NONE */
+    bool *ran;          /* per task */
     struct plb_plan draft;
     plb_task_id *stack; /* tasks that wait for their inputs, outermost first */
     uint32_t depth, capacity;
@@ -47,7 +48,8 @@ enum plb_status plb_writer_create(const plb_graph_t *graph, plb_writer_t **write
     w->graph = graph;
     w->where = calloc(n, sizeof *w->where);
     w->carried = malloc(n * sizeof *w->carried);
-    if (!w->where || !w->carried) {
+    w->ran = calloc((size_t)plb_graph_tasks(graph) + 1, sizeof *w->ran);
+    if (!w->where || !w->carried || !w->ran) {
         plb_writer_destroy(w);
         return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %zu values", n - 1);
     }
@@ -63,6 +65,7 @@ void plb_writer_destroy(plb_writer_t *w)
         return;
     free(w->where);
     free(w->carried);
+    free(w->ran);
     free(w->stack);
     plb_plan_clear(&w->draft);
     free(w);
@@ -179,6 +182,7 @@ static enum plb_status bring_inputs(plb_writer_t *w, const struct plb_task *task
 static enum plb_status append_run(plb_writer_t *w, plb_task_id id, const struct plb_task *task)
 {
     PLB_TRY(append(w, PLB_RUN, id, PLB_DEVICE));
+    w->ran[id] = true;
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
         plb_value replaced = w->carried[task->out[j]];
 
@@ -207,6 +211,8 @@ static enum plb_status run_stack(plb_writer_t *w)
 
 enum plb_status plb_writer_run(plb_writer_t *w, plb_task_id task)
 {
+    if (w->ran[task] && plb_graph_task(w->graph, task)->op->once)
+        return PLB_OK;
     w->depth = 0;
     PLB_TRY(push(w, task));
     return run_stack(w);

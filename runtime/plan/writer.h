@@ -29,8 +29,9 @@ typedef struct plb_writer plb_writer_t;
 enum plb_status plb_writer_create(const plb_graph_t *graph, plb_writer_t **writer_out);
 void plb_writer_destroy(plb_writer_t *writer); /* NULL is allowed */
 
-/* Appends RUN task, after what brings its missing inputs back. PLB_ERROR_INVALID when an input can
- * be had by no means (a parameter that its update has replaced). */
+/* Appends RUN task, after what brings its missing inputs back; nothing for a transfer between places
+ * that has run. PLB_ERROR_INVALID when an input can be had by no means (a parameter that its update
+ * has replaced). */
 enum plb_status plb_writer_run(plb_writer_t *writer, plb_task_id task);
 /* Brings one value back to the device, if it is not there. */
 enum plb_status plb_writer_need(plb_writer_t *writer, plb_value value);

@@ -99,7 +99,7 @@ static enum plb_status read_task(struct reading *r, int i)
     uint32_t n_in = task->in_start[task->n_in], n_out = task->out_start[task->n_out];
 
     to->seconds = r->chain->problem->seconds[task_at(r, i)];
-    to->again = task->phase == PLB_PHASE_FORWARD;
+    to->again = task->phase == PLB_PHASE_FORWARD && !task->op->once;
     to->in = malloc((n_in + 2 * n_out + 1) * sizeof *to->in);
     if (!to->in)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the tasks of an integer programme");

@@ -86,6 +86,14 @@ static void note_backward_reads(struct plb__chain *chain, uint32_t e)
     }
 }
 
+/* What comes from another place going forward cannot be made again: it is kept as if it were read
+ * after the pass. */
+static bool is_received(const plb_graph_t *graph, plb_task_id producer)
+{
+    return producer != PLB_NONE && plb_graph_task(graph, producer)->op->once &&
+           plb_graph_task(graph, producer)->phase == PLB_PHASE_FORWARD;
+}
+
 /* What is read after the pass, and what the limits hold from the first instruction on. */
 static void note_later_reads(struct plb__chain *chain)
 {
@@ -93,8 +101,10 @@ static void note_later_reads(struct plb__chain *chain)
     bool hold = chain->problem->limits.hold_gradients;
 
     for (plb_value v = 0; v < plb_graph_values(graph); v++) {
-        chain->after[v] = plb_graph_value(graph, v)->output;
-        chain->free[v] = plb_graph_value(graph, v)->producer == PLB_NONE;
+        plb_task_id producer = plb_graph_value(graph, v)->producer;
+
+        chain->free[v] = producer == PLB_NONE;
+        chain->after[v] = plb_graph_value(graph, v)->output || is_received(graph, producer);
     }
     for (plb_task_id t = chain->end; t < plb_graph_tasks(graph); t++) {
         const struct plb_task *task = plb_graph_task(graph, t);
@@ -268,15 +278,25 @@ static uint64_t mix_operand(const struct plb__chain *chain, uint32_t e, plb_valu
     return mix(hash, chain->stage[v] != PLB_NONE && chain->lowest[v] < e);
 }
 
+/* The first value that the tasks make; 0 when they make none. */
+static plb_value first_made(const plb_graph_t *graph, plb_task_id from, plb_task_id to)
+{
+    for (plb_task_id t = from; t < to; t++) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+
+        if (task->out_start[task->n_out] > 0)
+            return task->out[0];
+    }
+    return 0;
+}
+
 static uint64_t mix_tasks(const struct plb__chain *chain, uint32_t e, plb_task_id from,
                           plb_task_id to, uint64_t hash)
 {
     const plb_graph_t *graph = chain->problem->graph;
     const struct plb__chain_block *block = &chain->block[e];
-    plb_value first = plb_graph_task(graph, block->forward)->out[0];
-    plb_value back = block->backward < block->backward_end
-                         ? plb_graph_task(graph, block->backward)->out[0]
-                         : 0;
+    plb_value first = first_made(graph, block->forward, block->forward_end);
+    plb_value back = first_made(graph, block->backward, block->backward_end);
 
     for (plb_task_id t = from; t < to; t++) {
         const struct plb_task *task = plb_graph_task(graph, t);

@@ -44,7 +44,7 @@ struct plb__chain {
     uint32_t *lowest;  /* per value made going back: the last block (the lowest) that reads it,
                           PLB_NONE when none does */
     bool *after;       /* per value: read after the pass, or going back below its block; or an
-                          output */
+                          output; or received from another place going forward */
     bool *free;        /* per value: not counted: initial, or a gradient that limits hold */
     size_t *over;      /* see plb__chain_over() */
     size_t background; /* bytes made before the pass that live on through it */

@@ -124,7 +124,7 @@ static double again_seconds(struct squeezer *s, plb_value v, uint32_t i)
     if (id == PLB_NONE || is_there(s, v, i))
         return 0.0;
     task = plb_graph_task(s->problem->graph, id);
-    if (task->phase != PLB_PHASE_FORWARD)
+    if (task->phase != PLB_PHASE_FORWARD || task->op->once)
         return INFINITY;
     if (s->stamp[id] == s->round)
         return 0.0;
@@ -152,9 +152,10 @@ static double cost_of(struct squeezer *s, plb_value v, uint32_t to)
 static bool may_go(const struct squeezer *s, plb_value v)
 {
     const struct plb_value_info *info = plb_graph_value(s->problem->graph, v);
+    const struct plb_task *producer = plb_graph_task(s->problem->graph, info->producer);
 
-    return info->producer != PLB_NONE && !info->output && !s->sizes->free[v] &&
-           plb_graph_task(s->problem->graph, info->producer)->phase == PLB_PHASE_FORWARD;
+    return producer && !producer->op->once && producer->phase == PLB_PHASE_FORWARD &&
+           !info->output && !s->sizes->free[v];
 }
 
 /* What is there at RUN `at`, not used by it, but read later. */

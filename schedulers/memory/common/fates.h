@@ -51,7 +51,8 @@ struct plb__fates {
     bool has_blocks; /* segments are the model's blocks */
     bool *closes;    /* per segment: the backward pass follows it at once */
 
-    uint32_t *group_of;           /* per value; PLB_NONE for what the forward pass does not make */
+    uint32_t *group_of;           /* per value; PLB_NONE for what the forward pass does not make, or
+                                     not twice */
     uint32_t *segment_of;         /* per task: for others than forward tasks the segment that they
                                      are the backward pass of */
     plb_task_id *last_forward;    /* per value: the last forward task that makes or reads it */

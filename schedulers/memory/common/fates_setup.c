@@ -49,7 +49,8 @@ static void add_to_group(struct setup *s, uint32_t g, plb_task_id t)
     }
 }
 
-/* One group per task of the whole graph; the additions of a tree are groups by themselves. */
+/* One group per task of the whole graph; the additions of a tree are groups by themselves. What
+ * comes from another place belongs to none: it cannot be made again. */
 static enum plb_status find_groups(struct setup *s)
 {
     struct plb__fates *fates = s->fates;
@@ -67,7 +68,7 @@ static enum plb_status find_groups(struct setup *s)
         s->group_of_task[t] = PLB_NONE;
         run += !forward && task->phase == PLB_PHASE_FORWARD;
         forward = task->phase == PLB_PHASE_FORWARD;
-        if (!forward)
+        if (!forward || task->op->once)
             continue;
         if (g == PLB_NONE) {
             g = fates->n_groups++;

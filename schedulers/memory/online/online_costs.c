@@ -56,6 +56,11 @@ static double share_of(const struct plb__online *o, plb_value missing, uint32_t 
     return apart(o, next, at);
 }
 
+static bool runs_once(const struct plb__online *o, plb_task_id task)
+{
+    return plb_graph_task(o->graph, task)->op->once;
+}
+
 /* Seconds to make `value` again for turn `at`. */
 static double cost_upwards(struct plb__online *o, plb_value value, uint32_t at)
 {
@@ -63,6 +68,8 @@ static double cost_upwards(struct plb__online *o, plb_value value, uint32_t at)
     double total = o->problem->seconds[producer];
     uint32_t n = 0;
 
+    if (runs_once(o, producer))
+        return INFINITY;
     o->search++;
     o->stamp[producer] = o->search;
     o->share[n] = 1.0;
@@ -88,6 +95,8 @@ static double cost_upwards(struct plb__online *o, plb_value value, uint32_t at)
                 total += share * share_of(o, in, at) * plb__online_fetch_cost(o, in);
                 continue;
             }
+            if (runs_once(o, maker))
+                return INFINITY;
             o->stamp[maker] = o->search;
             o->share[n] = share * share_of(o, in, at);
             total += o->share[n] * o->problem->seconds[maker];

@@ -134,10 +134,12 @@ static size_t taken_bytes(const struct plb__online *o, const struct plb_task *ta
     return taken;
 }
 
-/* A task that runs again must find parameters as they were: the price of its outputs should have
- * kept them, or a copy, but is an estimate. */
+/* A task that runs again must find parameters as they were, and what was received is not received
+ * again: the price of its outputs should have kept them, or a copy, but is an estimate. */
 static enum plb_status check_again(const struct plb__online *o, const struct plb_task *task)
 {
+    if (task->op->once)
+        return plb_fail(PLB_ERROR_MEMORY, "'%s' cannot run again", task->name);
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
         if (o->until[task->in[j]] < o->now)
             return plb_fail(PLB_ERROR_MEMORY, "%s cannot run again, as '%s' has been updated",
