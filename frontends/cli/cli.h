@@ -38,6 +38,7 @@ enum plb_status cli_compare(const struct plb_settings *settings);
 enum plb_status cli_doctor(const struct plb_settings *settings);
 enum plb_status cli_bench_train(const struct plb_settings *settings);
 enum plb_status cli_bench_generate(const struct plb_settings *settings);
+enum plb_status cli_bench_replan(const struct plb_settings *settings);
 
 /* --- settings.c --- */
 

@@ -4,6 +4,7 @@ palombe_SOURCES += \
 	%D%/bench.h \
 	%D%/bench_generate.c \
 	%D%/bench_rates.c \
+	%D%/bench_replan.c \
 	%D%/bench_train.c \
 	%D%/chart.c \
 	%D%/cli.h \

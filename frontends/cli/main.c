@@ -42,6 +42,7 @@ static const struct {
     {"compare", cli_compare},
     {"bench train", cli_bench_train},
     {"bench generate", cli_bench_generate},
+    {"bench replan", cli_bench_replan},
     {"help", show_help},
     {"version", show_version},
 };

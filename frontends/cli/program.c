@@ -37,6 +37,8 @@ static const struct plb_command commands[] = {
      "bench train --model gpt2 --batch 4 --sequence 64"},
     {"bench generate", "", 0, 0, "tokens per second against the floor set by memory bandwidth",
      "bench generate --model gpt2"},
+    {"bench replan", "", 0, 0, "what a step waits for when the budget changes under way",
+     "bench replan --model gpt2 --batch 4 --sequence 64 --memory online --budgets 0.5,0.8"},
     {"help", "", 0, 0, "this text, or with --man the manual page", NULL},
     {"version", "", 0, 0, "the version", NULL},
 };
