@@ -35,6 +35,7 @@ enum plb_status cli_graph(const struct plb_settings *settings);
 enum plb_status cli_info(const struct plb_settings *settings);
 enum plb_status cli_plan(const struct plb_settings *settings);
 enum plb_status cli_compare(const struct plb_settings *settings);
+enum plb_status cli_simulate(const struct plb_settings *settings);
 enum plb_status cli_doctor(const struct plb_settings *settings);
 enum plb_status cli_bench_train(const struct plb_settings *settings);
 enum plb_status cli_bench_generate(const struct plb_settings *settings);

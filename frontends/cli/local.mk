@@ -17,6 +17,7 @@ palombe_SOURCES += \
 	%D%/generate.c \
 	%D%/inspect.c \
 	%D%/interrupt.c \
+	%D%/machine.c \
 	%D%/main.c \
 	%D%/options.def \
 	%D%/output.c \
@@ -31,6 +32,12 @@ palombe_SOURCES += \
 	%D%/program.c \
 	%D%/progress.c \
 	%D%/settings.c \
+	%D%/simulate.c \
+	%D%/simulate.h \
+	%D%/simulate_film.c \
+	%D%/simulate_film.h \
+	%D%/simulate_picture.c \
+	%D%/simulate_report.c \
 	%D%/svg.c \
 	%D%/svg.h \
 	%D%/train.c \

@@ -40,6 +40,7 @@ static const struct {
     {"doctor", cli_doctor},
     {"plan", cli_plan},
     {"compare", cli_compare},
+    {"simulate", cli_simulate},
     {"bench train", cli_bench_train},
     {"bench generate", cli_bench_generate},
     {"bench replan", cli_bench_replan},

@@ -34,40 +34,43 @@ static enum plb_status load_costs(struct cli_planner *p)
     return plb_costs_create(&platform, &p->costs);
 }
 
-/* The rate that a worker has for the model's dtype. */
-static double rate_of(const struct plb_platform *platform, enum plb_dtype dtype)
+double cli_platform_rate(const struct plb_platform *platform, enum plb_dtype dtype)
 {
     double rate = platform->flops_per_second[dtype];
 
     return rate > 0.0 ? rate : platform->flops_per_second[PLB_F32];
 }
 
-/* The same cut as a session has on this machine, unless tasks of a given length are wanted or the
- * platform is a card. */
-static enum plb_status cut(struct cli_planner *p, const plb_graph_t *whole)
+enum plb_status cli_step_cut(const struct plb_settings *settings,
+                             const struct cli_workload *workload,
+                             const struct plb_platform *platform, plb_graph_t **cut_out)
 {
-    const struct plb_platform *platform = plb_costs_platform(p->costs);
-    bool given = plb_settings_given(p->settings, OPTION_TASK_SECONDS);
-    double target = plb_settings_number(p->settings, OPTION_TASK_SECONDS);
-    double rate = rate_of(platform, p->workload.dtype);
+    bool given = plb_settings_given(settings, OPTION_TASK_SECONDS);
+    double target = plb_settings_number(settings, OPTION_TASK_SECONDS);
+    double rate = cli_platform_rate(platform, workload->dtype);
     const struct plb_cut_options options = {.target_seconds = target,
                                             .flops_per_second = rate,
                                             .bytes_per_second = platform->bytes_per_second};
 
-    p->graph = whole;
     if (given ? target <= 0.0 : rate > CARD_FASTER * PLB_NOMINAL_FLOPS_PER_SECOND)
         return PLB_OK;
-    PLB_TRY(plb_graph_cut(whole, given ? &options : NULL, &p->cut));
-    p->graph = p->cut;
-    return PLB_OK;
+    return plb_graph_cut(plb_model_graph(workload->model), given ? &options : NULL, cut_out);
 }
 
-static enum plb_status build(struct cli_planner *p)
+enum plb_status cli_step_build(const struct plb_settings *settings,
+                               struct cli_workload *workload_out)
 {
     const struct plb_optimizer optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW);
 
-    PLB_TRY(cli_workload_build(p->settings, 1, &p->workload));
-    return cli_workload_train(&p->workload, &optimizer);
+    PLB_TRY(cli_workload_build(settings, 1, workload_out));
+    return cli_workload_train(workload_out, &optimizer);
+}
+
+static enum plb_status cut(struct cli_planner *p)
+{
+    PLB_TRY(cli_step_cut(p->settings, &p->workload, plb_costs_platform(p->costs), &p->cut));
+    p->graph = p->cut ? p->cut : plb_model_graph(p->workload.model);
+    return PLB_OK;
 }
 
 static enum plb_status make_problem(struct cli_planner *p)
@@ -133,9 +136,9 @@ enum plb_status cli_planner_open(const struct plb_settings *settings,
     enum plb_status status = load_costs(&p);
 
     if (status == PLB_OK)
-        status = build(&p);
+        status = cli_step_build(settings, &p.workload);
     if (status == PLB_OK)
-        status = cut(&p, plb_model_graph(p.workload.model));
+        status = cut(&p);
     if (status == PLB_OK)
         status = make_problem(&p);
     if (status == PLB_OK)

@@ -10,6 +10,22 @@
 #include "runtime/base/bytes.h"
 #include "runtime/plan/simulate.h"
 
+/* ---- the step, on whatever it runs ---- */
+
+/* From --workload, --model ...: forward pass, backward pass, update (AdamW). On failure the workload
+ * is to be cleared all the same. */
+enum plb_status cli_step_build(const struct plb_settings *settings,
+                               struct cli_workload *workload_out);
+/* The same cut as a session has on this machine, unless tasks of a given length are wanted
+ * (--task-seconds) or the platform is a card: then `cut_out` is left alone. */
+enum plb_status cli_step_cut(const struct plb_settings *settings,
+                             const struct cli_workload *workload,
+                             const struct plb_platform *platform, plb_graph_t **cut_out);
+/* Flops per second of one worker on that dtype. */
+double cli_platform_rate(const struct plb_platform *platform, enum plb_dtype dtype);
+
+/* ---- on one device ---- */
+
 /* A training step. */
 struct cli_planner {
     const struct plb_settings *settings;

@@ -216,7 +216,7 @@ static enum plb_status count_node(struct reader *r, const struct plb_json_object
 {
     static const char *const known[] = {"name", "site",    "count", "devices",
                                         "link", "network", NULL};
-    uint32_t nodes, devices;
+    uint32_t nodes = 0, devices = 0;
 
     PLB_TRY(plb_json_members(node, known));
     PLB_TRY(read_count(node, &nodes));
