@@ -52,16 +52,18 @@ enum plb_status gpt_make(const struct gpt_options *options, struct gpt *gpt_out)
 {
     const struct plb_model_config config = configure(options);
     const struct plb_optimizer optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW);
-    const struct plb_language_options shape = {.mode = PLB_LANGUAGE_TRAIN,
-                                               .dtype = options->dtype,
-                                               .batch = options->batch,
-                                               .sequence = options->sequence,
-                                               .micro_batches = options->micro_batches};
+    struct plb_language_options shape = {.mode = PLB_LANGUAGE_TRAIN,
+                                         .dtype = options->dtype,
+                                         .batch = options->batch,
+                                         .sequence = options->sequence,
+                                         .micro_batches = options->micro_batches};
     struct plb_language language;
     struct plb_training training;
     struct gpt gpt = {0};
     enum plb_status status;
 
+    if (options->tensor)
+        PLB_TRY(plb_split_parse(options->tensor, options->layers, &shape.split));
     PLB_TRY(plb_language_create(&config, &shape, &language));
     gpt.model = language.model;
     status = language.micro_batches > 1

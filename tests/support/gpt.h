@@ -17,6 +17,7 @@ struct gpt_options {
     int64_t layers, hidden, heads, sequence, batch, vocabulary;
     enum plb_dtype dtype;
     int64_t micro_batches; /* 0 counts as 1 */
+    const char *tensor;    /* as plb_split_parse() reads it; NULL: not split */
     bool cut; /* into tasks of the usual size; else one task per operator */
 };
 

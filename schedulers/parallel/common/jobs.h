@@ -10,9 +10,9 @@
  * belongs to no job: it is done when what it reads is there.
  *
  * A *team* is one replica of the model: the micro-batches that it takes, the chunks of its stages and
- * the places of each stage. Tasks of shard s are done by place s of their stage; where there are fewer
- * places than shards, each place has several neighbours. A task that is not divided is done by the
- * first place of the stage, or by all of them where that moves fewer bytes.
+ * the places of each stage. Tasks of shard s are done by place s of their stage, where there are n
+ * places and more shards by place s % n. A task that is not divided is done by the first place of the
+ * stage, or by all of them where that moves fewer bytes.
  *
  * Thread-safety: pure.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which places of a stage do a task: shards lie side by side; what is not divided is done by the
+ * Which places of a stage do a task: shards in turn; what is not divided is done by the
  * first place, or by all where that moves no more bytes than sending its results around would.
  */
 #include "config.h"
@@ -84,10 +84,8 @@ void plb__find_members(struct plb__finder *f)
             f->member[t] = 0;
         else if (task->shard < 0)
             f->member[t] = choose_member(f, task, places);
-        else if (places < f->jobs->shards)
-            f->member[t] = (uint32_t)((uint64_t)task->shard * places / f->jobs->shards);
         else
-            f->member[t] = (uint32_t)task->shard;
+            f->member[t] = (uint32_t)task->shard % places;
         for (uint32_t i = 0; i < task->in_start[task->n_in]; i++)
             note_home(f, t, task->in[i], chunk);
     }

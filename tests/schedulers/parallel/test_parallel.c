@@ -343,30 +343,51 @@ static void plans_of_random_graphs_are_right(void)
     }
 }
 
-/* A GPT whose embedding is read at both ends. */
+/* A GPT whose embedding is read at both ends, whole and in shards. */
 static void plans_of_a_gpt_are_right(void)
 {
-    static const struct plb_parallel_policy *const policies[] = {
-        &plb_parallel_dp,    &plb_parallel_1f1b, &plb_parallel_interleaved,
-        &plb_parallel_zb_h1, &plb_parallel_zb_v, &plb_parallel_zb_greedy};
-    const struct gpt_options options = {.layers = 4, .hidden = 64, .heads = 2, .sequence = 32,
-                                        .batch = 8, .vocabulary = 128, .dtype = PLB_F32,
-                                        .micro_batches = 8, .cut = true};
-    struct gpt gpt;
+    static const struct {
+        const char *tensor;
+        const struct plb_parallel_policy *policy;
+        uint32_t places, replicas;
+        bool shard_state;
+    } cases[] = {
+        {NULL, &plb_parallel_dp, 4, 4, false},
+        {NULL, &plb_parallel_dp, 2, 2, true},
+        {NULL, &plb_parallel_1f1b, 6, 2, true},
+        {NULL, &plb_parallel_interleaved, 2, 1, false},
+        {NULL, &plb_parallel_zb_h1, 4, 1, false},
+        {NULL, &plb_parallel_zb_v, 4, 2, false},
+        {NULL, &plb_parallel_zb_greedy, 5, 1, false},
+        {"2", &plb_parallel_tp, 2, 1, false},
+        {"4,vocabulary:2", &plb_parallel_tp, 4, 1, false},
+        {"4", &plb_parallel_tp, 8, 2, true},
+        {"2,sequence", &plb_parallel_tp, 2, 1, false},
+        {"2", &plb_parallel_dp, 4, 2, false},
+        {"2", &plb_parallel_1f1b, 8, 2, false},
+        {"1,2", &plb_parallel_zb_h1, 4, 1, false},
+        {"4,sequence", &plb_parallel_zb_greedy, 8, 1, true},
+    };
 
-    PLB_REQUIRE(gpt_make(&options, &gpt) == PLB_OK);
-    for (size_t k = 0; k < sizeof policies / sizeof policies[0]; k++) {
-        for (uint32_t replicas = 1; replicas <= 2; replicas++) {
-            struct subject x;
-            bool dp = policies[k] == &plb_parallel_dp;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        const struct gpt_options options = {.layers = 2, .hidden = 32, .heads = 4, .sequence = 24,
+                                            .batch = 4, .vocabulary = 40, .dtype = PLB_F32,
+                                            .micro_batches = 4, .tensor = cases[k].tensor,
+                                            .cut = true};
+        struct random_graph graph = {.loss = PLB_NONE};
+        struct gpt gpt;
+        struct subject x;
 
-            subject_make(&x, gpt.graph, make_places(dp ? replicas : 4 * replicas, 1e9, 1e-6));
-            x.problem.degrees.replicas = replicas;
-            check_plan(NULL, policies[k], &x, false);
-            subject_clear(&x);
-        }
+        PLB_REQUIRE(gpt_make(&options, &gpt) == PLB_OK);
+        graph.whole = plb_model_graph(gpt.model);
+        graph.graph = gpt.graph;
+        subject_make(&x, gpt.graph, make_places(cases[k].places, 1e9, 1e-6));
+        x.problem.degrees.replicas = cases[k].replicas;
+        x.problem.degrees.shard_state = cases[k].shard_state;
+        check_plan(&graph, cases[k].policy, &x, true);
+        subject_clear(&x);
+        gpt_clear(&gpt);
     }
-    gpt_clear(&gpt);
 }
 
 /* ---- what cannot be ---- */
