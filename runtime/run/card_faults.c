@@ -95,7 +95,7 @@ void plb__card_look(struct plb_session *s)
     uint64_t word = NOTHING;
     enum plb_status status;
 
-    if (__atomic_load_n(&s->failed, __ATOMIC_ACQUIRE) != PLB_OK)
+    if (plb__session_failed(s) != PLB_OK)
         return;
     status = plb__card_check();
     if (status == PLB_OK)

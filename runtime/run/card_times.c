@@ -56,7 +56,7 @@ static bool read_mark(const struct plb__instance *instance, bool end, uint64_t *
 
 void plb__card_read_times(struct plb__step *step)
 {
-    bool failed = __atomic_load_n(&step->session->failed, __ATOMIC_ACQUIRE) != PLB_OK;
+    bool failed = plb__session_failed(step->session) != PLB_OK;
 
     if (!step->measured)
         return;

@@ -35,7 +35,7 @@ static void copy_rows(const struct plb_type *type, const struct plb_tensor *cell
 static enum plb_status copy_over(const struct plb_type *type, const struct plb__cell *cell,
                                  char *whole, bool into_cell)
 {
-    const struct plb_device *device = plb_runtime_device();
+    const struct plb_device *device = cell->place.block->device;
     const struct plb_type of_cell = {cell->tensor.dtype, cell->tensor.shape};
     size_t bytes = plb_type_bytes(&of_cell);
     char *buffer = malloc(bytes);
@@ -59,7 +59,9 @@ static enum plb_status copy_over(const struct plb_type *type, const struct plb__
 static enum plb_status copy_cell(const struct plb_type *type, const struct plb__cell *cell,
                                  char *whole, bool into_cell)
 {
-    if (plb_runtime_device()->has_host && !cell->place.beside)
+    const struct plb_device *device = cell->place.block->device;
+
+    if (device && device->has_host && !cell->place.beside)
         return copy_over(type, cell, whole, into_cell);
     copy_rows(type, &cell->tensor, cell->tensor.data, whole, into_cell);
     return PLB_OK;

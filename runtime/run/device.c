@@ -189,19 +189,92 @@ static bool names(const char *text, const char *name, struct part *rest_out)
            strchr(":,", *rest_out->text) != NULL;
 }
 
+/* What follows "cpu:". */
+static enum plb_status read_group(struct part part, struct plb__device_wish *wish)
+{
+    char *end;
+    long number = strtol(part.text, &end, 10);
+
+    if (*part.text < '0' || *part.text > '9' || *end || number < 1 || number > STARPU_MAXCPUS)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "a group of CPU workers has 1 to %d of them, as in 'cpu:2', not '%s'",
+                        STARPU_MAXCPUS, part.text);
+    wish->workers = (int)number;
+    wish->group = true;
+    return PLB_OK;
+}
+
 enum plb_status plb__device_read(const char *text, struct plb__device_wish *wish_out)
 {
     struct plb__device_wish wish = {.kind = &plb__device_cpu};
     struct part rest;
 
-    if (begins((struct part){text, strlen(text)}, "virtual:", &rest))
+    if (begins((struct part){text, strlen(text)}, "cpu:", &rest))
+        PLB_TRY(read_group(rest, &wish));
+    else if (begins((struct part){text, strlen(text)}, "virtual:", &rest))
         PLB_TRY(read_virtual(rest.text, &wish));
     else if (names(text, "cuda", &rest))
         PLB_TRY(read_cuda(rest.text, &wish));
     else if (strcmp(text, "cpu") != 0)
         return plb_fail(PLB_ERROR_INVALID,
-                        "there is no device '%s' (known: cpu, virtual:BYTES[,link=RATE/s], cuda[:CARD])",
+                        "there is no device '%s' (known: cpu[:WORKERS], "
+                        "virtual:BYTES[,link=RATE/s], cuda[:CARD])",
                         text);
     *wish_out = wish;
     return PLB_OK;
+}
+
+/* ---- several ---- */
+
+/* Length of the first device of a list: what has a '=' belongs to the device before it. */
+static size_t first_of(const char *list)
+{
+    size_t n = strcspn(list, ",");
+
+    while (list[n] == ',') {
+        size_t next = strcspn(list + n + 1, ",");
+
+        if (!memchr(list + n + 1, '=', next))
+            break;
+        n += 1 + next;
+    }
+    return n;
+}
+
+static enum plb_status check_list(const struct plb__device_wish *wish, uint32_t n)
+{
+    for (uint32_t k = 0; k < n && n > 1; k++) {
+        if (wish[k].kind != wish[0].kind)
+            return plb_fail(PLB_ERROR_INVALID,
+                            "devices that work together are of one kind, not '%s' and '%s'",
+                            wish[0].kind->name, wish[k].kind->name);
+        if (wish[k].kind == &plb__device_cpu && !wish[k].group)
+            return plb_fail(PLB_ERROR_INVALID, "in a list of devices each group of CPU workers says "
+                                               "how many they are, as in 'cpu:1,cpu:1'");
+    }
+    return PLB_OK;
+}
+
+enum plb_status plb__devices_read(const char *text, struct plb__device_wish *wish_out,
+                                  uint32_t *n_out)
+{
+    uint32_t n = 0;
+
+    for (const char *at = text; at; n++) {
+        char *one = strndup(at, first_of(at));
+        enum plb_status status = PLB_OK;
+
+        if (!one)
+            return plb_fail(PLB_ERROR_MEMORY, "no memory to read the devices '%s'", text);
+        at += strlen(one);
+        at = *at ? at + 1 : NULL;
+        if (n == PLB_DEVICES_MAX)
+            status = plb_fail(PLB_ERROR_INVALID, "more than %d devices", PLB_DEVICES_MAX);
+        else
+            status = plb__device_read(one, &wish_out[n]);
+        free(one);
+        PLB_TRY(status);
+    }
+    *n_out = n;
+    return check_list(wish_out, n);
 }

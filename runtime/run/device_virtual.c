@@ -7,7 +7,8 @@
  * buffers and count against the size that the user gave, to the byte; kernels get its addresses,
  * copies to and from main memory are OpenCL's, so they pass the layer that counts and paces them
  * (opencl_layer.h). There are no CPU workers, whose polling would take the core that transfers
- * need: the worker has one core, and everything else the others.
+ * need: the worker has one core, and everything else the others. Several virtual devices are
+ * several of PoCL's; they share one link.
  *
  * StarPU orders tasks by handles without data (starpu_void_data_register). It was seen that it then
  * allocates nothing on the device (starpu_memory_get_used() stays 0) and makes no OpenCL call that
@@ -29,12 +30,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct {
+struct card {
     struct plb_device device;
     size_t held;
     cl_context context;
     cl_command_queue out, in; /* one each, so that the directions do not wait for one another */
-} card;
+};
+
+static struct card cards[PLB_DEVICES_MAX];
+
+static struct card *card_of(const struct plb_device *device)
+{
+    return &cards[device->number];
+}
 
 static enum plb_status opencl_failed(const char *call, cl_int error)
 {
@@ -44,16 +52,16 @@ static enum plb_status opencl_failed(const char *call, cl_int error)
 /* ---- memory ---- */
 
 /* An OpenCL buffer over memory of ours, mapped for as long as it is there. */
-static enum plb_status make_buffer(struct plb_block *block)
+static enum plb_status make_buffer(const struct card *card, struct plb_block *block)
 {
     cl_int error;
-    cl_mem buffer = clCreateBuffer(card.context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR,
+    cl_mem buffer = clCreateBuffer(card->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR,
                                    block->bytes, block->address, &error);
 
     if (!buffer)
         return opencl_failed("clCreateBuffer", error);
     block->handle = buffer;
-    if (clEnqueueMapBuffer(card.in, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, block->bytes, 0,
+    if (clEnqueueMapBuffer(card->in, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, block->bytes, 0,
                            NULL, NULL, &error) != block->address)
         return opencl_failed("clEnqueueMapBuffer", error);
     return PLB_OK;
@@ -61,31 +69,36 @@ static enum plb_status make_buffer(struct plb_block *block)
 
 static void give(struct plb_block *block)
 {
-    if (block->handle) {
-        clEnqueueUnmapMemObject(card.in, block->handle, block->address, 0, NULL, NULL);
-        clFinish(card.in);
+    struct card *card = block->device ? card_of(block->device) : NULL;
+
+    if (block->handle && card) {
+        clEnqueueUnmapMemObject(card->in, block->handle, block->address, 0, NULL, NULL);
+        clFinish(card->in);
         clReleaseMemObject(block->handle);
     }
     plb__memory_unmap(block->address, block->bytes);
-    card.held -= block->bytes;
+    if (card)
+        card->held -= block->bytes;
     *block = (struct plb_block){0};
 }
 
-static enum plb_status take(size_t bytes, const char *what, struct plb_block *block_out)
+static enum plb_status take(const struct plb_device *device, size_t bytes, const char *what,
+                            struct plb_block *block_out)
 {
-    size_t left = card.device.bytes - card.held;
-    struct plb_block block = {.bytes = bytes};
+    struct card *card = card_of(device);
+    size_t left = device->bytes - card->held;
+    struct plb_block block = {.bytes = bytes, .device = device};
     enum plb_status status = PLB_OK;
 
     if (bytes > left)
         return plb_fail(
             PLB_ERROR_MEMORY, "%s needs %s; the virtual device has %s, of which %s are taken", what,
-            plb_bytes_text((double)bytes).text, plb_bytes_text((double)card.device.bytes).text,
-            plb_bytes_text((double)card.held).text);
+            plb_bytes_text((double)bytes).text, plb_bytes_text((double)device->bytes).text,
+            plb_bytes_text((double)card->held).text);
     PLB_TRY(plb__memory_map(bytes, what, &block.address));
-    card.held += bytes;
+    card->held += bytes;
     if (bytes > 0)
-        status = make_buffer(&block);
+        status = make_buffer(card, &block);
     if (status != PLB_OK) {
         give(&block);
         return status;
@@ -94,9 +107,9 @@ static enum plb_status take(size_t bytes, const char *what, struct plb_block *bl
     return PLB_OK;
 }
 
-static size_t held(void)
+static size_t held(const struct plb_device *device)
 {
-    return card.held;
+    return card_of(device)->held;
 }
 
 /* ---- copies ---- */
@@ -108,7 +121,7 @@ static enum plb_status copy_out(const struct plb_block *from, size_t offset, voi
     if (bytes == 0)
         return PLB_OK;
     plb__opencl_ours(true);
-    error = clEnqueueReadBuffer(card.out, from->handle, CL_TRUE, offset, bytes, to, 0, NULL, NULL);
+    error = clEnqueueReadBuffer(card_of(from->device)->out, from->handle, CL_TRUE, offset, bytes, to, 0, NULL, NULL);
     plb__opencl_ours(false);
     return error == CL_SUCCESS ? PLB_OK : opencl_failed("clEnqueueReadBuffer", error);
 }
@@ -121,7 +134,7 @@ static enum plb_status copy_in(const void *from, const struct plb_block *to, siz
     if (bytes == 0)
         return PLB_OK;
     plb__opencl_ours(true);
-    error = clEnqueueWriteBuffer(card.in, to->handle, CL_TRUE, offset, bytes, from, 0, NULL, NULL);
+    error = clEnqueueWriteBuffer(card_of(to->device)->in, to->handle, CL_TRUE, offset, bytes, from, 0, NULL, NULL);
     plb__opencl_ours(false);
     return error == CL_SUCCESS ? PLB_OK : opencl_failed("clEnqueueWriteBuffer", error);
 }
@@ -134,100 +147,150 @@ static uint64_t moved_by_starpu(void)
 
 /* ---- starting and stopping ---- */
 
-static enum plb_status prepare(const struct plb__device_wish *wish, struct starpu_conf *conf)
+static bool same_link(const struct plb_link *a, const struct plb_link *b)
 {
-    char mebibytes[32];
+    return !(a->out_bytes_per_second < b->out_bytes_per_second ||
+             a->out_bytes_per_second > b->out_bytes_per_second ||
+             a->latency_seconds < b->latency_seconds || a->latency_seconds > b->latency_seconds) &&
+           a->duplex == b->duplex;
+}
 
-    if (wish->workers > 1)
-        return plb_fail(PLB_ERROR_INVALID, "a virtual device computes with one worker, not %d",
-                        wish->workers);
-    if (wish->bytes > plb__memory_bytes())
+static enum plb_status check_wish(const struct plb__device_wish *wish, uint32_t n)
+{
+    size_t all = 0;
+
+    for (uint32_t k = 0; k < n; k++) {
+        all += wish[k].bytes;
+        if (wish[k].workers > 1)
+            return plb_fail(PLB_ERROR_INVALID,
+                            "a virtual device computes with one worker, not %d", wish[k].workers);
+        if (!same_link(&wish[k].link, &wish[0].link))
+            return plb_fail(PLB_ERROR_INVALID,
+                            "virtual devices share one link to main memory: say the same of each");
+    }
+    if (all <= plb__memory_bytes())
+        return PLB_OK;
+    if (n == 1)
         return plb_fail(PLB_ERROR_INVALID,
                         "a virtual device of %s does not fit into the %s of this machine",
-                        plb_bytes_text((double)wish->bytes).text,
+                        plb_bytes_text((double)all).text,
                         plb_bytes_text((double)plb__memory_bytes()).text);
-    PLB_TRY(plb__opencl_layer_load());
-    snprintf(mebibytes, sizeof mebibytes, "%zu", wish->bytes >> 20);
+    return plb_fail(PLB_ERROR_INVALID,
+                    "virtual devices of %s together do not fit into the %s of this machine",
+                    plb_bytes_text((double)all).text,
+                    plb_bytes_text((double)plb__memory_bytes()).text);
+}
+
+static enum plb_status prepare(const struct plb__device_wish *wish, uint32_t n,
+                               struct starpu_conf *conf)
+{
+    size_t most = 0;
+    char mebibytes[32];
+
+    PLB_TRY(check_wish(wish, n));
+    PLB_TRY(plb__opencl_layer_load(n));
+    for (uint32_t k = 0; k < n; k++)
+        most = wish[k].bytes > most ? wish[k].bytes : most;
+    snprintf(mebibytes, sizeof mebibytes, "%zu", most >> 20);
     setenv("STARPU_LIMIT_OPENCL_MEM", mebibytes, 1); /* of what StarPU takes itself */
-    unsetenv("STARPU_WORKERS_OPENCLID");             /* meant for others: here there is one */
+    unsetenv("STARPU_WORKERS_OPENCLID");             /* meant for others: here they are all ours */
     conf->ncpus = 0;
-    conf->nopencl = 1;
+    conf->nopencl = (int)n;
     return PLB_OK;
 }
 
 static void stop(void)
 {
-    if (card.in)
-        clReleaseCommandQueue(card.in);
-    if (card.out)
-        clReleaseCommandQueue(card.out);
-    card.in = card.out = NULL;
+    for (uint32_t k = 0; k < PLB_DEVICES_MAX; k++) {
+        if (cards[k].in)
+            clReleaseCommandQueue(cards[k].in);
+        if (cards[k].out)
+            clReleaseCommandQueue(cards[k].out);
+        cards[k].in = cards[k].out = NULL;
+    }
     plb__link_reset(plb__opencl_link(), &(struct plb_link){0});
     unsetenv("STARPU_LIMIT_OPENCL_MEM");
 }
 
-static enum plb_status make_queues(int worker)
+static enum plb_status make_queues(struct card *card, int worker)
 {
     int number = starpu_worker_get_devid(worker);
     cl_device_id device;
     cl_int error;
 
-    starpu_opencl_get_context(number, &card.context);
+    starpu_opencl_get_context(number, &card->context);
     starpu_opencl_get_device(number, &device);
-    card.out = clCreateCommandQueueWithProperties(card.context, device, NULL, &error);
-    if (card.out)
-        card.in = clCreateCommandQueueWithProperties(card.context, device, NULL, &error);
-    if (!card.in) {
-        stop();
-        return opencl_failed("clCreateCommandQueueWithProperties", error);
-    }
+    card->out = clCreateCommandQueueWithProperties(card->context, device, NULL, &error);
+    if (card->out)
+        card->in = clCreateCommandQueueWithProperties(card->context, device, NULL, &error);
+    return card->in ? PLB_OK : opencl_failed("clCreateCommandQueueWithProperties", error);
+}
+
+static enum plb_status start_one(const struct plb__device_wish *wish, uint32_t number)
+{
+    int worker = starpu_worker_get_by_type(STARPU_OPENCL_WORKER, (int)number);
+    struct card *card = &cards[number];
+
+    if (worker < 0)
+        return plb_fail(PLB_ERROR_DEVICE, "StarPU started %u OpenCL worker%s, too few", number,
+                        number == 1 ? "" : "s");
+    PLB_TRY(make_queues(card, worker));
+    card->held = 0;
+    card->device = (struct plb_device){.name = "virtual",
+                                       .number = number,
+                                       .where = STARPU_OPENCL,
+                                       .node = starpu_worker_get_memory_node((unsigned)worker),
+                                       .workers = 1,
+                                       .first_worker = worker,
+                                       .grain_seconds = PLB__GRAIN_CPU,
+                                       .ledger = 1,
+                                       .bytes = wish->bytes,
+                                       .has_host = true,
+                                       .host = wish->link,
+                                       .take = take,
+                                       .give = give,
+                                       .held = held,
+                                       .copy_out = copy_out,
+                                       .copy_in = copy_in,
+                                       .moved_by_starpu = moved_by_starpu};
     return PLB_OK;
 }
 
 /* StarPU has measured its links by now, and was not to wait for ours. */
-static enum plb_status start(const struct plb__device_wish *wish, struct plb_device **device_out)
+static enum plb_status start(const struct plb__device_wish *wish, uint32_t n,
+                             struct plb_device **device_out)
 {
-    int worker = starpu_worker_get_by_type(STARPU_OPENCL_WORKER, 0);
+    for (uint32_t k = 0; k < n; k++) {
+        enum plb_status status = start_one(&wish[k], k);
 
-    if (worker < 0)
-        return plb_fail(PLB_ERROR_DEVICE, "StarPU started no OpenCL worker");
-    PLB_TRY(make_queues(worker));
+        if (status != PLB_OK) {
+            stop();
+            return status;
+        }
+        device_out[k] = &cards[k].device;
+    }
     plb__link_reset(plb__opencl_link(), &wish->link);
-    card.held = 0;
-    card.device = (struct plb_device){.name = "virtual",
-                                      .where = STARPU_OPENCL,
-                                      .node = starpu_worker_get_memory_node((unsigned)worker),
-                                      .workers = 1,
-                                      .grain_seconds = PLB__GRAIN_CPU,
-                                      .ledger = 1,
-                                      .bytes = wish->bytes,
-                                      .has_host = true,
-                                      .host = wish->link,
-                                      .take = take,
-                                      .give = give,
-                                      .held = held,
-                                      .copy_out = copy_out,
-                                      .copy_in = copy_in,
-                                      .moved_by_starpu = moved_by_starpu};
-    *device_out = &card.device;
     return PLB_OK;
 }
 
 #else
 
-static enum plb_status prepare(const struct plb__device_wish *wish, struct starpu_conf *conf)
+static enum plb_status prepare(const struct plb__device_wish *wish, uint32_t n,
+                               struct starpu_conf *conf)
 {
     (void)wish;
+    (void)n;
     (void)conf;
     return plb_fail(PLB_ERROR_UNAVAILABLE,
                     "a virtual device needs a StarPU with OpenCL, and there was none when Palombe "
                     "was built");
 }
 
-static enum plb_status start(const struct plb__device_wish *wish, struct plb_device **device_out)
+static enum plb_status start(const struct plb__device_wish *wish, uint32_t n,
+                             struct plb_device **device_out)
 {
     (void)device_out;
-    return prepare(wish, NULL);
+    return prepare(wish, n, NULL);
 }
 
 static void stop(void)

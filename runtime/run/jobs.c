@@ -28,6 +28,10 @@ static enum plb_status prepare_job(struct plb_session *s, plb_task_id id)
     struct plb__job *job = &s->job[id];
     struct plb_cost cost;
 
+    if (task->op->once) { /* a transfer has no kernel */
+        s->n_jobs++;
+        return PLB_OK;
+    }
     job->codelet = plb__runtime_codelet(task->op, s->managed);
     if (!job->codelet)
         return plb_fail(PLB_ERROR_INVALID, "operator '%s' is not in the table of operators",
@@ -73,7 +77,7 @@ enum plb_status plb__jobs_prepare(struct plb_session *s)
     return prepare_priorities(s);
 }
 
-void plb__jobs_clear(struct plb_session *s)
+void plb__calls_clear(struct plb_session *s)
 {
     for (uint32_t k = 0; k < s->n_jobs; k++)
         plb__invocation_clear(&s->job[k].invocation);

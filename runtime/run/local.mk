@@ -27,6 +27,7 @@ libpalombe_la_SOURCES += \
 	runtime/run/opencl_buffers.c \
 	runtime/run/opencl_layer.c runtime/run/opencl_layer.h \
 	runtime/run/mover.c runtime/run/mover.h \
+	runtime/run/parts.c \
 	runtime/run/planning.c \
 	runtime/run/platform.c \
 	runtime/run/priority.c \
@@ -41,7 +42,8 @@ libpalombe_la_SOURCES += \
 	runtime/run/submit.c \
 	runtime/run/tiers.c \
 	runtime/run/timeline.c \
-	runtime/run/tokens.c
+	runtime/run/tokens.c \
+	runtime/run/transfer.c runtime/run/transfer.h
 nobase_pkginclude_HEADERS += \
 	runtime/run/device.h \
 	runtime/run/ledger.h \

@@ -379,24 +379,50 @@ void plb__opencl_layer_withdraw(void)
     offered = false;
 }
 
-static bool has_cpu_device(void)
+/* PoCL makes as many devices as names stand here, when it is first asked for them. Its driver's name
+ * is "pthread" before version 4. */
+static void ask_for_devices(cl_platform_id platform, uint32_t n)
+{
+    char version[128] = "", names[PLB_DEVICES_MAX * 8] = "";
+    const char *number;
+
+    if (n < 2 || clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof version, version, NULL))
+        return;
+    number = strstr(version, "PoCL ");
+    for (uint32_t k = 0; number && k < n; k++) {
+        strcat(names, k ? " " : "");
+        strcat(names, atoi(number + 5) < 4 ? "pthread" : "cpu");
+    }
+    if (number)
+        setenv("POCL_DEVICES", names, 0);
+}
+
+static uint32_t count_cpu_devices(uint32_t wanted)
 {
     enum { PLATFORMS = 16 };
     cl_platform_id platform[PLATFORMS];
-    cl_uint n = 0, devices;
+    cl_uint n = 0, devices, all = 0;
 
     if (clGetPlatformIDs(PLATFORMS, platform, &n) != CL_SUCCESS)
-        return false;
-    for (cl_uint k = 0; k < n && k < PLATFORMS; k++)
-        if (clGetDeviceIDs(platform[k], CL_DEVICE_TYPE_CPU, 0, NULL, &devices) == CL_SUCCESS &&
-            devices > 0)
-            return true;
-    return false;
+        return 0;
+    for (cl_uint k = 0; k < n && k < PLATFORMS; k++) {
+        ask_for_devices(platform[k], wanted);
+        if (clGetDeviceIDs(platform[k], CL_DEVICE_TYPE_CPU, 0, NULL, &devices) == CL_SUCCESS)
+            all += devices;
+    }
+    return all;
 }
 
-enum plb_status plb__opencl_layer_load(void)
+enum plb_status plb__opencl_layer_load(uint32_t n)
 {
-    if (!has_cpu_device())
+    uint32_t devices = count_cpu_devices(n);
+
+    if (devices > 0 && devices < n)
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "%u virtual devices asked for, and OpenCL has %u here: it makes as many as "
+                        "the first runtime of a process asks for (or POCL_DEVICES names)",
+                        n, devices);
+    if (devices == 0)
         return plb_fail(PLB_ERROR_UNAVAILABLE,
                         "there is no OpenCL device on the CPU: install pocl-opencl-icd");
     if (!next)

@@ -25,8 +25,9 @@
 #include <CL/cl.h>
 
 /* Uses the loader for the first time, while the layer is offered (device_internal.h), and looks for
- * an OpenCL device on the CPU. PLB_ERROR_UNAVAILABLE says what is not there. */
-enum plb_status plb__opencl_layer_load(void);
+ * n OpenCL devices on the CPU. How many there are is decided once in a process, by the first who
+ * looks. PLB_ERROR_UNAVAILABLE says what is not there. */
+enum plb_status plb__opencl_layer_load(uint32_t n);
 
 /* The link that all transfers take. */
 struct plb__link *plb__opencl_link(void);

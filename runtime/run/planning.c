@@ -45,7 +45,7 @@ static void describe_device(const struct plb_session *s, struct plb_platform *pl
         platform->link[PLB_HOST] = device->host;
 }
 
-static enum plb_status prepare_costs(struct plb_session *s, plb_costs_t *given)
+enum plb_status plb__planning_costs(struct plb_session *s, plb_costs_t *given)
 {
     struct plb__planning *p = &s->planning;
     struct plb_platform platform =
@@ -76,7 +76,7 @@ enum plb_status plb__planning_prepare(struct plb_session *s,
     p->seconds = calloc((size_t)plb_graph_tasks(s->cut) + 1, sizeof *p->seconds);
     if (!p->seconds)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %u tasks", plb_graph_tasks(s->cut));
-    return prepare_costs(s, options->costs);
+    return plb__planning_costs(s, options->costs);
 }
 
 void plb__planning_clear(struct plb_session *s)
@@ -127,7 +127,7 @@ size_t plb__planning_budget(const struct plb_session *s)
 {
     const struct plb__planning *p = &s->planning;
     size_t budget = p->asked < p->lowered ? p->asked : p->lowered;
-    size_t others = s->device->held() - p->taken - s->arena.bytes;
+    size_t others = s->device->held(s->device) - p->taken - s->arena.bytes;
 
     if (s->device->has_host && budget == SIZE_MAX)
         budget = s->device->bytes - others;
@@ -141,10 +141,10 @@ enum plb_status plb__planning_limit(struct plb_session *s,
     struct plb_limits *limits = &p->problem.limits;
 
     PLB_TRY(plb_problem_prepare(s->cut, p->costs, NULL, p->seconds, &p->problem));
-    p->taken = s->info.persistent_bytes + s->inputs.bytes + plb__runtime_scratch_bytes();
+    p->taken = s->info.persistent_bytes + s->inputs.bytes + plb__runtime_scratch_bytes(s->device);
     limits->reserved = p->taken - p->problem.needs.initial; /* work space, and cells' alignment */
     if (s->managed)
-        p->taken = plb__runtime_scratch_bytes(); /* the rest is in main memory */
+        p->taken = plb__runtime_scratch_bytes(s->device); /* the rest is in main memory */
     limits->bytes[PLB_HOST] = 0;
     if (s->device->has_host)
         limits->bytes[PLB_HOST] = host_limit(s, options->host_bytes);
@@ -204,7 +204,11 @@ enum plb_status plb__draft_make(struct plb_session *s, plb__ask how, const struc
     p->problem.platform = plb_costs_platform(p->costs);
     p->problem.limits.bytes[PLB_DEVICE] = plb__planning_budget(s);
     s->info.asked++;
-    PLB_TRY(how(p->policy, &p->problem, PLB_EVENT_PRESSURE, current, &draft.plan, &draft.layout));
+    if (s->part && strcmp(p->policy->name, "none") == 0)
+        PLB_TRY(plb__parts_given(s, &draft));
+    else
+        PLB_TRY(how(p->policy, &p->problem, PLB_EVENT_PRESSURE, current, &draft.plan,
+                    &draft.layout));
     status = plb__predict(&p->problem, &draft.plan, &draft.layout, &draft.predicted);
     if (status == PLB_OK)
         *draft_out = draft;

@@ -41,11 +41,9 @@ static enum plb_status copy(const struct probe *p, bool out, size_t bytes)
                : device->copy_in(p->buffer, p->block, 0, bytes);
 }
 
-bool plb__pin(void *address, size_t bytes)
+bool plb__pin(const struct plb_device *device, void *address, size_t bytes)
 {
-    const struct plb_device *device = plb_runtime_device();
-
-    return device->pin && address && bytes > 0 && device->pin(address, bytes) == PLB_OK;
+    return device->pin && address && bytes > 0 && device->pin(device, address, bytes) == PLB_OK;
 }
 
 static int compare(const void *left, const void *right)
@@ -105,7 +103,7 @@ static enum plb_status measure_disk(const char *directory, struct probe *p,
 static enum plb_status measure_host(struct probe *p, struct plb_link *link_out)
 {
     const struct plb_device *device = plb_runtime_device();
-    size_t room = device->bytes - device->held();
+    size_t room = device->bytes - device->held(device);
     struct plb_block block;
     enum plb_status status;
 
@@ -115,7 +113,7 @@ static enum plb_status measure_host(struct probe *p, struct plb_link *link_out)
         p->bytes = room;
     if (p->bytes < LEAST_BYTES)
         return plb_fail(PLB_ERROR_MEMORY, "no room on the device to measure its link");
-    PLB_TRY(device->take(p->bytes, "measuring the link", &block));
+    PLB_TRY(device->take(device, p->bytes, "measuring the link", &block));
     p->block = &block;
     status = measure(p, link_out);
     device->give(&block);
@@ -134,7 +132,7 @@ enum plb_status plb_device_measure_link(enum plb_tier tier, const char *director
     if (!probe.buffer)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to measure a link");
     memset(probe.buffer, 1, LARGE_BYTES);
-    pinned = tier == PLB_HOST && plb__pin(probe.buffer, LARGE_BYTES);
+    pinned = tier == PLB_HOST && plb__pin(plb_runtime_device(), probe.buffer, LARGE_BYTES);
     if (tier == PLB_DISK)
         status = measure_disk(directory, &probe, link_out);
     else if (tier == PLB_HOST)
@@ -142,7 +140,7 @@ enum plb_status plb_device_measure_link(enum plb_tier tier, const char *director
     else
         status = plb_fail(PLB_ERROR_INVALID, "the device has no link to itself");
     if (pinned)
-        plb_runtime_device()->unpin(probe.buffer);
+        plb_runtime_device()->unpin(plb_runtime_device(), probe.buffer);
     free(probe.buffer);
     return status;
 }

@@ -187,10 +187,10 @@ static void place_buffers(struct plb__launch *launch, size_t at)
     launch->key = p->key + at;
 }
 
-/* Tokens of instructions at most; those of gates follow. */
+/* Tokens of instructions at most, a turn included; those of gates follow. */
 static size_t tokens_of(const struct plb__program *p, uint32_t i)
 {
-    return (size_t)p->layout.in_operand[i] + p->layout.in_wait[i];
+    return (size_t)p->layout.in_operand[i] + p->layout.in_wait[i] + i;
 }
 
 /* What launches point into, for all of them: to allocate for each takes longer than the rest. */
@@ -208,6 +208,20 @@ static enum plb_status make_buffers(struct plb__program *p)
     if (p->token && p->mode && p->key && p->data && p->buffer_of && p->drop)
         return PLB_OK;
     return plb_fail(PLB_ERROR_MEMORY, "no memory for the addresses of %zu cells", operands - 1);
+}
+
+/* In order, a RUN waits for the end of the one that its worker's turn was before. */
+static void take_turn(struct plb__launch *launch)
+{
+    struct plb__program *p = launch->program;
+    uint32_t turn;
+
+    if (!p->session->in_order || !launch->job)
+        return;
+    turn = p->n_runs++ % (uint32_t)p->session->device->workers;
+    launch->token[launch->n_buffers] = p->session->turn[turn];
+    launch->key[launch->n_buffers] = p->n_keys + turn;
+    launch->mode[launch->n_buffers++] = STARPU_RW;
 }
 
 /* The tokens of what the instruction reads, writes and waits for. */
@@ -231,10 +245,30 @@ static enum plb_status prepare_buffers(struct plb__launch *launch, uint32_t i, u
         finder->buffer_of_slot[finder->key_of_slot[layout->operand[j]]] = PLB_NONE;
     for (uint32_t j = wait; j < end; j++)
         finder->buffer_of_slot[finder->key_of_slot[layout->wait[j]]] = PLB_NONE;
+    take_turn(launch);
     if (launch->n_buffers > PLB__TOKENS_MAX)
         return plb_fail(PLB_ERROR_UNAVAILABLE, "an instruction of %u tokens; %d can be had",
                         launch->n_buffers, PLB__TOKENS_MAX);
     return PLB_OK;
+}
+
+/* A send reads its one operand, a receive makes its last one. */
+static uint32_t prepare_transfer(struct plb__launch *launch, uint32_t i)
+{
+    struct plb__program *p = launch->program;
+    const struct plb_task *task = plb_graph_task(p->session->cut, launch->instruction->subject);
+    const uint32_t *slot = &p->layout.operand[p->layout.in_operand[i]];
+    uint32_t n_in = task->in_start[task->n_in];
+    bool sends = plb_operator_is_send(task->op);
+    plb_value value = sends ? task->in[0] : task->out[0];
+
+    launch->transfer = true;
+    launch->end = p->n_ends++;
+    launch->place = plb__program_place(p, slot[sends ? 0 : n_in]);
+    launch->bytes = plb_type_bytes(&plb_graph_value(p->session->cut, value)->type);
+    if (!sends)
+        p->slot_at_end[value] = slot[n_in];
+    return n_in;
 }
 
 /* How many of its operands are read. */
@@ -304,13 +338,22 @@ static void prepare_gates(struct plb__program *p, uint32_t i, uint32_t *next)
     }
 }
 
+static bool is_transfer(const struct plb__launch *launch)
+{
+    const struct plb_session *s = launch->program->session;
+
+    return plb_graph_task(s->cut, launch->instruction->subject)->op->once;
+}
+
 static enum plb_status prepare_launch(struct plb__program *p, uint32_t i,
                                       const struct finder *finder)
 {
     struct plb__launch *launch = new_launch(p, i);
     uint32_t n_read = 1;
 
-    if (launch->instruction->code == PLB_RUN)
+    if (launch->instruction->code == PLB_RUN && is_transfer(launch))
+        n_read = prepare_transfer(launch, i);
+    else if (launch->instruction->code == PLB_RUN)
         n_read = prepare_run(launch, i);
     else
         prepare_move(launch, i);
@@ -352,6 +395,7 @@ static enum plb_status prepare_launches(struct plb__program *p, const struct fin
         else
             PLB_TRY(prepare_launch(p, i, finder));
     }
+    p->n_keys += p->session->in_order ? (uint32_t)p->session->device->workers : 0;
     return plb__batches_single(p, &p->single);
 }
 
@@ -407,7 +451,7 @@ static enum plb_status take_tiers(struct plb__program *p)
                                  &p->session->disk));
     PLB_TRY(plb__memory_map(p->layout.arena[PLB_HOST], "copies in main memory", &host));
     p->host = host;
-    p->pinned = plb__pin(host, p->layout.arena[PLB_HOST]);
+    p->pinned = plb__pin(p->session->device, host, p->layout.arena[PLB_HOST]);
     return PLB_OK;
 }
 
@@ -460,7 +504,7 @@ void plb__program_destroy(struct plb__program *p)
         plb__rescued_free(p, k);
     plb__gates_clear(p);
     if (p->pinned)
-        p->session->device->unpin(p->host);
+        p->session->device->unpin(p->session->device, p->host);
     plb__memory_unmap(p->host, p->layout.arena[PLB_HOST]);
     if (p->session->device->card)
         plb__card_forget(p->session->device->card, &p->batches);

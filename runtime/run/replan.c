@@ -80,8 +80,8 @@ static enum plb_status grow_arena(struct plb_session *s, const struct plb_layout
     plb__steps_collect(s);
     plb__session_reap(s);
     s->device->give(&s->arena);
-    return s->device->take(arena_bytes(s, layout), "one step (activations and gradients)",
-                           &s->arena);
+    return s->device->take(s->device, arena_bytes(s, layout),
+                           "one step (activations and gradients)", &s->arena);
 }
 
 void plb__arena_give(struct plb_session *s)
@@ -292,6 +292,8 @@ enum plb_status plb_session_set_budget(plb_session_t *s, size_t bytes)
     size_t before = s->planning.asked;
     enum plb_status status;
 
+    if (s->parts)
+        return plb__parts_set_budget(s, bytes);
     if (s->managed)
         return plb_fail(PLB_ERROR_UNAVAILABLE,
                         "policy '%s' leaves memory to StarPU, whose limit "

@@ -19,6 +19,7 @@
 #include "runtime/run/invoke.h"
 #include "runtime/run/mover.h"
 #include "runtime/run/session.h"
+#include "runtime/run/transfer.h"
 
 #include <pthread.h>
 #include <starpu.h>
@@ -27,14 +28,18 @@
 
 /* PLB_ERROR_INVALID unless the runtime was started. */
 enum plb_status plb__runtime_require(void);
-/* Makes sure that each worker has `bytes` of scratch memory. Waits for all tasks if it must grow.
- */
-enum plb_status plb__runtime_reserve_scratch(size_t bytes);
-size_t plb__runtime_scratch_bytes(void); /* of all workers */
-/* The calling worker among those that compute, from 0. */
+/* Makes sure that each worker of the device has `bytes` of scratch memory. Waits for all tasks if it
+ * must grow. */
+enum plb_status plb__runtime_reserve_scratch(const struct plb_device *device, size_t bytes);
+/* Of all workers of the device. */
+size_t plb__runtime_scratch_bytes(const struct plb_device *device);
+/* The calling worker among those that compute, of all devices, from 0. */
 int plb__runtime_worker(void);
 /* StarPU's number of the first of them. */
 int plb__runtime_first_worker(void);
+/* The device's workers, as tasks name those that may run them. */
+#define PLB__MASK_WORDS ((STARPU_NMAXWORKERS + 31) / 32)
+uint32_t *plb__runtime_mask(const struct plb_device *device);
 /* Scratch memory of the calling worker. */
 void *plb__runtime_scratch(void);
 /* Idle workers of StarPU poll, and take the cores from whoever prepares or saves data. They rest
@@ -84,6 +89,7 @@ struct plb__place {
 struct plb__cell {
     struct plb_tensor tensor; /* data: as kernels see it */
     struct plb__place place;
+    bool replica; /* of a store: another device has it, too, and is read */
 };
 
 /* Copies a whole tensor of `type` into its n cells (or out of them), waiting for tasks on them. */
@@ -109,11 +115,15 @@ void plb__tokens_clear(struct plb__tokens *tokens);
 
 /* ---- store.c ---- */
 
-/* One tensor of a store: a grid of cells, each with its token, in a block of the device. */
+/* One tensor of a store, or what a device has of it: cells, each with its token, in a block of the
+ * device. */
 struct plb__entry {
     char *name;
     struct plb_type type;
     enum plb_role role;
+    const struct plb_device *device;
+    const void *spread; /* the session over several devices that made it; NULL: one on one device */
+    struct plb__entry *twin; /* what another device has of the tensor */
     uint32_t n_cells;
     struct plb__cell *cell;
     bool managed; /* left to StarPU: the block is main memory */
@@ -122,12 +132,21 @@ struct plb__entry {
     struct plb_block block;
 };
 
-/* Finds or makes the entry for a value of the whole graph, whose cells in the cut graph are given;
- * a new one has this home. Entries stay where they are as long as the store. */
-enum plb_status plb__store_bind(plb_store_t *store, const plb_graph_t *cut,
-                                const struct plb_value_info *whole, struct plb_cells cells,
-                                bool managed, enum plb_tier home,
-                                const struct plb__entry **entry_out);
+/* Cells that a session wants of a tensor. */
+struct plb__bind {
+    const struct plb_value_info *whole;
+    const plb_graph_t *cut; /* of which the cells are values */
+    uint32_t n;
+    const plb_value *cell;
+    const struct plb_device *device;
+    const void *spread; /* as in struct plb__entry */
+    bool managed;
+    enum plb_tier home; /* of cells that are not there yet */
+};
+
+/* Finds or makes them; place_out[n]. They stay where they are as long as the store. */
+enum plb_status plb__store_bind(plb_store_t *store, const struct plb__bind *bind,
+                                struct plb__place *place_out, enum plb_tier *home_out);
 
 /* ---- priority.c ---- */
 
@@ -192,6 +211,8 @@ struct plb__launch {
     struct plb__place place; /* moves: on the device, */
     uint32_t slot;           /* and in the other tier */
     size_t bytes;
+    bool transfer;           /* RUN of a send or a receive: has a place and bytes, and no job; */
+    uint32_t end;            /* its number among those of the program */
 };
 
 /* What StarPU gets as one task: a move, or RUNs that follow one another (batch.c). */
@@ -234,6 +255,8 @@ struct plb__program {
     uint32_t *buffer_of;
     uint32_t n_drops;
     starpu_data_handle_t *drop; /* to here: they point into these */
+    uint32_t n_runs;             /* of tasks that compute */
+    uint32_t n_ends;             /* of transfers */
     uint32_t n_keys;             /* distinct tokens */
     struct plb__batches single;  /* one for each launch */
     struct plb__batches batches; /* larger ones, made when times are known; else empty */
@@ -294,7 +317,7 @@ void plb__batches_clear(struct plb__batches *batches);
 /* What can be said of the platform before anything was measured. */
 struct plb_platform plb__runtime_nominal(void);
 /* Pins main memory for the device if it can. */
-bool plb__pin(void *address, size_t bytes);
+bool plb__pin(const struct plb_device *device, void *address, size_t bytes);
 
 /* ---- tiers.c: moving bytes ---- */
 
@@ -348,6 +371,8 @@ struct plb__planning {
 
 /* calibrated.c: samples from StarPU's performance models for the kinds of task without one. */
 void plb__calibrated_record(const plb_graph_t *graph, plb_costs_t *costs);
+/* The table that is planned with: the given one, or the session's own. */
+enum plb_status plb__planning_costs(struct plb_session *session, plb_costs_t *given);
 /* Finds policy, costs, directory. */
 enum plb_status plb__planning_prepare(struct plb_session *session,
                                       const struct plb_session_options *options);
@@ -433,9 +458,17 @@ void plb__aside_stop(struct plb_session *session);
 
 /* ---- session.c, submit.c ---- */
 
+struct plb__parts;
+
 struct plb_session {
     const plb_graph_t *whole;
     plb_graph_t *cut;
+    struct plb__parts *parts;  /* it is spread over devices (parts.c), and has of the fields below
+                                  only whole, cut, store, info, record, failed; else NULL */
+    struct plb_session *outer; /* this is a part of that one; NULL: it is by itself */
+    const struct plb_part *part; /* ... and what is to be done there */
+    bool in_order;               /* RUNs take turns at these tokens, one per worker: */
+    starpu_data_handle_t *turn;
     plb_store_t *store;
     const struct plb_device *device;
     struct plb__place *home; /* per value of the cut graph: of the initial values */
@@ -469,7 +502,8 @@ struct plb_session {
     bool trace;  /* later steps are recorded */
     bool traced; /* the latest one was */
     uint32_t n_records;
-    struct plb_trace_record *record; /* of the latest traced step */
+    struct plb_trace_record *record; /* of the latest traced step, */
+    uint64_t record_origin;          /* which was submitted then, nanoseconds */
 
     pthread_mutex_t lock; /* of the fields below */
     enum plb_status failed;
@@ -483,7 +517,7 @@ struct plb__instance {
     struct plb__step *step;
     const struct plb__launch *launch;
     const struct plb__batch *batch; /* first members of one */
-    struct starpu_task *task;       /* of a move */
+    struct starpu_task *task;       /* of a move or a transfer */
     uint64_t start, end;      /* nanoseconds; end 0: nothing was done, or not measured */
     bool ran;                 /* RUN: on a worker */
     int worker;
@@ -495,10 +529,12 @@ struct plb__step {
     struct plb__program *program;
     struct plb__step *next; /* among those that have ended */
     uint64_t number;
+    uint64_t serial; /* how many the session submitted before */
     uint64_t origin; /* nanoseconds, when the step was submitted */
     bool trace;
     bool measured; /* tasks on a card set marks */
     uint32_t left; /* tasks that have not ended; atomic */
+    struct plb__end *end; /* of transfers, behind the instances */
     struct plb__instance instance[];
 };
 
@@ -516,13 +552,66 @@ enum plb_status plb__kinds_find(struct plb_session *session);
 void plb__step_record(const struct plb__step *step);
 /* Fills and clears session->job. */
 enum plb_status plb__jobs_prepare(struct plb_session *session);
-void plb__jobs_clear(struct plb_session *session);
+void plb__calls_clear(struct plb_session *session);
+/* What has failed of the session, or of the one that it is a part of. */
+enum plb_status plb__session_failed(const struct plb_session *session);
 /* The session's first failure is what this thread failed with. */
 void plb__session_fail(struct plb_session *session, const char *what, enum plb_status status);
 /* A StarPU task on tokens, whose codelet and so on are still to be set; NULL when memory is short.
  */
 struct starpu_task *plb__task_create(const starpu_data_handle_t *token,
                                      const enum starpu_data_access_mode *mode, uint32_t n);
+
+/* ---- session.c, for parts.c ---- */
+
+/* An ordinary session; of a part, where `outer` is not NULL. */
+struct plb__session_wish {
+    const plb_graph_t *whole;
+    const struct plb_session_options *options;
+    plb_store_t *store;
+    const struct plb_device *device;
+    struct plb_session *outer;
+    const struct plb_part *part; /* its graph stays the caller's */
+    bool in_order;
+};
+enum plb_status plb__session_make(const struct plb__session_wish *wish,
+                                  struct plb_session **session_out);
+/* Binds cells of the session's graph to the tensor of the store. */
+enum plb_status plb__session_bind(struct plb_session *session, const struct plb_value_info *whole,
+                                  const plb_value *cell, uint32_t n, enum plb_tier home);
+/* The first failure becomes the calling thread's. */
+enum plb_status plb__session_check(struct plb_session *session);
+/* Makes plans anew where that is due; without one the session stops, whole. */
+enum plb_status plb__session_turn(struct plb_session *session);
+
+/* ---- parts.c: sessions that are spread over devices ---- */
+
+/* Name of the parallel policy that the options or the environment name. */
+const char *plb__parallel_name(const struct plb_session_options *options);
+enum plb_status plb__parts_create(struct plb_session *session,
+                                  const struct plb_session_options *options);
+void plb__parts_destroy(struct plb_session *session);
+enum plb_status plb__parts_write(struct plb_session *session, plb_value input, const void *data,
+                                 size_t bytes);
+enum plb_status plb__parts_read(struct plb_session *session, plb_value value, void *data,
+                                size_t bytes);
+enum plb_status plb__parts_step(struct plb_session *session, uint64_t step);
+enum plb_status plb__parts_set_budget(struct plb_session *session, size_t bytes);
+void plb__parts_collect(struct plb_session *session);
+void plb__parts_info(const struct plb_session *session, struct plb_session_info *info_out);
+enum plb_status plb__parts_trace(struct plb_session *session);
+void plb__parts_trace_on(struct plb_session *session, bool on);
+/* Seconds of a step by the simulator, with the costs and links that are known by now. */
+enum plb_status plb__parts_predict(struct plb_session *session, double *seconds_out,
+                                   double *bubble_out);
+plb_costs_t *plb__parts_costs(const struct plb_session *session);
+const struct plb_session *plb__parts_first(const struct plb_session *session);
+/* Where the transfers of a part go. */
+struct plb__carrier *plb__parts_carrier(const struct plb_session *outer);
+/* A transfer has been seen to take that long. */
+void plb__parts_record(struct plb_session *outer, size_t bytes, double seconds);
+/* Plan and layout of a part without a memory policy: those of the hybrid plan. */
+enum plb_status plb__parts_given(const struct plb_session *part, struct plb__draft *draft_out);
 
 /* Seconds of the clock that only goes forwards, from session.c. */
 double plb__now(void);

@@ -19,10 +19,14 @@ static struct {
     bool started;
     bool resting; /* workers are paused */
     const struct plb__device_kind *kind;
-    struct plb_device *device;       /* NULL: not started */
-    size_t scratch_bytes;            /* of each worker that computes */
-    struct plb_block scratch;        /* one part for each of them */
-    int first_worker;                /* StarPU's number of the first of them */
+    uint32_t n_devices; /* 0: not started */
+    struct plb_device *device[PLB_DEVICES_MAX];
+    struct scratch {
+        size_t bytes;           /* of each worker */
+        struct plb_block block; /* one part for each of them */
+    } scratch[PLB_DEVICES_MAX]; /* per device */
+    uint8_t device_of_worker[STARPU_NMAXWORKERS];
+    uint32_t mask[PLB_DEVICES_MAX][PLB__MASK_WORDS];
     struct starpu_codelet *codelet;  /* per operator, in the order of the table; then once more, for
                                         values that are left to StarPU */
     struct starpu_codelet batch;     /* of several tasks */
@@ -46,7 +50,7 @@ enum plb_status plb__runtime_require(void)
 /* Scratch memory of a worker begins at a multiple of this. */
 #define SCRATCH_ALIGNMENT ((size_t)64)
 
-static enum plb_status start_starpu(const struct plb__device_wish *wish)
+static enum plb_status start_starpu(const struct plb__device_wish *wish, uint32_t n)
 {
     struct starpu_conf conf;
     int error;
@@ -56,7 +60,7 @@ static enum plb_status start_starpu(const struct plb__device_wish *wish)
     conf.precedence_over_environment_variables = 1;
     conf.ncuda = 0;
     conf.catch_signals = 0;
-    PLB_TRY(wish->kind->prepare(wish, &conf));
+    PLB_TRY(wish->kind->prepare(wish, n, &conf));
     error = starpu_init(&conf);
     if (error == -ENODEV)
         return plb_fail(
@@ -65,17 +69,19 @@ static enum plb_status start_starpu(const struct plb__device_wish *wish)
     return error ? plb__starpu_failed("starpu_init", error) : PLB_OK;
 }
 
-static enum plb_status start_device(const struct plb__device_wish *wish)
+static enum plb_status start_devices(const struct plb__device_wish *wish, uint32_t n)
 {
     enum plb_status status;
 
     plb__opencl_layer_offer();
-    status = start_starpu(wish);
+    status = start_starpu(wish, n);
     plb__opencl_layer_withdraw();
     if (status != PLB_OK)
         return status;
-    status = wish->kind->start(wish, &runtime.device);
-    if (status != PLB_OK)
+    status = wish->kind->start(wish, n, runtime.device);
+    if (status == PLB_OK)
+        runtime.n_devices = n;
+    else
         starpu_shutdown();
     return status;
 }
@@ -127,36 +133,52 @@ static void free_codelets(void)
     runtime.symbol = NULL;
 }
 
-static void give_scratch(void)
+static void give_scratch(const struct plb_device *device)
 {
-    plb__ledger_count(runtime.device->ledger, PLB_ACCOUNT_SCRATCH, runtime.scratch.bytes, false);
-    runtime.device->give(&runtime.scratch);
-    runtime.scratch_bytes = 0;
+    struct scratch *scratch = &runtime.scratch[device->number];
+
+    plb__ledger_count(device->ledger, PLB_ACCOUNT_SCRATCH, scratch->block.bytes, false);
+    device->give(&scratch->block);
+    scratch->bytes = 0;
 }
 
-static enum plb_status take_scratch(size_t bytes)
+static enum plb_status take_scratch(const struct plb_device *device, size_t bytes)
 {
-    size_t all = bytes * (size_t)runtime.device->workers;
+    struct scratch *scratch = &runtime.scratch[device->number];
+    size_t all = bytes * (size_t)device->workers;
 
-    PLB_TRY(runtime.device->take(all, "the work space of the kernels", &runtime.scratch));
-    plb__ledger_count(runtime.device->ledger, PLB_ACCOUNT_SCRATCH, all, true);
-    runtime.scratch_bytes = bytes;
+    PLB_TRY(device->take(device, all, "the work space of the kernels", &scratch->block));
+    plb__ledger_count(device->ledger, PLB_ACCOUNT_SCRATCH, all, true);
+    scratch->bytes = bytes;
     return PLB_OK;
 }
 
-static enum plb_status read_device(const struct plb_runtime_options *options,
-                                   struct plb__device_wish *wish_out)
+/* "PALOMBE_DEVICES" before "PALOMBE_DEVICE", and what the caller says before both. */
+static const char *text_of_devices(const struct plb_runtime_options *options)
 {
-    const char *text = options ? options->device : NULL;
+    const char *said[] = {options ? options->devices : NULL, options ? options->device : NULL,
+                          getenv("PALOMBE_DEVICES"), getenv("PALOMBE_DEVICE")};
+
+    for (size_t k = 0; k < sizeof said / sizeof said[0]; k++)
+        if (said[k] && *said[k])
+            return said[k];
+    return "cpu";
+}
+
+static enum plb_status read_devices(const struct plb_runtime_options *options,
+                                    struct plb__device_wish *wish_out, uint32_t *n_out)
+{
     int workers = options ? options->workers : 0;
 
     if (workers < 0 || workers > STARPU_MAXCPUS)
         return plb_fail(PLB_ERROR_INVALID, "%d workers asked for; 1 to %d can be had", workers,
                         STARPU_MAXCPUS);
-    if (!text)
-        text = getenv("PALOMBE_DEVICE");
-    PLB_TRY(plb__device_read(text && *text ? text : "cpu", wish_out));
-    wish_out->workers = workers;
+    PLB_TRY(plb__devices_read(text_of_devices(options), wish_out, n_out));
+    if (workers > 0 && wish_out->group)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "%d workers asked for beside devices that say how many they have", workers);
+    if (!wish_out->group)
+        wish_out->workers = workers;
     return PLB_OK;
 }
 
@@ -164,47 +186,53 @@ static enum plb_status read_device(const struct plb_runtime_options *options,
 static void place_codelets(void)
 {
     for (int k = 0; k < 2 * runtime.n_operators; k++)
-        runtime.codelet[k].where = runtime.device->where;
-    runtime.batch.where = runtime.device->where;
+        runtime.codelet[k].where = runtime.device[0]->where;
+    runtime.batch.where = runtime.device[0]->where;
 }
 
 /* StarPU numbers the workers of a kind without a gap. */
 static void find_workers(void)
 {
-    enum starpu_worker_archtype type = runtime.device->where == STARPU_CPU    ? STARPU_CPU_WORKER
-                                       : runtime.device->where == STARPU_CUDA ? STARPU_CUDA_WORKER
-                                                                              : STARPU_OPENCL_WORKER;
+    memset(runtime.mask, 0, sizeof runtime.mask);
+    for (uint32_t k = 0; k < runtime.n_devices; k++)
+        for (int j = 0; j < runtime.device[k]->workers; j++) {
+            int worker = runtime.device[k]->first_worker + j;
 
-    runtime.first_worker = starpu_worker_get_by_type(type, 0);
+            runtime.device_of_worker[worker] = (uint8_t)k;
+            runtime.mask[k][worker / 32] |= 1u << worker % 32;
+        }
 }
 
-/* A link that nobody says the rates of is measured while the device is empty. */
+/* A link that nobody says the rates of is measured while the device is empty, that of the first
+ * device for all: they are of one kind. */
 static enum plb_status measure_link(void)
 {
-    struct plb_device *device = runtime.device;
+    struct plb_device *device = runtime.device[0];
     struct plb_link link;
 
     if (!device->has_host || device->host.out_bytes_per_second > 0)
         return PLB_OK;
     PLB_TRY(plb_device_measure_link(PLB_HOST, NULL, &link));
     link.duplex = device->host.duplex; /* directions are measured one after the other */
-    device->host = link;
+    for (uint32_t k = 0; k < runtime.n_devices; k++)
+        runtime.device[k]->host = link;
     return PLB_OK;
 }
 
 enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
 {
-    struct plb__device_wish wish;
+    struct plb__device_wish wish[PLB_DEVICES_MAX];
     enum plb_status status;
+    uint32_t n;
 
     if (runtime.started)
         return plb_fail(PLB_ERROR_INVALID, "the runtime is started already");
-    PLB_TRY(read_device(options, &wish));
+    PLB_TRY(read_devices(options, wish, &n));
     PLB_TRY(plb__environment_check());
     PLB_TRY(plb_blas_start());
     status = make_codelets();
     if (status == PLB_OK)
-        status = start_device(&wish);
+        status = start_devices(wish, n);
     if (status != PLB_OK) {
         free_codelets();
         return status;
@@ -212,7 +240,7 @@ enum plb_status plb_runtime_start(const struct plb_runtime_options *options)
     plb__ledger_restart();
     place_codelets();
     find_workers();
-    runtime.kind = wish.kind;
+    runtime.kind = wish[0].kind;
     runtime.started = true;
     plb__runtime_rest();
     status = measure_link();
@@ -227,12 +255,13 @@ void plb_runtime_stop(void)
         return;
     plb__runtime_wake();
     starpu_task_wait_for_all();
-    give_scratch();
+    for (uint32_t k = 0; k < runtime.n_devices; k++)
+        give_scratch(runtime.device[k]);
     runtime.kind->stop();
     starpu_shutdown();
     free_codelets();
     runtime.started = false;
-    runtime.device = NULL;
+    runtime.n_devices = 0;
 }
 
 void plb__runtime_wake(void)
@@ -252,12 +281,26 @@ void plb__runtime_rest(void)
 
 int plb_runtime_workers(void)
 {
-    return runtime.device ? runtime.device->workers : 0;
+    int workers = 0;
+
+    for (uint32_t k = 0; k < runtime.n_devices; k++)
+        workers += runtime.device[k]->workers;
+    return workers;
 }
 
 const struct plb_device *plb_runtime_device(void)
 {
-    return runtime.device;
+    return runtime.n_devices > 0 ? runtime.device[0] : NULL;
+}
+
+uint32_t plb_runtime_devices(void)
+{
+    return runtime.n_devices;
+}
+
+const struct plb_device *plb_runtime_device_at(uint32_t number)
+{
+    return number < runtime.n_devices ? runtime.device[number] : NULL;
 }
 
 const char *plb_runtime_scheduler(void)
@@ -267,40 +310,50 @@ const char *plb_runtime_scheduler(void)
     return policy ? policy->policy_name : "";
 }
 
-enum plb_status plb__runtime_reserve_scratch(size_t bytes)
+enum plb_status plb__runtime_reserve_scratch(const struct plb_device *device, size_t bytes)
 {
-    size_t before = runtime.scratch_bytes;
+    size_t before = runtime.scratch[device->number].bytes;
     enum plb_status status;
 
     bytes = (bytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT;
     if (bytes <= before)
         return PLB_OK;
     starpu_task_wait_for_all();
-    give_scratch(); /* both at once might not fit */
-    status = take_scratch(bytes);
+    give_scratch(device); /* both at once might not fit */
+    status = take_scratch(device, bytes);
     if (status != PLB_OK && before)
-        take_scratch(before);
+        take_scratch(device, before);
     return status;
 }
 
-size_t plb__runtime_scratch_bytes(void)
+size_t plb__runtime_scratch_bytes(const struct plb_device *device)
 {
-    return runtime.scratch.bytes;
+    return runtime.scratch[device->number].block.bytes;
 }
 
 int plb__runtime_first_worker(void)
 {
-    return runtime.first_worker;
+    return runtime.device[0]->first_worker;
 }
 
 int plb__runtime_worker(void)
 {
-    return starpu_worker_get_id() - runtime.first_worker;
+    return starpu_worker_get_id() - plb__runtime_first_worker();
+}
+
+uint32_t *plb__runtime_mask(const struct plb_device *device)
+{
+    return runtime.mask[device->number];
 }
 
 void *plb__runtime_scratch(void)
 {
-    return (char *)runtime.scratch.address + (size_t)plb__runtime_worker() * runtime.scratch_bytes;
+    int worker = starpu_worker_get_id();
+    uint32_t number = runtime.device_of_worker[worker];
+    const struct scratch *scratch = &runtime.scratch[number];
+
+    worker -= runtime.device[number]->first_worker;
+    return (char *)scratch->block.address + (size_t)worker * scratch->bytes;
 }
 
 struct starpu_codelet *plb__runtime_batch_codelet(void)

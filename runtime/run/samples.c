@@ -120,7 +120,10 @@ void plb__step_record(const struct plb__step *step)
 
         if (!instance->end)
             continue;
-        if (job) {
+        if (instance->launch->transfer) {
+            if (!step->end[instance->launch->end].sends)
+                plb__parts_record(s->outer, instance->launch->bytes, seconds_of(instance));
+        } else if (job) {
             s->kind[job->kind].seconds += seconds_of(instance);
             s->kind[job->kind].n++;
         } else {

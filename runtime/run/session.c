@@ -32,22 +32,54 @@ static bool is_persistent(const struct plb_value_info *info)
            (info->role == PLB_ROLE_PARAMETER || info->role == PLB_ROLE_STATE);
 }
 
+static size_t stride_in_store(const struct plb_type *type)
+{
+    return (plb_type_bytes(type) + 63) & ~(size_t)63;
+}
+
+/* Cells of the session's graph that belong to one tensor get their places. */
+enum plb_status plb__session_bind(struct plb_session *s, const struct plb_value_info *whole,
+                                  const plb_value *cell, uint32_t n, enum plb_tier home)
+{
+    const struct plb_session *spread = s->parts ? s : s->outer;
+    const struct plb__bind bind = {whole, s->cut, n, cell, s->device, spread, s->managed, home};
+    struct plb__place *place = calloc((size_t)n + 1, sizeof *place);
+    enum plb_status status;
+    size_t bytes = 0;
+
+    if (!place)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to place '%s'", whole->name);
+    status = plb__store_bind(s->store, &bind, place, &home);
+    for (uint32_t j = 0; j < n && status == PLB_OK; j++) {
+        s->home[cell[j]] = place[j];
+        plb_graph_set_home(s->cut, cell[j], home);
+        bytes += stride_in_store(&plb_graph_value(s->cut, cell[j])->type);
+    }
+    free(place);
+    if (home == PLB_DEVICE)
+        s->info.persistent_bytes += bytes;
+    else
+        s->info.away_bytes += bytes;
+    return status == PLB_OK ? plb_graph_status(s->cut) : status;
+}
+
+/* A part may hold some of the cells only. */
 static enum plb_status bind_value(struct plb_session *s, plb_value whole, enum plb_tier home)
 {
-    const struct plb_value_info *info = plb_graph_value(s->whole, whole);
     struct plb_cells cells = plb_graph_cells(s->cut, whole);
-    const struct plb__entry *entry;
+    uint32_t all = (uint32_t)(cells.rows * cells.cols), n = 0;
+    plb_value *cell = malloc(((size_t)all + 1) * sizeof *cell);
+    enum plb_status status = PLB_OK;
 
-    PLB_TRY(plb__store_bind(s->store, s->cut, info, cells, s->managed, home, &entry));
-    for (uint32_t j = 0; j < entry->n_cells; j++) {
-        s->home[cells.cells[j]] = entry->cell[j].place;
-        plb_graph_set_home(s->cut, cells.cells[j], entry->home);
-    }
-    if (entry->home == PLB_DEVICE)
-        s->info.persistent_bytes += entry->block.bytes;
-    else
-        s->info.away_bytes += entry->block.bytes;
-    return plb_graph_status(s->cut);
+    if (!cell)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to bind %u cells", all);
+    for (uint32_t j = 0; j < all; j++)
+        if (cells.cells[j] != PLB_NONE)
+            cell[n++] = cells.cells[j];
+    if (n > 0)
+        status = plb__session_bind(s, plb_graph_value(s->whole, whole), cell, n, home);
+    free(cell);
+    return status;
 }
 
 static enum plb_status bind_store(struct plb_session *s)
@@ -76,7 +108,7 @@ static enum plb_status take_inputs(struct plb_session *s, size_t bytes)
     if (s->managed)
         PLB_TRY(plb__memory_map(bytes, "the inputs of a step", &s->inputs.address));
     else
-        PLB_TRY(s->device->take(bytes, "the inputs of a step", &s->inputs));
+        PLB_TRY(s->device->take(s->device, bytes, "the inputs of a step", &s->inputs));
     s->inputs.bytes = bytes;
     plb__ledger_count(s->managed ? 0 : s->device->ledger, PLB_ROLE_INPUT, bytes, true);
     return PLB_OK;
@@ -142,9 +174,9 @@ static enum plb_status reserve_scratch(struct plb_session *s)
     size_t most = 0;
 
     for (uint32_t k = 0; k < s->n_jobs; k++)
-        if (scratch_of(s, &s->job[k]) > most)
+        if (s->job[k].codelet && scratch_of(s, &s->job[k]) > most)
             most = scratch_of(s, &s->job[k]);
-    return plb__runtime_reserve_scratch(most);
+    return plb__runtime_reserve_scratch(s->device, most);
 }
 
 static void count_work(struct plb_session *s)
@@ -211,14 +243,40 @@ struct plb_cut_options plb_session_cut(const struct plb_cut_options *asked)
     return device && device->card ? plb__card_cut(asked) : *asked;
 }
 
+static enum plb_status cut_graph(struct plb_session *s, const struct plb_session_options *options)
+{
+    struct plb_cut_options cut = plb_session_cut(&options->cut);
+
+    if (s->cut) /* a part has its graph */
+        return PLB_OK;
+    PLB_TRY(plb_graph_status(s->whole));
+    return plb_graph_cut(s->whole, &cut, &s->cut);
+}
+
+/* Tokens for which workers take turns. */
+static enum plb_status make_turns(struct plb_session *s)
+{
+    if (!s->in_order)
+        return PLB_OK;
+    s->turn = calloc((size_t)s->device->workers, sizeof *s->turn);
+    if (!s->turn)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %d workers", s->device->workers);
+    for (int k = 0; k < s->device->workers; k++)
+        starpu_void_data_register(&s->turn[k]);
+    return PLB_OK;
+}
+
+static void give_turns(struct plb_session *s)
+{
+    for (int k = 0; s->turn && k < s->device->workers; k++)
+        starpu_data_unregister(s->turn[k]);
+    free(s->turn);
+}
+
 /* All that does not depend on the plan comes first: what it takes is not there for the plan. */
 static enum plb_status prepare(struct plb_session *s, const struct plb_session_options *options)
 {
-    struct plb_cut_options cut;
-
-    PLB_TRY(plb_graph_status(s->whole));
-    cut = plb_session_cut(&options->cut);
-    PLB_TRY(plb_graph_cut(s->whole, &cut, &s->cut));
+    PLB_TRY(cut_graph(s, options));
     count_work(s);
     s->home = calloc((size_t)plb_graph_values(s->cut) + 1, sizeof *s->home);
     if (!s->home)
@@ -226,6 +284,11 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
                         plb_graph_values(s->cut));
     PLB_TRY(plb__planning_prepare(s, options));
     s->managed = s->planning.policy->left_to_starpu;
+    if (s->managed && s->outer)
+        return plb_fail(PLB_ERROR_UNAVAILABLE,
+                        "policy '%s' leaves memory to StarPU, which is not possible where several "
+                        "devices share a graph",
+                        s->info.memory_policy);
     if (s->managed && s->device->card)
         return plb_fail(PLB_ERROR_UNAVAILABLE,
                         "policy '%s' leaves memory to StarPU, which is not possible on a CUDA card",
@@ -234,6 +297,7 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
     PLB_TRY(choose_homes(s, options->state));
     PLB_TRY(bind_store(s));
     PLB_TRY(make_inputs(s));
+    PLB_TRY(make_turns(s));
     PLB_TRY(reserve_scratch(s));
     PLB_TRY(plb__planning_limit(s, options));
     choose_priorities(s);
@@ -242,28 +306,39 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
     return s->managed ? plb__managed_limit(s) : PLB_OK;
 }
 
-enum plb_status plb_session_create(const plb_graph_t *whole,
-                                   const struct plb_session_options *options, plb_store_t *store,
-                                   plb_session_t **session_out)
+/* Also for the one that is spread, which has no device. */
+static struct plb_session *new_session(const struct plb__session_wish *wish)
 {
-    const struct plb_session_options defaults = {0};
-    double start = plb__now();
-    struct plb_session *s;
-    enum plb_status status;
+    struct plb_session *s = calloc(1, sizeof *s);
 
-    PLB_TRY(plb__runtime_require());
-    s = calloc(1, sizeof *s);
     if (!s)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for a session");
-    if (!options)
-        options = &defaults;
-    s->whole = whole;
-    s->store = store;
-    s->device = plb_runtime_device();
-    s->in_flight = options->in_flight ? options->in_flight : DEFAULT_IN_FLIGHT;
+        return NULL;
+    s->whole = wish->whole;
+    s->store = wish->store;
+    s->device = wish->device;
+    s->outer = wish->outer;
+    s->part = wish->part;
+    s->cut = wish->part ? wish->part->graph : NULL;
+    s->in_order = wish->in_order;
+    s->in_flight = wish->options->in_flight ? wish->options->in_flight : DEFAULT_IN_FLIGHT;
+    s->info.parallel = "none";
+    s->info.devices = 1;
     s->disk.file = -1;
     pthread_mutex_init(&s->lock, NULL);
-    status = prepare(s, options);
+    return s;
+}
+
+static enum plb_status make(const struct plb__session_wish *wish, struct plb_session **session_out,
+                            enum plb_status (*how)(struct plb_session *session,
+                                                   const struct plb_session_options *options))
+{
+    double start = plb__now();
+    struct plb_session *s = new_session(wish);
+    enum plb_status status;
+
+    if (!s)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a session");
+    status = how(s, wish->options);
     if (status != PLB_OK) {
         plb_session_destroy(s);
         return status;
@@ -273,10 +348,69 @@ enum plb_status plb_session_create(const plb_graph_t *whole,
     return PLB_OK;
 }
 
+enum plb_status plb__session_make(const struct plb__session_wish *wish,
+                                  struct plb_session **session_out)
+{
+    return make(wish, session_out, prepare);
+}
+
+static enum plb_status prepare_spread(struct plb_session *s,
+                                      const struct plb_session_options *options)
+{
+    PLB_TRY(cut_graph(s, options));
+    count_work(s);
+    return plb__parts_create(s, options);
+}
+
+/* Is it to be spread over devices? */
+static enum plb_status choose_spread(const struct plb_session_options *options, bool *spread_out)
+{
+    const char *name = plb__parallel_name(options);
+
+    *spread_out = options->hybrid || strcmp(name, "none") != 0;
+    if (*spread_out && plb_runtime_devices() < 2)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "parallel policy '%s' needs several devices, as in --devices cpu:1,cpu:1, and "
+                        "there is one",
+                        options->hybrid ? options->hybrid->policy : name);
+    return PLB_OK;
+}
+
+enum plb_status plb_session_create(const plb_graph_t *whole,
+                                   const struct plb_session_options *options, plb_store_t *store,
+                                   plb_session_t **session_out)
+{
+    const struct plb_session_options defaults = {0};
+    struct plb__session_wish wish = {.whole = whole, .options = options, .store = store};
+    bool spread;
+
+    PLB_TRY(plb__runtime_require());
+    if (!options)
+        wish.options = &defaults;
+    wish.device = plb_runtime_device();
+    PLB_TRY(choose_spread(wish.options, &spread));
+    return make(&wish, session_out, spread ? prepare_spread : prepare);
+}
+
+static void free_session(struct plb_session *s)
+{
+    if (!s->part)
+        plb_graph_destroy(s->cut);
+    free(s->home);
+    free(s->record);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
 void plb_session_destroy(plb_session_t *s)
 {
     if (!s)
         return;
+    if (s->parts) {
+        plb__parts_destroy(s);
+        free_session(s);
+        return;
+    }
     plb__aside_stop(s);
     if (s->program)
         starpu_task_wait_for_all();
@@ -295,13 +429,10 @@ void plb_session_destroy(plb_session_t *s)
     give_inputs(s);
     if (s->managed)
         plb__managed_unlimit(s);
-    plb__jobs_clear(s);
+    plb__calls_clear(s);
     plb__planning_clear(s);
-    plb_graph_destroy(s->cut);
-    free(s->home);
-    free(s->record);
-    pthread_mutex_destroy(&s->lock);
-    free(s);
+    give_turns(s);
+    free_session(s);
 }
 
 /* ---- reading and writing ---- */
@@ -330,15 +461,19 @@ static enum plb_status view_make(const struct plb_session *s, plb_value whole, s
     if (bytes != plb_type_bytes(&info->type))
         return plb_fail(PLB_ERROR_INVALID, "value '%s' has %zu bytes, not %zu", info->name,
                         plb_type_bytes(&info->type), bytes);
-    view.cell = calloc(view.n, sizeof *view.cell);
+    view.cell = calloc((size_t)view.n + 1, sizeof *view.cell);
     if (!view.cell)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to access '%s'", info->name);
-    for (uint32_t j = 0; j < view.n; j++) {
+    view.n = 0;
+    for (int j = 0; j < cells.rows * cells.cols; j++) {
         const struct plb_value_info *cell = plb_graph_value(s->cut, cells.cells[j]);
-        struct plb__place place = place_of(s, cells.cells[j]);
+        struct plb__place place;
 
-        view.cell[j].place = place;
-        view.cell[j].tensor =
+        if (cells.cells[j] == PLB_NONE || (cell->producer != PLB_NONE && !cell->output))
+            continue; /* another part's */
+        place = place_of(s, cells.cells[j]);
+        view.cell[view.n].place = place;
+        view.cell[view.n++].tensor =
             (struct plb_tensor){place.managed ? NULL : (char *)place.block->address + place.offset,
                                 cell->type.dtype, cell->type.shape, cell->row0, cell->col0};
     }
@@ -354,19 +489,22 @@ enum plb_status plb_session_write(plb_session_t *s, plb_value input, const void 
     if (input >= plb_graph_values(s->whole) ||
         plb_graph_value(s->whole, input)->role != PLB_ROLE_INPUT)
         return plb_fail(PLB_ERROR_INVALID, "value %u is not an input of the graph", input);
+    if (s->parts)
+        return plb__parts_write(s, input, data, bytes);
     PLB_TRY(view_make(s, input, bytes, &view));
     status = plb__cells_write(&view.type, view.cell, view.n, data);
     free(view.cell);
     return status;
 }
 
-/* The first failure of a task becomes the calling thread's. */
-static enum plb_status check_tasks(struct plb_session *s)
+enum plb_status plb__session_check(struct plb_session *s)
 {
     enum plb_status status;
 
-    if (s->device->card)
+    if (s->device->card && !s->parts)
         plb__card_look(s);
+    if (s->outer)
+        s = s->outer;
     pthread_mutex_lock(&s->lock);
     status = s->failed;
     if (status != PLB_OK)
@@ -386,15 +524,17 @@ enum plb_status plb_session_read(plb_session_t *s, plb_value value, void *data, 
     info = plb_graph_value(s->whole, value);
     if (info->producer != PLB_NONE && !info->output)
         return plb_fail(PLB_ERROR_INVALID, "value '%s' is not marked as output", info->name);
+    if (s->parts)
+        return plb__parts_read(s, value, data, bytes);
     if (info->producer != PLB_NONE && s->stopped)
-        return check_tasks(s); /* its memory may be gone */
+        return plb__session_check(s); /* its memory may be gone */
     PLB_TRY(view_make(s, value, bytes, &view));
     status = plb__cells_read(&view.type, view.cell, view.n, data);
     free(view.cell);
     plb__runtime_rest();
     if (s->stopped)
         return status;
-    failed = check_tasks(s); /* says more than that the copy failed */
+    failed = plb__session_check(s); /* says more than that the copy failed */
     return failed != PLB_OK ? failed : status;
 }
 
@@ -407,37 +547,66 @@ enum plb_status plb_session_wait(plb_session_t *s)
     if (error)
         return plb__starpu_failed("starpu_task_wait_for_all", error);
     plb__runtime_rest();
-    plb__steps_collect(s);
-    plb__session_reap(s);
-    return s->stopped ? PLB_OK : check_tasks(s);
+    if (s->parts) {
+        plb__parts_collect(s);
+    } else {
+        plb__steps_collect(s);
+        plb__session_reap(s);
+    }
+    return s->stopped ? PLB_OK : plb__session_check(s);
 }
 
 /* There is no plan to go on with. The steps in flight end by theirs, so that what is in the store
  * then is what a whole number of steps has left there, and can be saved. */
 static enum plb_status stop_whole(struct plb_session *s, enum plb_status status)
 {
+    struct plb_session *outer = s->outer ? s->outer : s;
+
     starpu_task_wait_for_all();
-    s->stopped = s->failed == PLB_OK;
+    outer->stopped = outer->failed == PLB_OK;
     plb__session_fail(s, "a new plan", status);
-    return check_tasks(s);
+    return plb__session_check(s);
+}
+
+enum plb_status plb__session_turn(struct plb_session *s)
+{
+    enum plb_status status;
+
+    PLB_TRY(plb__session_check(s));
+    status = plb__plan_again(s);
+    return status == PLB_OK ? PLB_OK : stop_whole(s, status);
 }
 
 enum plb_status plb_session_step(plb_session_t *s, uint64_t step)
 {
-    enum plb_status status;
-
-    PLB_TRY(check_tasks(s));
-    status = plb__plan_again(s);
-    if (status != PLB_OK)
-        return stop_whole(s, status);
+    if (s->parts)
+        return plb__parts_step(s, step);
+    PLB_TRY(plb__session_turn(s));
     s->traced = s->trace;
     return plb__step_submit(s, step);
 }
 
+enum plb_status plb_session_predict(plb_session_t *s, double *seconds_out, double *bubble_out)
+{
+    struct plb__planning *p = &s->planning;
+
+    if (s->parts)
+        return plb__parts_predict(s, seconds_out, bubble_out);
+    PLB_TRY(plb_costs_of_graph(p->costs, s->cut, p->seconds, NULL));
+    p->problem.platform = plb_costs_platform(p->costs);
+    PLB_TRY(plb__predict(&p->problem, &s->program->plan, &s->program->layout, seconds_out));
+    *bubble_out = 0.0;
+    return PLB_OK;
+}
+
 void plb_session_get_info(const plb_session_t *s, struct plb_session_info *info_out)
 {
+    if (s->parts) {
+        plb__parts_info(s, info_out);
+        return;
+    }
     *info_out = s->info;
-    info_out->scratch_bytes = plb__runtime_scratch_bytes();
+    info_out->scratch_bytes = plb__runtime_scratch_bytes(s->device);
 }
 
 const plb_graph_t *plb_session_graph(const plb_session_t *s)
@@ -447,22 +616,24 @@ const plb_graph_t *plb_session_graph(const plb_session_t *s)
 
 const struct plb_plan *plb_session_plan(const plb_session_t *s)
 {
-    return &s->program->plan;
+    return &(s->parts ? plb__parts_first(s) : s)->program->plan;
 }
 
 const struct plb_layout *plb_session_layout(const plb_session_t *s)
 {
-    return &s->program->layout;
+    return &(s->parts ? plb__parts_first(s) : s)->program->layout;
 }
 
 plb_costs_t *plb_session_costs(const plb_session_t *s)
 {
-    return s->planning.costs;
+    return s->parts ? plb__parts_costs(s) : s->planning.costs;
 }
 
 void plb_session_trace(plb_session_t *s, bool on)
 {
     s->trace = on;
+    if (s->parts)
+        plb__parts_trace_on(s, on);
 }
 
 enum plb_status plb_session_get_trace(plb_session_t *s, const struct plb_trace_record **records_out,
@@ -471,6 +642,8 @@ enum plb_status plb_session_get_trace(plb_session_t *s, const struct plb_trace_r
     PLB_TRY(plb_session_wait(s));
     if (!s->traced)
         return plb_fail(PLB_ERROR_INVALID, "the latest step was not traced");
+    if (s->parts)
+        PLB_TRY(plb__parts_trace(s));
     *records_out = s->record;
     *n_out = s->n_records;
     return PLB_OK;

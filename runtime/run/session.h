@@ -20,6 +20,7 @@
 #include "runtime/graph/graph.h"
 #include "runtime/plan/costs.h"
 #include "runtime/plan/layout.h"
+#include "runtime/plan/parallel.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +33,8 @@ struct plb_runtime_options {
     int workers;        /* CPU workers; 0: as many as cores, or STARPU_NCPU */
     const char *device; /* "cpu", "virtual:2GiB[,link=150MB/s]", ... (see doc/devices.md); NULL:
                            PALOMBE_DEVICE, else "cpu" */
+    const char *devices; /* several that work together, as in "cpu:1,cpu:1", before `device`; NULL:
+                            PALOMBE_DEVICES, else one */
 };
 
 /* Starts StarPU, with the policy that STARPU_SCHED names. PLB_ERROR_INVALID for a policy or number
@@ -84,6 +87,11 @@ struct plb_session_options {
                                  [PALOMBE_GRAIN, else what suits the device] */
     plb_costs_t *costs;       /* to plan with and to record into; must outlive the session
                                  [a table of its own, modelled at first] */
+    const char *parallel;       /* where tasks run when there are several devices: the policy's name
+                                   [PALOMBE_PARALLEL, else "none": all on the first device] */
+    struct plb_degrees degrees; /* what that policy is asked for */
+    const struct plb_hybrid *hybrid; /* ... or a plan that was made before, for the same cut graph;
+                                        is read during the call */
     double drift;             /* a plan under a budget is made anew when the predicted time of
                                  a step has changed by more than this share; negative: never
                                  [0.2] */
@@ -121,6 +129,11 @@ struct plb_session_info {
     uint32_t asked;        /* times that the policy was asked while the caller waited: for the first
                               plan, and when there was less memory than the present one takes */
     uint32_t asked_aside;  /* ... while steps went on */
+    const char *parallel;  /* name of the parallel policy; "none" where one device runs all */
+    uint32_t devices;      /* that have tasks */
+    uint32_t transfers;    /* between them in a step, */
+    size_t transferred;    /* and their bytes */
+    double bubble;         /* predicted share of the workers' time without a task */
     char note[256];        /* what the session decided by itself, latest; "" for nothing */
 };
 
@@ -149,6 +162,11 @@ enum plb_status plb_session_write(plb_session_t *session, plb_value input, const
  * there, plb_session_wait() succeeds, and only outputs cannot be read any more. */
 enum plb_status plb_session_step(plb_session_t *session, uint64_t step);
 
+/* Seconds of a step by the simulator, with what tasks and transfers are known to take by now, and
+ * the share of the workers' time without a task. */
+enum plb_status plb_session_predict(plb_session_t *session, double *seconds_out,
+                                    double *bubble_out);
+
 /* Changes the most bytes of the device that the session uses; the next step runs under a plan that
  * keeps it, and main memory beyond it is given back when the steps in flight have ended (a card's
  * stays taken for plans to come). The policy's quick answer is what is waited for, where the present
@@ -169,7 +187,8 @@ enum plb_status plb_session_read(plb_session_t *session, plb_value value, void *
 enum plb_status plb_session_wait(plb_session_t *session);
 
 void plb_session_get_info(const plb_session_t *session, struct plb_session_info *info_out);
-/* The cut graph, for pictures and figures; owned by the session. */
+/* The cut graph, for pictures and figures; owned by the session. Where several devices share it, the
+ * plan and the layout are those of the first of them that has tasks. */
 const plb_graph_t *plb_session_graph(const plb_session_t *session);
 /* The present plan, its layout, and the costs that are planned with; owned by the session, valid
  * until the next step. */
@@ -185,10 +204,12 @@ void plb_session_trace(plb_session_t *session, bool on);
  * submitted. */
 struct plb_trace_record {
     enum plb_opcode code; /* PLB_RUN, PLB_OFFLOAD, PLB_FETCH */
-    plb_task_id task;     /* RUN: of the cut graph; PLB_NONE for moves */
-    plb_value value;      /* moves: of the cut graph; PLB_NONE for RUN */
+    plb_task_id task;     /* RUN: of the cut graph; PLB_NONE for moves and transfers */
+    plb_value value;      /* moves and transfers: of the cut graph; PLB_NONE for tasks */
     enum plb_tier tier;   /* moves: where to, where from */
-    int worker;           /* RUN: among those that compute, from 0; -1 for moves */
+    int worker;           /* of a task: among those that compute, from 0; -1: none did */
+    uint32_t place;       /* number of the device; of a transfer the one that receives, */
+    uint32_t from;        /* and the one that sends; PLB_NONE: it is no transfer (code RUN) */
     double start, end;
 };
 

@@ -87,7 +87,7 @@ void plb__managed_run(void *buffers[], void *argument)
     const char *name = instance->launch->job->invocation.name;
     enum plb_status status;
 
-    if (__atomic_load_n(&s->failed, __ATOMIC_ACQUIRE) != PLB_OK)
+    if (plb__session_failed(s) != PLB_OK)
         return;
     count_used(s);
     instance->start = nanoseconds();
@@ -168,7 +168,7 @@ static enum plb_status check_launches(const struct plb__program *program, size_t
 
 enum plb_status plb__managed_limit(struct plb_session *s)
 {
-    size_t budget = plb__planning_budget(s), taken = s->device->held();
+    size_t budget = plb__planning_budget(s), taken = s->device->held(s->device);
     starpu_ssize_t total = starpu_memory_get_total(s->device->node);
     size_t left = budget > taken ? budget - taken : 0;
 

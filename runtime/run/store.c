@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Persistent tensors by name.
+ *
+ * A tensor is a grid of cells, which lie in a block of the device where the session that first named
+ * it computes. A session that is spread over devices gives each of them an entry of its own with the
+ * cells that it needs there: *twins*, in a chain behind the first. A cell that several twins have is
+ * a replica, which the session keeps equal; of these the first one is read and all are written.
  */
 #include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
@@ -33,7 +38,7 @@ static bool is_in_main_memory(const struct plb__entry *entry)
 
 static int ledger_of(const struct plb__entry *entry)
 {
-    return is_in_main_memory(entry) ? 0 : plb_runtime_device()->ledger;
+    return is_in_main_memory(entry) ? 0 : entry->device->ledger;
 }
 
 static enum plb_status take_block(struct plb__entry *entry, size_t bytes)
@@ -41,22 +46,23 @@ static enum plb_status take_block(struct plb__entry *entry, size_t bytes)
     if (is_in_main_memory(entry))
         PLB_TRY(plb__memory_map(bytes, entry->name, &entry->block.address));
     else
-        PLB_TRY(plb_runtime_device()->take(bytes, entry->name, &entry->block));
+        PLB_TRY(entry->device->take(entry->device, bytes, entry->name, &entry->block));
     entry->block.bytes = bytes;
-    entry->pinned = entry->home == PLB_HOST && plb__pin(entry->block.address, bytes);
+    entry->pinned =
+        entry->home == PLB_HOST && plb__pin(entry->device, entry->block.address, bytes);
     plb__ledger_count(ledger_of(entry), (int)entry->role, bytes, true);
     return PLB_OK;
 }
 
 static void give_block(struct plb__entry *entry)
 {
-    const struct plb_device *device = plb_runtime_device();
+    const struct plb_device *device = entry->device;
 
     if (!entry->block.bytes)
         return;
     plb__ledger_count(ledger_of(entry), (int)entry->role, entry->block.bytes, false);
     if (entry->pinned)
-        device->unpin(entry->block.address);
+        device->unpin(device, entry->block.address);
     if (is_in_main_memory(entry))
         plb__memory_unmap(entry->block.address, entry->block.bytes);
     else
@@ -83,8 +89,14 @@ void plb_store_destroy(plb_store_t *store)
 {
     if (!store)
         return;
-    for (uint32_t k = 0; k < store->n; k++)
-        destroy_entry(store->entry[k]);
+    for (uint32_t k = 0; k < store->n; k++) {
+        struct plb__entry *entry = store->entry[k], *twin;
+
+        for (; entry; entry = twin) {
+            twin = entry->twin;
+            destroy_entry(entry);
+        }
+    }
     free(store->entry);
     free(store);
 }
@@ -102,35 +114,68 @@ static enum plb_status fail_absent(const char *name)
     return plb_fail(PLB_ERROR_INVALID, "the store has no tensor '%s'", name);
 }
 
-static bool has_same_cells(const struct plb__entry *entry, const plb_graph_t *cut,
-                           const struct plb_cells *cells)
+/* Another cut of the tensor has other cells there. */
+static bool is_cell(const struct plb__cell *cell, const struct plb_value_info *info)
 {
-    if ((uint32_t)(cells->rows * cells->cols) != entry->n_cells)
-        return false;
-    for (uint32_t j = 0; j < entry->n_cells; j++) {
-        const struct plb_value_info *info = plb_graph_value(cut, cells->cells[j]);
-
-        if (info->row0 != entry->cell[j].tensor.row0 || info->col0 != entry->cell[j].tensor.col0 ||
-            !plb_shape_equal(&info->type.shape, &entry->cell[j].tensor.shape))
-            return false;
-    }
-    return true;
+    return info->row0 == cell->tensor.row0 && info->col0 == cell->tensor.col0 &&
+           plb_shape_equal(&info->type.shape, &cell->tensor.shape);
 }
 
-static enum plb_status match(const struct plb__entry *entry, const plb_graph_t *cut,
-                             const struct plb_cells *cells, const struct plb_type *type)
+static const struct plb__cell *find_cell(const struct plb__entry *entry,
+                                         const struct plb_value_info *info)
+{
+    for (uint32_t j = 0; j < entry->n_cells; j++)
+        if (is_cell(&entry->cell[j], info))
+            return &entry->cell[j];
+    return NULL;
+}
+
+/* Can tasks of the device compute on what lies in the entry? Parts of a spread session have entries
+ * of their own. */
+static bool reaches(const struct plb__bind *bind, const struct plb__entry *entry)
+{
+    return entry->device == bind->device ||
+           (!bind->spread && !entry->device->has_host && !bind->device->has_host);
+}
+
+static const struct plb__entry *find_entry(const struct plb__bind *bind,
+                                           const struct plb__entry *first,
+                                           const struct plb_value_info *info,
+                                           const struct plb__cell **cell_out)
+{
+    for (const struct plb__entry *entry = first; entry; entry = entry->twin) {
+        *cell_out = reaches(bind, entry) ? find_cell(entry, info) : NULL;
+        if (*cell_out)
+            return entry;
+    }
+    return NULL;
+}
+
+static enum plb_status match_type(const struct plb__entry *entry, const struct plb_type *type)
 {
     char have[80], want[80];
 
-    if (entry->type.dtype != type->dtype || !plb_shape_equal(&entry->type.shape, &type->shape))
-        return plb_fail(PLB_ERROR_INVALID, "tensor '%s' is %s in the store, %s in the graph",
-                        entry->name, plb_type_print(&entry->type, have, sizeof have),
-                        plb_type_print(type, want, sizeof want));
-    if (!has_same_cells(entry, cut, cells))
+    if (entry->type.dtype == type->dtype && plb_shape_equal(&entry->type.shape, &type->shape))
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID, "tensor '%s' is %s in the store, %s in the graph",
+                    entry->name, plb_type_print(&entry->type, have, sizeof have),
+                    plb_type_print(type, want, sizeof want));
+}
+
+/* Twins are kept equal by the session that made them. */
+static enum plb_status match(const struct plb__bind *bind, const struct plb__entry *first)
+{
+    PLB_TRY(match_type(first, &bind->whole->type));
+    if (first->managed != bind->managed)
         return plb_fail(PLB_ERROR_INVALID,
-                        "tensor '%s' is cut otherwise in the store than in the graph; use the "
-                        "same cut options for all sessions of a store",
-                        entry->name);
+                        "tensor '%s' was made by a session whose memory policy %s its values to "
+                        "StarPU; all sessions of a store must agree in that",
+                        first->name, first->managed ? "leaves" : "does not leave");
+    if (first->twin && !bind->spread && bind->whole->next != PLB_NONE)
+        return plb_fail(PLB_ERROR_INVALID,
+                        "tensor '%s' is spread over devices: only the session that did so may "
+                        "change it",
+                        first->name);
     return PLB_OK;
 }
 
@@ -140,16 +185,15 @@ static size_t cell_stride(const struct plb_type *type)
     return (plb_type_bytes(type) + 63) & ~(size_t)63;
 }
 
-static enum plb_status fill_entry(struct plb__entry *entry, const plb_graph_t *cut,
-                                  const struct plb_cells *cells)
+static enum plb_status fill_entry(struct plb__entry *entry, const struct plb__bind *bind)
 {
     size_t bytes = 0, offset = 0;
 
     for (uint32_t j = 0; j < entry->n_cells; j++)
-        bytes += cell_stride(&plb_graph_value(cut, cells->cells[j])->type);
+        bytes += cell_stride(&plb_graph_value(bind->cut, bind->cell[j])->type);
     PLB_TRY(take_block(entry, bytes));
     for (uint32_t j = 0; j < entry->n_cells; j++) {
-        const struct plb_value_info *info = plb_graph_value(cut, cells->cells[j]);
+        const struct plb_value_info *info = plb_graph_value(bind->cut, bind->cell[j]);
         struct plb__cell *cell = &entry->cell[j];
 
         cell->tensor =
@@ -185,28 +229,49 @@ static enum plb_status append(plb_store_t *store, struct plb__entry *entry)
     return PLB_OK;
 }
 
-static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
-                            const struct plb_value_info *info, const struct plb_cells *cells,
-                            bool managed, enum plb_tier home, struct plb__entry **entry_out)
+/* Behind the first entry of its name, or as that. Who holds a cell already is who is read. */
+static enum plb_status enter(plb_store_t *store, struct plb__entry *first, struct plb__entry *entry)
+{
+    if (!first)
+        return append(store, entry);
+    for (const struct plb__entry *e = first; e; e = e->twin)
+        for (uint32_t j = 0; j < entry->n_cells; j++) {
+            const struct plb_value_info info = {.type.shape = entry->cell[j].tensor.shape,
+                                                .row0 = entry->cell[j].tensor.row0,
+                                                .col0 = entry->cell[j].tensor.col0};
+
+            entry->cell[j].replica |= find_cell(e, &info) != NULL;
+        }
+    while (first->twin)
+        first = first->twin;
+    first->twin = entry;
+    store->bytes += entry->block.bytes;
+    return PLB_OK;
+}
+
+static enum plb_status make(plb_store_t *store, const struct plb__bind *bind,
+                            struct plb__entry *first, struct plb__entry **entry_out)
 {
     struct plb__entry *entry = calloc(1, sizeof *entry);
     enum plb_status status;
 
     if (!entry)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for tensor '%s'", info->name);
-    entry->n_cells = (uint32_t)(cells->rows * cells->cols);
-    entry->type = info->type;
-    entry->role = info->role;
-    entry->managed = managed;
-    entry->home = home;
-    entry->name = strdup(info->name);
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for tensor '%s'", bind->whole->name);
+    entry->n_cells = bind->n;
+    entry->type = bind->whole->type;
+    entry->role = bind->whole->role;
+    entry->device = bind->device;
+    entry->spread = bind->spread;
+    entry->managed = bind->managed;
+    entry->home = bind->home;
+    entry->name = strdup(bind->whole->name);
     entry->cell = calloc(entry->n_cells, sizeof *entry->cell);
     if (entry->name && entry->cell)
-        status = fill_entry(entry, cut, cells);
+        status = fill_entry(entry, bind);
     else
-        status = plb_fail(PLB_ERROR_MEMORY, "no memory for tensor '%s'", info->name);
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory for tensor '%s'", bind->whole->name);
     if (status == PLB_OK)
-        status = append(store, entry);
+        status = enter(store, first, entry);
     if (status != PLB_OK) {
         destroy_entry(entry);
         return status;
@@ -215,23 +280,57 @@ static enum plb_status make(plb_store_t *store, const plb_graph_t *cut,
     return PLB_OK;
 }
 
-enum plb_status plb__store_bind(plb_store_t *store, const plb_graph_t *cut,
-                                const struct plb_value_info *whole, struct plb_cells cells,
-                                bool managed, enum plb_tier home,
-                                const struct plb__entry **entry_out)
+/* Where the store has the tensor, but not what is wanted of it where it is wanted. */
+static enum plb_status fail_elsewhere(const struct plb__bind *bind, const struct plb__entry *first)
 {
-    struct plb__entry *entry = find(store, whole->name);
+    bool spread = bind->spread || first->twin || first->device != bind->device;
 
-    if (entry)
-        PLB_TRY(match(entry, cut, &cells, &whole->type));
-    else
-        PLB_TRY(make(store, cut, whole, &cells, managed, home, &entry));
-    if (entry->managed != managed)
+    if (spread)
         return plb_fail(PLB_ERROR_INVALID,
-                        "tensor '%s' was made by a session whose memory policy %s its values to "
-                        "StarPU; all sessions of a store must agree in that",
-                        entry->name, entry->managed ? "leaves" : "does not leave");
-    *entry_out = entry;
+                        "tensor '%s' lies elsewhere, or is cut otherwise, in the store than this "
+                        "session wants it: sessions of a store must agree in devices, policy and cut",
+                        first->name);
+    return plb_fail(PLB_ERROR_INVALID,
+                    "tensor '%s' is cut otherwise in the store than in the graph; use the "
+                    "same cut options for all sessions of a store",
+                    first->name);
+}
+
+/* Is the tensor there in another cut? Its cells then are not those of the graph. */
+static bool has_other_cells(const struct plb__bind *bind, const struct plb__entry *first)
+{
+    if (bind->spread || first->twin)
+        return false;
+    return first->n_cells != bind->n;
+}
+
+enum plb_status plb__store_bind(plb_store_t *store, const struct plb__bind *bind,
+                                struct plb__place *place_out, enum plb_tier *home_out)
+{
+    struct plb__entry *first = find(store, bind->whole->name), *made = NULL;
+    const struct plb__cell *cell = NULL;
+    uint32_t found = 0;
+
+    if (first)
+        PLB_TRY(match(bind, first));
+    for (uint32_t j = 0; j < bind->n && first && !has_other_cells(bind, first); j++) {
+        const struct plb__entry *entry =
+            find_entry(bind, first, plb_graph_value(bind->cut, bind->cell[j]), &cell);
+
+        if (!entry)
+            continue;
+        place_out[j] = cell->place;
+        *home_out = entry->home;
+        found++;
+    }
+    if (first && found == bind->n)
+        return PLB_OK;
+    if (first && (found > 0 || !bind->spread || first->spread != bind->spread))
+        return fail_elsewhere(bind, first);
+    PLB_TRY(make(store, bind, first, &made));
+    for (uint32_t j = 0; j < bind->n; j++)
+        place_out[j] = made->cell[j].place;
+    *home_out = made->home;
     return PLB_OK;
 }
 
@@ -255,7 +354,9 @@ enum plb_status plb_store_write(plb_store_t *store, const char *name, const void
     struct plb__entry *entry;
 
     PLB_TRY(find_exact(store, name, bytes, &entry));
-    return plb__cells_write(&entry->type, entry->cell, entry->n_cells, data);
+    for (; entry; entry = entry->twin)
+        PLB_TRY(plb__cells_write(&entry->type, entry->cell, entry->n_cells, data));
+    return PLB_OK;
 }
 
 enum plb_status plb_store_read(plb_store_t *store, const char *name, void *data, size_t bytes)
@@ -263,7 +364,11 @@ enum plb_status plb_store_read(plb_store_t *store, const char *name, void *data,
     struct plb__entry *entry;
 
     PLB_TRY(find_exact(store, name, bytes, &entry));
-    return plb__cells_read(&entry->type, entry->cell, entry->n_cells, data);
+    for (; entry; entry = entry->twin)
+        for (uint32_t j = 0; j < entry->n_cells; j++)
+            if (!entry->cell[j].replica)
+                PLB_TRY(plb__cells_read(&entry->type, &entry->cell[j], 1, data));
+    return PLB_OK;
 }
 
 enum plb_status plb_store_type(const plb_store_t *store, const char *name,

@@ -34,8 +34,18 @@ static uint64_t nanoseconds(clockid_t clock)
 
 /* ---- running, on a worker or a mover ---- */
 
+enum plb_status plb__session_failed(const struct plb_session *session)
+{
+    const struct plb_session *whole = session->outer ? session->outer : session;
+
+    return __atomic_load_n(&whole->failed, __ATOMIC_ACQUIRE);
+}
+
+/* A part fails the session that it is a part of. */
 void plb__session_fail(struct plb_session *session, const char *what, enum plb_status status)
 {
+    if (session->outer)
+        session = session->outer;
     pthread_mutex_lock(&session->lock);
     if (session->failed == PLB_OK) {
         snprintf(session->message, sizeof session->message, "%s: %s", what, plb_error_message());
@@ -56,7 +66,7 @@ static void fail_task(struct plb_session *session, const char *task, enum plb_st
  * and nothing is computed from garbage. */
 static bool has_failed(const struct plb_session *session)
 {
-    return __atomic_load_n(&session->failed, __ATOMIC_ACQUIRE) != PLB_OK;
+    return plb__session_failed(session) != PLB_OK;
 }
 
 static void run_task(struct plb__instance *instance)
@@ -150,6 +160,44 @@ static void begin_move(void *argument)
                     &instance->request);
 }
 
+/* ---- transfers ---- */
+
+static void end_transfer(struct plb__end *end, enum plb_status status)
+{
+    struct plb__instance *instance = end->owner;
+
+    instance->start = end->start;
+    instance->end = end->stop;
+    instance->worker = -1;
+    if (status != PLB_OK)
+        fail_task(instance->step->session,
+                  plb_graph_task(instance->step->session->cut,
+                                 instance->launch->instruction->subject)->name,
+                  status);
+    starpu_task_end_dep_release(instance->task); /* both may be gone after this */
+}
+
+/* The tokens of a send or a receive are free. */
+static void begin_transfer(void *argument)
+{
+    struct plb__instance *instance = argument;
+    const struct plb__launch *launch = instance->launch;
+    struct plb__step *step = instance->step;
+    struct plb_session *s = step->session;
+    struct plb__end *end = &step->end[launch->end];
+    plb_task_id task = launch->instruction->subject;
+
+    *end = (struct plb__end){.transfer = s->part->transfer[task],
+                             .step = step->serial,
+                             .sends = plb_operator_is_send(plb_graph_task(s->cut, task)->op),
+                             .block = launch->place.block,
+                             .offset = launch->place.offset,
+                             .bytes = launch->bytes,
+                             .done = end_transfer,
+                             .owner = instance};
+    plb__parts_carrier(s->outer)->post(plb__parts_carrier(s->outer), end);
+}
+
 uint32_t plb__task_footprint(struct starpu_task *task)
 {
     const struct plb__instance *instance = task->cl_arg;
@@ -190,6 +238,8 @@ static struct plb_trace_record record_of(const struct plb__instance *instance)
                                      .value = run ? PLB_NONE : instruction->subject,
                                      .tier = instruction->tier,
                                      .worker = instance->worker,
+                                     .place = step->session->device->number,
+                                     .from = PLB_NONE,
                                      .start = 1e-9 * (double)(instance->start - step->origin),
                                      .end = 1e-9 * (double)(instance->end - step->origin)};
 }
@@ -204,6 +254,7 @@ static void collect_trace(const struct plb__step *step)
     if (!grown)
         return;
     s->record = grown;
+    s->record_origin = step->origin;
     for (uint32_t k = 0; k < step->program->n_launches; k++)
         if (step->instance[k].end) /* not a gate, and not after a failure */
             s->record[s->n_records++] = record_of(&step->instance[k]);
@@ -273,7 +324,7 @@ static void describe_move(struct starpu_task *task, struct plb__instance *instan
 {
     task->cl = &move;
     task->name = plb_opcode_name(instance->launch->instruction->code);
-    task->prologue_callback_func = begin_move;
+    task->prologue_callback_func = instance->launch->transfer ? begin_transfer : begin_move;
     task->prologue_callback_arg = instance;
     instance->task = task;
     starpu_task_end_dep_add(task, 1);
@@ -292,6 +343,20 @@ static int priority_of(const struct plb__instance *instance)
     return -(int)(instance->request.order & 0x3fffffff);
 }
 
+/* Where there are several devices, those of the session's may run the task. */
+static void bind_task(struct starpu_task *task, const struct plb_device *device)
+{
+    if (plb_runtime_devices() < 2)
+        return;
+    if (device->workers == 1) {
+        task->execute_on_a_specific_worker = 1;
+        task->workerid = (unsigned)device->first_worker;
+    } else {
+        task->workerids = plb__runtime_mask(device);
+        task->workerids_len = PLB__MASK_WORDS;
+    }
+}
+
 static void describe_run(struct starpu_task *task, struct plb__instance *instance)
 {
     const struct plb__batch *batch = instance->batch;
@@ -303,6 +368,7 @@ static void describe_run(struct starpu_task *task, struct plb__instance *instanc
     for (uint32_t k = 0; k < batch->n; k++)
         task->flops += instance->step->program->launch[batch->member[k]].job->flops;
     task->priority = priority_of(instance);
+    bind_task(task, instance->step->session->device);
 }
 
 static enum plb_status submit(struct plb__step *step, const struct plb__batch *batch)
@@ -336,10 +402,13 @@ static enum plb_status submit(struct plb__step *step, const struct plb__batch *b
 static struct plb__step *new_step(struct plb_session *s, uint64_t number)
 {
     struct plb__program *p = s->program;
-    struct plb__step *step = calloc(1, sizeof *step + p->n_launches * sizeof step->instance[0]);
+    struct plb__step *step = calloc(1, sizeof *step + p->n_launches * sizeof step->instance[0] +
+                                           p->n_ends * sizeof *step->end);
 
     if (!step)
         return NULL;
+    step->end = (struct plb__end *)&step->instance[p->n_launches];
+    step->serial = s->info.steps;
     step->session = s;
     step->program = p;
     step->number = number;
@@ -360,6 +429,9 @@ static struct plb__step *new_step(struct plb_session *s, uint64_t number)
 static enum plb_status break_off(struct plb__step *step, uint32_t submitted, enum plb_status status)
 {
     plb__session_fail(step->session, "submission", status);
+    if (step->session->outer)
+        plb__parts_carrier(step->session->outer)
+            ->abandon(plb__parts_carrier(step->session->outer));
     end_tasks(step, step->program->n_launches - submitted);
     return status;
 }
@@ -435,7 +507,7 @@ enum plb_status plb__step_submit(struct plb_session *s, uint64_t number)
     for (uint32_t k = 0; k < batches->n; k++) {
         enum plb_status status = k == 0 ? enter(s) : PLB_OK;
 
-        if (k % THROTTLE_EVERY == 0)
+        if (k % THROTTLE_EVERY == 0 && !s->outer) /* parts wait for each other's tasks */
             starpu_task_wait_for_n_submitted(s->in_flight);
         if (status == PLB_OK)
             status = submit(step, &batches->batch[k]);

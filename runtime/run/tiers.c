@@ -158,7 +158,7 @@ static enum plb_status start_lane(struct plb_session *s, int tier, struct plb__l
         lane->bounce = malloc(BOUNCE_BYTES);
         if (!lane->bounce)
             return plb_fail(PLB_ERROR_MEMORY, "no memory for a buffer between card and disk");
-        lane->pinned = plb__pin(lane->bounce, BOUNCE_BYTES);
+        lane->pinned = plb__pin(s->device, lane->bounce, BOUNCE_BYTES);
     }
     return plb__mover_start(plb__move_perform, lane, &lane->mover);
 }
@@ -180,7 +180,7 @@ void plb__lanes_stop(struct plb_session *s)
         for (int direction = 0; direction < PLB__DIRECTIONS; direction++) {
             plb__mover_stop(s->lane[tier][direction].mover);
             if (s->lane[tier][direction].pinned)
-                s->device->unpin(s->lane[tier][direction].bounce);
+                s->device->unpin(s->device, s->lane[tier][direction].bounce);
             free(s->lane[tier][direction].bounce);
         }
 }

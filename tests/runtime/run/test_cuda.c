@@ -58,14 +58,14 @@ static void memory_is_limited(void)
     PLB_CHECK_STRING(device->name, "cuda");
     PLB_CHECK_EQ(device->bytes, 128 << 20);
     PLB_CHECK(device->has_host);
-    PLB_CHECK_EQ(device->held(), 0);
-    PLB_CHECK_EQ(device->take((size_t)40 << 20, "a", &a), PLB_OK);
-    PLB_CHECK_EQ(device->take(((size_t)88 << 20) + 1, "the second block", &b), PLB_ERROR_MEMORY);
+    PLB_CHECK_EQ(device->held(device), 0);
+    PLB_CHECK_EQ(device->take(device, (size_t)40 << 20, "a", &a), PLB_OK);
+    PLB_CHECK_EQ(device->take(device, ((size_t)88 << 20) + 1, "the second block", &b), PLB_ERROR_MEMORY);
     PLB_CHECK_CONTAINS(plb_error_message(), "the second block needs 88.0 MiB");
-    PLB_CHECK_EQ(device->held(), 40 << 20);
+    PLB_CHECK_EQ(device->held(device), 40 << 20);
     device->give(&a);
     device->give(&b);
-    PLB_CHECK_EQ(device->held(), 0);
+    PLB_CHECK_EQ(device->held(device), 0);
     plb_runtime_stop();
 }
 
@@ -80,7 +80,7 @@ static void copies_are_right(void)
         here[k] = (unsigned char)(k * 7 + k / 251);
     if (start(CARD)) {
         device = plb_runtime_device();
-        PLB_REQUIRE(device->take(BYTES, "a block", &block) == PLB_OK);
+        PLB_REQUIRE(device->take(device, BYTES, "a block", &block) == PLB_OK);
         PLB_CHECK_EQ(device->copy_in(here, &block, OFFSET, PART), PLB_OK);
         PLB_CHECK_EQ(device->copy_out(&block, 0, there, BYTES), PLB_OK);
         PLB_CHECK(there[0] == 0 && memcmp(there, there + 1, OFFSET - 1) == 0);

@@ -42,7 +42,10 @@ static uint32_t count_recorded(const plb_session_t *session)
 /* Another session that needs more of it does this. */
 static void move_scratch(void)
 {
-    PLB_CHECK_EQ(plb__runtime_reserve_scratch(2 * plb__runtime_scratch_bytes()), PLB_OK);
+    const struct plb_device *device = plb_runtime_device();
+
+    PLB_CHECK_EQ(plb__runtime_reserve_scratch(
+                     device, 2 * plb__runtime_scratch_bytes(device)), PLB_OK);
 }
 
 /* Waits after each step, so that its times are known in the next one. Plans stay as they are: what

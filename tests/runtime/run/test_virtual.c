@@ -51,18 +51,18 @@ static void memory_is_limited(void)
     PLB_CHECK_EQ(device->bytes, 64 << 20);
     PLB_CHECK_EQ(device->workers, 1);
     PLB_CHECK(device->has_host);
-    PLB_CHECK_EQ(device->held(), 0);
-    PLB_CHECK_EQ(device->take((size_t)40 << 20, "a", &a), PLB_OK);
-    PLB_CHECK_EQ(device->held(), 40 << 20);
-    PLB_CHECK_EQ(device->take(((size_t)24 << 20) + 1, "the second block", &b), PLB_ERROR_MEMORY);
+    PLB_CHECK_EQ(device->held(device), 0);
+    PLB_CHECK_EQ(device->take(device, (size_t)40 << 20, "a", &a), PLB_OK);
+    PLB_CHECK_EQ(device->held(device), 40 << 20);
+    PLB_CHECK_EQ(device->take(device, ((size_t)24 << 20) + 1, "the second block", &b), PLB_ERROR_MEMORY);
     PLB_CHECK_CONTAINS(plb_error_message(), "the second block needs 24.0 MiB");
     PLB_CHECK_CONTAINS(plb_error_message(), "40.0 MiB are taken");
-    PLB_CHECK_EQ(device->held(), 40 << 20);
-    PLB_CHECK_EQ(device->take((size_t)24 << 20, "b", &b), PLB_OK);
+    PLB_CHECK_EQ(device->held(device), 40 << 20);
+    PLB_CHECK_EQ(device->take(device, (size_t)24 << 20, "b", &b), PLB_OK);
     device->give(&a);
     device->give(&b);
     device->give(&b); /* an empty one */
-    PLB_CHECK_EQ(device->held(), 0);
+    PLB_CHECK_EQ(device->held(device), 0);
     plb_runtime_stop();
 }
 
@@ -77,7 +77,7 @@ static void copies_are_right(void)
         here[k] = (unsigned char)(k * 7 + k / 251);
     if (start("virtual:16MiB")) {
         device = plb_runtime_device();
-        PLB_REQUIRE(device->take(BYTES, "a block", &block) == PLB_OK);
+        PLB_REQUIRE(device->take(device, BYTES, "a block", &block) == PLB_OK);
         there = block.address;
         PLB_CHECK(there[0] == 0 && memcmp(there, there + 1, BYTES - 1) == 0);
         PLB_CHECK_EQ(device->copy_in(here, &block, OFFSET, PART), PLB_OK);
@@ -108,7 +108,7 @@ static void the_platform_is_described(void)
         PLB_CHECK(platform.bytes[PLB_HOST] > 0 && platform.bytes[PLB_DISK] > 0);
         PLB_CHECK(platform.link[PLB_HOST].out_bytes_per_second > 0);
         PLB_CHECK(platform.link[PLB_DISK].in_bytes_per_second > 0);
-        PLB_CHECK_EQ(plb_runtime_device()->held(), 0);
+        PLB_CHECK_EQ(plb_runtime_device()->held(plb_runtime_device()), 0);
         plb_runtime_stop();
     }
     if (start("virtual:16MiB,link=150MB/s,duplex=half")) {
@@ -216,7 +216,7 @@ static void the_link_is_slow(void)
     if (!start("virtual:16MiB,link=200MB/s"))
         return;
     data = calloc(1, BYTES);
-    PLB_REQUIRE(plb_runtime_device()->take(BYTES, "a block", &block) == PLB_OK);
+    PLB_REQUIRE(plb_runtime_device()->take(plb_runtime_device(), BYTES, "a block", &block) == PLB_OK);
     start_time = seconds();
     for (int k = 0; k < 4; k++)
         PLB_CHECK_EQ(plb_runtime_device()->copy_in(data, &block, 0, BYTES), PLB_OK);
@@ -245,7 +245,7 @@ static void events_are_late(void)
         return;
     device = plb_runtime_device();
     data = calloc(1, BYTES);
-    PLB_REQUIRE(device->take(BYTES, "a block", &block) == PLB_OK);
+    PLB_REQUIRE(device->take(device, BYTES, "a block", &block) == PLB_OK);
     starpu_opencl_get_queue(0, &queue);
     start_time = seconds();
     PLB_CHECK_EQ(
@@ -333,14 +333,14 @@ static void an_arena_may_grow_where_two_do_not_fit(void)
     PLB_CHECK(s.session->aside.draft.layout.arena[PLB_DEVICE] > arena);
     most = s.session->aside.draft.layout.arena[PLB_DEVICE];
     s.session->planning.asked = s.session->planning.taken + most; /* no larger one than needed */
-    PLB_REQUIRE(device->take(device->bytes - device->held() - (most - arena), "ballast",
+    PLB_REQUIRE(device->take(device, device->bytes - device->held(device) - (most - arena), "ballast",
                              &ballast) == PLB_OK);
     PLB_CHECK_EQ(steps_submit(&s, STEPS - 2), PLB_OK);
-    PLB_CHECK_EQ(device->held(), device->bytes);
+    PLB_CHECK_EQ(device->held(device), device->bytes);
     PLB_CHECK(steps_hash(&s) == wanted[1]);
     steps_clear(&s);
     device->give(&ballast);
-    PLB_CHECK_EQ(device->held(), plb__runtime_scratch_bytes());
+    PLB_CHECK_EQ(device->held(device), plb__runtime_scratch_bytes(device));
     plb_runtime_stop();
 }
 
@@ -389,7 +389,7 @@ static void starpu_evicts_when_memory_is_short(void)
     expect(wanted);
     setenv("STARPU_SCHED", "dmdas", 1);
     if (start("virtual:64MiB")) {
-        budget = bytes_of_none(1) * 3 / 4 + plb_runtime_device()->held();
+        budget = bytes_of_none(1) * 3 / 4 + plb_runtime_device()->held(plb_runtime_device());
         plb_runtime_stop(); /* the ledger begins anew */
         PLB_REQUIRE(start("virtual:64MiB"));
         hash = run_steps(1, "starpu", budget, &status);
