@@ -13,6 +13,8 @@ void plb__jobs_clear(struct plb__jobs *jobs)
 {
     free(jobs->task);
     free(jobs->replaces);
+    free(jobs->home);
+    free(jobs->sums_for);
     free(jobs->block);
     free(jobs->held);
     free(jobs->held_w);
@@ -194,6 +196,47 @@ static enum plb_status find_kinds(struct plb__jobs *jobs)
     return status;
 }
 
+/* ---- parameters ---- */
+
+plb_value plb__jobs_updated(const struct plb__jobs *jobs, const struct plb_task *task)
+{
+    for (uint32_t i = 0; i < task->out_start[task->n_out]; i++) {
+        plb_value old = jobs->replaces[task->out[i]];
+
+        if (old != PLB_NONE && jobs->home[old] != PLB_NONE)
+            return old;
+    }
+    return PLB_NONE;
+}
+
+/* Gradients are as large as what they are of: so a sum is told from the norm of what it sums. */
+static bool same_size(const plb_graph_t *graph, plb_value a, plb_value b)
+{
+    return plb_shape_equal(&plb_graph_value(graph, a)->type.shape,
+                           &plb_graph_value(graph, b)->type.shape);
+}
+
+static void find_sums(struct plb__jobs *jobs)
+{
+    const plb_graph_t *graph = jobs->graph;
+
+    for (plb_task_id t = plb_graph_tasks(graph); t-- > 0;) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+        plb_value of = jobs->sums_for[t];
+
+        if (jobs->task[t].kind != PLB__JOB_REST)
+            continue;
+        if (of == PLB_NONE)
+            jobs->sums_for[t] = of = plb__jobs_updated(jobs, task);
+        for (uint32_t i = 0; of != PLB_NONE && i < task->in_start[task->n_in]; i++) {
+            plb_task_id maker = plb_graph_value(graph, task->in[i])->producer;
+
+            if (maker != PLB_NONE && same_size(graph, task->in[i], of))
+                jobs->sums_for[maker] = of;
+        }
+    }
+}
+
 /* ---- the whole ---- */
 
 static void find_places_in_model(struct count *count)
@@ -213,7 +256,9 @@ static void find_places_in_model(struct count *count)
             jobs->block[at] = task->block < 0 ? UINT32_MAX : (uint32_t)task->block;
     }
     for (plb_value v = 0; v < plb_graph_values(jobs->graph); v++)
-        jobs->replaces[v] = PLB_NONE;
+        jobs->replaces[v] = jobs->home[v] = PLB_NONE;
+    for (plb_task_id t = 0; t < plb_graph_tasks(jobs->graph); t++)
+        jobs->sums_for[t] = PLB_NONE;
     for (plb_value v = 0; v < plb_graph_values(jobs->graph); v++) {
         plb_value next = plb_graph_value(jobs->graph, v)->next;
 
@@ -293,6 +338,7 @@ static void add_fixed(struct plb__jobs *jobs, const struct reach *reach)
 
         if (info->producer != PLB_NONE || info->next == PLB_NONE)
             continue;
+        jobs->home[v] = reach[v].low;
         if (reach[v].low == PLB_NONE) {
             state += bytes;
         } else {
@@ -334,6 +380,7 @@ static enum plb_status find_bytes(struct plb__jobs *jobs)
     find_reaches(jobs, reach);
     add_bytes(jobs, reach);
     add_fixed(jobs, reach);
+    find_sums(jobs);
     free(reach);
     return PLB_OK;
 }
@@ -344,14 +391,16 @@ static enum plb_status allocate(struct plb__jobs *jobs)
 
     jobs->task = calloc((size_t)plb_graph_tasks(jobs->graph) + 1, sizeof *jobs->task);
     jobs->replaces = malloc(((size_t)plb_graph_values(jobs->graph) + 1) * sizeof *jobs->replaces);
+    jobs->home = malloc(((size_t)plb_graph_values(jobs->graph) + 1) * sizeof *jobs->home);
+    jobs->sums_for = malloc(((size_t)plb_graph_tasks(jobs->graph) + 1) * sizeof *jobs->sums_for);
     jobs->block = calloc(n, sizeof *jobs->block);
     jobs->held = calloc(n, sizeof *jobs->held);
     jobs->held_w = calloc(n, sizeof *jobs->held_w);
     jobs->fixed = calloc(n, sizeof *jobs->fixed);
     jobs->forward = calloc(n, sizeof *jobs->forward);
     jobs->backward = calloc(n, sizeof *jobs->backward);
-    if (!jobs->task || !jobs->replaces || !jobs->block || !jobs->held || !jobs->held_w ||
-        !jobs->fixed || !jobs->forward || !jobs->backward)
+    if (!jobs->task || !jobs->replaces || !jobs->home || !jobs->sums_for || !jobs->block ||
+        !jobs->held || !jobs->held_w || !jobs->fixed || !jobs->forward || !jobs->backward)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the jobs of %u tasks",
                         plb_graph_tasks(jobs->graph));
     return PLB_OK;

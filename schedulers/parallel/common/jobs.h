@@ -37,6 +37,10 @@ struct plb__jobs {
     uint32_t shards;             /* 1: the graph is not split */
     struct plb__jobs_task *task; /* per task */
     plb_value *replaces;         /* per value: the initial one whose next version it is, or PLB_NONE */
+    uint32_t *home;              /* per value: of a parameter that is updated the first position that
+                                    reads it, else PLB_NONE */
+    plb_value *sums_for;         /* per task of the rest: the parameter whose gradient it sums, or
+                                    which it updates, or PLB_NONE */
     /* Per position, of the first micro-batch. */
     uint32_t *block;             /* of the model, -1 as UINT32_MAX */
     double *held, *held_w;       /* bytes that its forward tasks leave for backward tasks anywhere; that
@@ -53,6 +57,9 @@ enum plb_status plb__jobs_find(const plb_graph_t *graph, struct plb__jobs *jobs_
 uint32_t plb__shards_of(const plb_graph_t *graph);
 void plb__jobs_clear(struct plb__jobs *jobs);
 
+/* The parameter, read by the model, of which a task makes the next version; else PLB_NONE. */
+plb_value plb__jobs_updated(const struct plb__jobs *jobs, const struct plb_task *task);
+
 /* ---- teams ---- */
 
 struct plb__team {
@@ -68,8 +75,8 @@ void plb__team_clear(struct plb__team *team);
 enum plb_status plb__team_create(uint32_t stages, uint32_t chunks, uint32_t places,
                                  struct plb__team *team_out);
 /* Fills in `bound` so that the slowest chunk is as fast as can be (within some hundredths, where that
- * moves fewer bytes), each on the places of its stage. PLB_ERROR_INVALID: more chunks than
- * positions. */
+ * moves fewer bytes), each on the places of its stage and with the sums and updates of its parameters.
+ * PLB_ERROR_INVALID: more chunks than positions. */
 enum plb_status plb__team_balance(const struct plb__jobs *jobs,
                                   const struct plb_parallel_problem *problem,
                                   struct plb__team *team);

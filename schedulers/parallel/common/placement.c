@@ -75,7 +75,6 @@ static void finder_clear(struct plb__finder *f)
     free(f->parameter);
     free(f->home);
     free(f->owner);
-    free(f->sums_for);
 }
 
 static uint32_t *none_of(size_t n)
@@ -115,14 +114,12 @@ static enum plb_status allocate(struct plb__finder *f)
     f->job_of = calloc(f->n_crews, sizeof *f->job_of);
     f->order = calloc(f->n_crews, sizeof *f->order);
     f->member = none_of(tasks);
-    f->sums_for = none_of(tasks);
     f->parameter = none_of(values);
     f->wanted = calloc((size_t)values + 1, sizeof *f->wanted);
     f->placement->first = calloc((size_t)tasks + 1, sizeof *f->placement->first);
     f->placement->count = calloc((size_t)tasks + 1, sizeof *f->placement->count);
     if (!f->crew_of || !f->crew_at || !f->chunk_of || !f->job_of || !f->order || !f->member ||
-        !f->sums_for || !f->parameter || !f->wanted || !f->placement->first ||
-        !f->placement->count)
+        !f->parameter || !f->wanted || !f->placement->first || !f->placement->count)
         return fail_memory();
     f->n_parameters = number_parameters(f);
     f->owner = none_of(f->n_parameters);

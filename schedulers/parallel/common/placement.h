@@ -36,7 +36,6 @@ struct plb__finder {
     struct plb__home *home;  /* [crew][number] */
     uint32_t n_parameters;
     uint32_t *owner;         /* per number: the place that adds up its gradients */
-    plb_value *sums_for;     /* per task of the rest: the parameter it sums the gradient of */
 };
 
 static inline const struct plb__team *plb__team_of(const struct plb__finder *f, plb_task_id task)

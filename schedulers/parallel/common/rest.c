@@ -66,46 +66,6 @@ static void choose_owners(struct rest *r)
     }
 }
 
-/* The parameter, read by the model, of which a task makes the next version; else PLB_NONE. */
-static plb_value updated_by(const struct plb__finder *f, const struct plb_task *task)
-{
-    for (uint32_t i = 0; i < task->out_start[task->n_out]; i++) {
-        plb_value old = f->jobs->replaces[task->out[i]];
-
-        if (old != PLB_NONE && f->owner[f->parameter[old]] != PLB_NONE)
-            return old;
-    }
-    return PLB_NONE;
-}
-
-/* Gradients are as large as what they are of: so a sum is told from the norm of what it sums. */
-static bool same_size(const plb_graph_t *graph, plb_value a, plb_value b)
-{
-    return plb_shape_equal(&plb_graph_value(graph, a)->type.shape,
-                           &plb_graph_value(graph, b)->type.shape);
-}
-
-static void find_sums(struct plb__finder *f)
-{
-    const plb_graph_t *graph = f->jobs->graph;
-
-    for (plb_task_id t = plb_graph_tasks(graph); t-- > 0;) {
-        const struct plb_task *task = plb_graph_task(graph, t);
-        plb_value of = f->sums_for[t];
-
-        if (f->jobs->task[t].kind != PLB__JOB_REST)
-            continue;
-        if (of == PLB_NONE)
-            of = updated_by(f, task);
-        for (uint32_t i = 0; of != PLB_NONE && i < task->in_start[task->n_in]; i++) {
-            plb_task_id maker = plb_graph_value(graph, task->in[i])->producer;
-
-            if (maker != PLB_NONE && same_size(graph, task->in[i], of))
-                f->sums_for[maker] = of;
-        }
-    }
-}
-
 /* ---- where a task is done ---- */
 
 static void set_places(struct rest *r, const uint32_t *place, uint32_t n)
@@ -177,7 +137,7 @@ static void look_at_inputs(struct rest *r, plb_task_id t, uint32_t *crew_out, ui
 static void place_task(struct rest *r, plb_task_id t)
 {
     const struct plb__finder *f = r->f;
-    plb_value of = updated_by(f, plb_graph_task(f->jobs->graph, t));
+    plb_value of = plb__jobs_updated(f->jobs, plb_graph_task(f->jobs->graph, t));
     uint32_t crew, largest, n;
 
     if (of != PLB_NONE) {
@@ -185,7 +145,7 @@ static void place_task(struct rest *r, plb_task_id t)
         return;
     }
     look_at_inputs(r, t, &crew, &largest);
-    of = f->sums_for[t];
+    of = f->jobs->sums_for[t];
     if (r->n > 0)
         return;
     if (of == PLB_NONE)
@@ -255,7 +215,6 @@ static enum plb_status place_all(struct rest *r)
     struct plb__finder *f = r->f;
 
     choose_owners(r);
-    find_sums(f);
     for (plb_task_id t = 0; t < plb_graph_tasks(f->jobs->graph); t++) {
         if (f->jobs->task[t].kind != PLB__JOB_REST)
             continue;

@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLACK 1.02 /* a chunk may be slower by this factor where that moves fewer bytes */
+#define ROWS_OF_A_KIND ((PLB__JOB_KINDS + 1) * 2) /* of struct loads */
+#define SWEEPS         64 /* of moving cuts between stages; a few are enough */
+#define SLACK          1.02 /* a chunk may be slower by this factor where that moves fewer bytes */
 
 void plb__team_clear(struct plb__team *team)
 {
@@ -43,15 +45,16 @@ enum plb_status plb__team_create(uint32_t stages, uint32_t chunks, uint32_t plac
 
 /* ---- seconds ---- */
 
-/* Sums of seconds over positions, per kind of device, kind of job, and whether tasks are shards. */
+/* Sums of seconds over positions, per kind of device, kind of job, and whether tasks are shards. What
+ * the rest takes for a parameter counts where the parameter is read, shared by the micro-batches. */
 struct loads {
     uint32_t positions;
-    double *sum; /* [kind][job][shard or not][position + 1] */
+    double *sum; /* [kind][job or rest][shard or not][position + 1] */
 };
 
 static double *sums_of(const struct loads *loads, uint32_t kind, int job, int shard)
 {
-    size_t row = ((size_t)kind * PLB__JOB_KINDS + (size_t)job) * 2 + (size_t)shard;
+    size_t row = (size_t)kind * ROWS_OF_A_KIND + (size_t)job * 2 + (size_t)shard;
 
     return loads->sum + row * ((size_t)loads->positions + 1);
 }
@@ -62,19 +65,23 @@ static enum plb_status find_loads(const struct plb__jobs *jobs,
     uint32_t kinds = plb_places_kinds(problem->places), n = jobs->positions;
 
     loads->positions = n;
-    loads->sum = calloc((size_t)kinds * PLB__JOB_KINDS * 2 * ((size_t)n + 1), sizeof *loads->sum);
+    loads->sum = calloc((size_t)kinds * ROWS_OF_A_KIND * ((size_t)n + 1), sizeof *loads->sum);
     if (!loads->sum)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the seconds of %u positions", n);
     for (plb_task_id t = 0; t < plb_graph_tasks(jobs->graph); t++) {
         const struct plb__jobs_task *it = &jobs->task[t];
         int shard = plb_graph_task(jobs->graph, t)->shard >= 0;
+        bool rest = it->kind == PLB__JOB_REST;
+        uint32_t at = rest ? jobs->sums_for[t] : it->position;
 
-        if (it->kind == PLB__JOB_REST || it->micro_batch != 0)
+        if (rest ? at == PLB_NONE : it->micro_batch != 0)
             continue;
+        at = rest ? jobs->home[at] : at;
         for (uint32_t k = 0; k < kinds; k++)
-            sums_of(loads, k, it->kind, shard)[it->position + 1] += problem->seconds[k][t];
+            sums_of(loads, k, it->kind, shard)[at + 1] +=
+                problem->seconds[k][t] / (rest ? jobs->micro_batches : 1);
     }
-    for (uint32_t k = 0; k < kinds * PLB__JOB_KINDS * 2; k++) {
+    for (uint32_t k = 0; k < kinds * ROWS_OF_A_KIND; k++) {
         double *sum = loads->sum + (size_t)k * ((size_t)n + 1);
 
         for (uint32_t i = 1; i <= n; i++)
@@ -126,7 +133,7 @@ static double chunk_seconds(const struct balance *b, uint32_t c, uint32_t from, 
 {
     double seconds = 0;
 
-    for (int job = 0; job < PLB__JOB_KINDS; job++)
+    for (int job = 0; job <= PLB__JOB_REST; job++)
         seconds += load(&b->loads, b->jobs, b->problem, b->team, c, job, from, to);
     return seconds;
 }
@@ -198,6 +205,85 @@ static void least_bytes(struct balance *b, double most)
         b->team->bound[c - 1] = b->from[cell(b, c, b->team->bound[c])];
 }
 
+/* ---- stages of several chunks ---- */
+
+/* Seconds of the jobs of a stage, as chunks are cut now. */
+static double stage_seconds(const struct balance *b, uint32_t stage)
+{
+    const struct plb__team *team = b->team;
+    double seconds = 0;
+
+    for (uint32_t c = 0; c < team->chunks; c++)
+        if (team->stage_of[c] == stage)
+            seconds += chunk_seconds(b, c, team->bound[c], team->bound[c + 1]);
+    return seconds;
+}
+
+static double cut_bytes(const struct balance *b, uint32_t k)
+{
+    return b->jobs->forward[k] + b->jobs->backward[k];
+}
+
+/* Moves the beginning of chunk c to where the two stages beside it are most even, among cuts that move
+ * at most `most` bytes; true: it has moved. */
+static bool move_cut(struct balance *b, uint32_t c, double most)
+{
+    uint32_t *bound = b->team->bound, best = bound[c];
+    uint32_t before = b->team->stage_of[c - 1], after = b->team->stage_of[c], was = bound[c];
+    double least = HUGE_VAL;
+
+    if (before == after)
+        return false;
+    for (uint32_t k = bound[c - 1] + 1; k < bound[c + 1]; k++) {
+        double x, y;
+
+        if (k != was && cut_bytes(b, k) > most)
+            continue;
+        bound[c] = k;
+        x = stage_seconds(b, before);
+        y = stage_seconds(b, after);
+        if (x * x + y * y < least * (1 - 1e-9) || (k == was && x * x + y * y <= least)) {
+            least = x * x + y * y;
+            best = k;
+        }
+    }
+    bound[c] = best;
+    return best != was;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* What the cheapest quarter of all cuts move at most: those at whose sides little is kept. */
+static double cheap_cut(struct balance *b)
+{
+    uint32_t n = b->jobs->positions - 1;
+
+    for (uint32_t k = 0; k < n; k++)
+        b->best[k] = cut_bytes(b, k + 1);
+    qsort(b->best, n, sizeof *b->best, compare_doubles);
+    return b->best[n / 4];
+}
+
+/* The slowest chunk is not the slowest stage: cuts are moved one by one until that helps no more. */
+static void even_stages(struct balance *b)
+{
+    double most = cheap_cut(b);
+
+    for (int sweep = 0; sweep < SWEEPS; sweep++) {
+        bool moved = false;
+
+        for (uint32_t c = 1; c < b->team->chunks; c++)
+            moved |= move_cut(b, c, most);
+        if (!moved)
+            return;
+    }
+}
+
 enum plb_status plb__team_balance(const struct plb__jobs *jobs,
                                   const struct plb_parallel_problem *problem,
                                   struct plb__team *team)
@@ -217,6 +303,8 @@ enum plb_status plb__team_balance(const struct plb__jobs *jobs,
                                          jobs->positions);
     if (status == PLB_OK)
         least_bytes(&b, least_bottleneck(&b) * SLACK);
+    if (status == PLB_OK && team->chunks > team->stages)
+        even_stages(&b);
     free(b.best);
     free(b.from);
     free(b.loads.sum);
