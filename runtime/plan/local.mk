@@ -10,8 +10,11 @@ libpalombe_la_SOURCES += \
 	runtime/plan/costs_model.c \
 	runtime/plan/costs_read.c \
 	runtime/plan/costs_write.c \
+	runtime/plan/document.c \
+	runtime/plan/document.h \
 	runtime/plan/finish.c \
 	runtime/plan/hybrid.c \
+	runtime/plan/hybrid_file.c \
 	runtime/plan/keep.c \
 	runtime/plan/layout.c \
 	runtime/plan/needs.c \

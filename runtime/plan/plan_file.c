@@ -15,96 +15,62 @@
  *   }
  *
  * An instruction is its code, its subject and, for a RUN that takes over storage, the mask of the
- * outputs that do; for the others the tier. The graph's fingerprint is sixteen hexadecimal digits,
- * as JSON's numbers do not hold 64 bits. What is read is a document of this kind, within bounds;
+ * outputs that do; for the others the tier. What is read is a document of this kind, within bounds;
  * whether the plan is right is the checker's to say.
  */
 #include "config.h"
 
 #include "runtime/base/file.h"
-#include "runtime/base/json.h"
+#include "runtime/plan/document.h"
 #include "runtime/plan/plan.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PLAN_FORMAT           "palombe plan 1"
-#define PLAN_BYTES_MAX        ((size_t)256 << 20)
 #define PLAN_INSTRUCTIONS_MAX (1u << 24)
-#define FINGERPRINT_DIGITS    16
 
 /* ---- writing ---- */
 
-/* What an instruction, and the rest with the policy's name, take at most. */
+/* What an instruction, and the rest but for the head, take at most. */
 #define INSTRUCTION_BYTES 48
-#define FRAME_BYTES       320
+#define FRAME_BYTES       64
 
-struct text {
-    char *text;
-    size_t used, bytes;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
+static void write_instruction(struct plb__text *text, const struct plb_instruction *instruction)
 {
-    va_list arguments;
-
-    va_start(arguments, format);
-    text->used +=
-        (size_t)vsnprintf(text->text + text->used, text->bytes - text->used, format, arguments);
-    va_end(arguments);
-}
-
-static void write_instruction(struct text *text, const struct plb_instruction *instruction)
-{
-    add(text, "\n    [\"%s\", %" PRIu32, plb_opcode_name(instruction->code), instruction->subject);
+    plb__text_add(text, "\n    [\"%s\", %" PRIu32, plb_opcode_name(instruction->code),
+                  instruction->subject);
     if (instruction->code != PLB_RUN)
-        add(text, ", \"%s\"", plb_tier_name(instruction->tier));
+        plb__text_add(text, ", \"%s\"", plb_tier_name(instruction->tier));
     else if (instruction->takes)
-        add(text, ", %" PRIu32, instruction->takes);
-    add(text, "]");
+        plb__text_add(text, ", %" PRIu32, instruction->takes);
+    plb__text_add(text, "]");
 }
 
-/* A policy's name may hold a path: what JSON has no plain letter for becomes a question mark. */
-static void write_name(struct text *text, const char *name)
+static void write_plan(struct plb__text *text, const struct plb_plan *plan)
 {
-    for (; *name; name++) {
-        if (*name == '"' || *name == '\\')
-            add(text, "\\");
-        add(text, "%c", *name < ' ' || *name > '~' ? '?' : *name);
-    }
-}
-
-static void write_plan(struct text *text, const struct plb_plan *plan)
-{
-    add(text, "{\n  \"format\": \"%s\",\n  \"policy\": \"", PLAN_FORMAT);
-    write_name(text, plan->policy);
-    add(text, "\",\n  \"graph\": \"%016" PRIx64 "\",\n  \"instructions\": [", plan->fingerprint);
+    plb__text_begin(text, PLAN_FORMAT, plan->policy, plan->fingerprint);
+    plb__text_add(text, "\n  \"instructions\": [");
     for (uint32_t i = 0; i < plan->n; i++) {
         if (i > 0)
-            add(text, ",");
+            plb__text_add(text, ",");
         write_instruction(text, &plan->instruction[i]);
     }
-    add(text, "\n  ]\n}\n");
+    plb__text_add(text, "\n  ]\n}\n");
 }
 
-static enum plb_status print_plan(const struct plb_plan *plan, struct text *text_out)
+static enum plb_status print_plan(const struct plb_plan *plan, struct plb__text *text_out)
 {
-    struct text text = {.bytes = FRAME_BYTES + (size_t)plan->n * INSTRUCTION_BYTES};
-
-    text.text = malloc(text.bytes);
-    if (!text.text)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for the text of %u instructions", plan->n);
-    write_plan(&text, plan);
-    *text_out = text;
+    PLB_TRY(plb__text_create(PLB__DOCUMENT_HEAD + FRAME_BYTES + (size_t)plan->n * INSTRUCTION_BYTES,
+                             text_out));
+    write_plan(text_out, plan);
     return PLB_OK;
 }
 
 enum plb_status plb_plan_to_json(const struct plb_plan *plan, char **text_out)
 {
-    struct text text;
+    struct plb__text text;
 
     PLB_TRY(print_plan(plan, &text));
     *text_out = text.text;
@@ -114,7 +80,7 @@ enum plb_status plb_plan_to_json(const struct plb_plan *plan, char **text_out)
 enum plb_status plb_plan_save(const struct plb_plan *plan, const char *path)
 {
     enum plb_status status;
-    struct text text;
+    struct plb__text text;
 
     PLB_TRY(print_plan(plan, &text));
     status = plb_file_write_atomic(path, text.text, text.used);
@@ -132,17 +98,6 @@ struct reader {
 static enum plb_status refuse(const struct reader *r, const char *what)
 {
     return plb_fail(PLB_ERROR_FORMAT, "%s: instruction %zu %s", r->file, r->position, what);
-}
-
-/* A number of 32 bits. */
-static bool read_number(const json_t *json, uint32_t *number_out)
-{
-    json_int_t number = json_integer_value(json);
-
-    if (!json_is_integer(json) || number < 0 || number > UINT32_MAX)
-        return false;
-    *number_out = (uint32_t)number;
-    return true;
 }
 
 static bool read_code(const json_t *json, enum plb_opcode *code_out)
@@ -181,10 +136,10 @@ static enum plb_status read_instruction(const struct reader *r, const json_t *js
         return refuse(r, "is not [code, subject] or [code, subject, detail]");
     if (!read_code(json_array_get(json, 0), &instruction.code))
         return refuse(r, "has no known code");
-    if (!read_number(json_array_get(json, 1), &instruction.subject))
+    if (!plb__document_number(json_array_get(json, 1), &instruction.subject))
         return refuse(r, "has a subject that is no number of 32 bits");
     if (instruction.code == PLB_RUN) {
-        if (n == 3 && !read_number(json_array_get(json, 2), &instruction.takes))
+        if (n == 3 && !plb__document_number(json_array_get(json, 2), &instruction.takes))
             return refuse(r, "takes over what is no mask of 32 bits");
     } else if (n < 3 || !read_tier(json_array_get(json, 2), &instruction.tier)) {
         return refuse(r, "names no known tier");
@@ -212,39 +167,12 @@ static enum plb_status read_instructions(const struct plb_json_object *root, str
     return PLB_OK;
 }
 
-static enum plb_status read_text(const struct plb_json_object *root, const char *key,
-                                 const char **text_out)
-{
-    PLB_TRY(plb_json_require(root, key));
-    return plb_json_string(root, key, text_out);
-}
-
-static enum plb_status read_head(const struct plb_json_object *root, struct plb_plan *plan)
-{
-    const char *format = NULL, *policy = NULL, *graph = NULL;
-
-    PLB_TRY(read_text(root, "format", &format));
-    if (strcmp(format, PLAN_FORMAT) != 0)
-        return plb_fail(PLB_ERROR_FORMAT, "%s: \"format\" is not \"%s\"", root->file, PLAN_FORMAT);
-    PLB_TRY(read_text(root, "policy", &policy));
-    if (strlen(policy) >= sizeof plan->policy)
-        return plb_fail(PLB_ERROR_FORMAT, "%s: the policy's name has more than %zu letters",
-                        root->file, sizeof plan->policy - 1);
-    memcpy(plan->policy, policy, strlen(policy) + 1);
-    PLB_TRY(read_text(root, "graph", &graph));
-    if (strlen(graph) != FINGERPRINT_DIGITS ||
-        strspn(graph, "0123456789abcdef") != FINGERPRINT_DIGITS)
-        return plb_fail(PLB_ERROR_FORMAT, "%s: \"graph\" is not %d hexadecimal digits", root->file,
-                        FINGERPRINT_DIGITS);
-    plan->fingerprint = strtoull(graph, NULL, 16);
-    return PLB_OK;
-}
-
 static enum plb_status read_plan(const json_t *json, const char *file, struct plb_plan *plan_out)
 {
     const struct plb_json_object root = {json, file};
     struct plb_plan plan = {.policy = ""};
-    enum plb_status status = read_head(&root, &plan);
+    enum plb_status status =
+        plb__document_begin(&root, PLAN_FORMAT, plan.policy, &plan.fingerprint);
 
     if (status == PLB_OK)
         status = read_instructions(&root, &plan);
@@ -260,9 +188,9 @@ enum plb_status plb_plan_from_json(const char *text, size_t bytes, struct plb_pl
     enum plb_status status;
     json_t *root;
 
-    if (bytes > PLAN_BYTES_MAX)
+    if (bytes > PLB__DOCUMENT_BYTES_MAX)
         return plb_fail(PLB_ERROR_FORMAT, "a plan of %zu bytes, more than the limit of %zu", bytes,
-                        PLAN_BYTES_MAX);
+                        PLB__DOCUMENT_BYTES_MAX);
     PLB_TRY(plb_json_parse(text, bytes, "plan", &root));
     status = read_plan(root, "plan", plan_out);
     json_decref(root);
@@ -274,7 +202,7 @@ enum plb_status plb_plan_load(const char *path, struct plb_plan *plan_out)
     enum plb_status status;
     json_t *root;
 
-    PLB_TRY(plb_json_load(path, PLAN_BYTES_MAX, &root));
+    PLB_TRY(plb_json_load(path, PLB__DOCUMENT_BYTES_MAX, &root));
     status = read_plan(root, path, plan_out);
     json_decref(root);
     return status;

@@ -30,7 +30,7 @@ tests_runtime_plan_test_places_SOURCES = %D%/test_places.c
 check_PROGRAMS += %D%/test_hybrid
 TESTS += %D%/test_hybrid
 tests_runtime_plan_test_hybrid_SOURCES = %D%/test_hybrid.c %D%/random_hybrid.c %D%/random_hybrid.h \
-	%D%/random_plan.h
+	%D%/random_plan.h %D%/stages.c %D%/stages.h
 check_PROGRAMS += %D%/test_hybrid_memory
 TESTS += %D%/test_hybrid_memory
 tests_runtime_plan_test_hybrid_memory_SOURCES = %D%/test_hybrid_memory.c %D%/stages.c %D%/stages.h
