@@ -22,9 +22,24 @@ enum plb_status cli_start_runtime(const struct plb_settings *settings)
 {
     const struct plb_runtime_options options = {
         .workers = (int)plb_settings_integer(settings, OPTION_WORKERS),
-        .device = plb_settings_text(settings, OPTION_DEVICE)};
+        .device = plb_settings_text(settings, OPTION_DEVICE),
+        .devices = plb_settings_text(settings, OPTION_DEVICES)};
 
     return plb_runtime_start(&options);
+}
+
+static enum plb_status read_parallel(const struct plb_settings *settings,
+                                     struct plb_session_options *options)
+{
+    const struct plb_parallel_policy *policy;
+
+    options->parallel = plb_settings_text(settings, OPTION_SPREAD);
+    options->degrees = (struct plb_degrees){
+        .replicas = (uint32_t)plb_settings_integer(settings, OPTION_REPLICAS),
+        .stages = (uint32_t)plb_settings_integer(settings, OPTION_STAGES),
+        .chunks = (uint32_t)plb_settings_integer(settings, OPTION_CHUNKS),
+        .shard_state = plb_settings_switch(settings, OPTION_SHARD_STATE)};
+    return plb_parallel_policy_find(options->parallel, &policy);
 }
 
 enum plb_status cli_session_memory(const struct plb_settings *settings,
@@ -38,6 +53,7 @@ enum plb_status cli_session_memory(const struct plb_settings *settings,
     options->state = plb_settings_text(settings, OPTION_STATE);
     options->offload_dir = plb_settings_text(settings, OPTION_OFFLOAD_DIR);
     PLB_TRY(plb_budget_read(plb_settings_text(settings, OPTION_MEMORY_BUDGET), &options->budget));
+    PLB_TRY(read_parallel(settings, options));
     if (!costs || !*costs)
         return PLB_OK;
     PLB_TRY(plb_costs_find(costs, costs_out));
@@ -57,7 +73,10 @@ char *cli_print_device(char *text, size_t size)
     const struct plb_device *device = plb_runtime_device();
     char bytes[32];
 
-    if (device->has_host)
+    if (plb_runtime_devices() > 1)
+        snprintf(text, size, "%u devices %s, %d worker%s each", plb_runtime_devices(), device->name,
+                 device->workers, device->workers == 1 ? "" : "s");
+    else if (device->has_host)
         snprintf(text, size, "%s:%s, %d worker%s", device->name,
                  cli_print_bytes((double)device->bytes, bytes, sizeof bytes), device->workers,
                  device->workers == 1 ? "" : "s");

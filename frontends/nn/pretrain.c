@@ -261,6 +261,9 @@ static enum plb_status make_evaluator(plb_pretrain_t *pretrain)
 {
     struct plb_language_options options = language_options(pretrain, PLB_LANGUAGE_EVALUATE);
     struct plb_session_options session_options = pretrain->options.session;
+
+    session_options.parallel = "none"; /* reads what the training session has spread */
+    session_options.hybrid = NULL;
     struct plb_language evaluation;
     plb_session_t *session;
 

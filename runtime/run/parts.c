@@ -197,29 +197,21 @@ static enum plb_status ask_policy(struct plb_session *s, const struct plb_sessio
 
 /* ---- all parts in one virtual time ---- */
 
-struct play {
-    const struct plb_plan *plan[PLB_DEVICES_MAX];
-    const struct plb_layout *layout[PLB_DEVICES_MAX];
-};
-
 static enum plb_status play(const struct plb_session *s, const plb_places_t *places,
                             double *seconds_out, double *bubble_out)
 {
     const struct plb__parts *parts = s->parts;
     const double *const seconds[] = {parts->seconds};
     struct plb_spread_simulation simulation;
-    struct play at = {{NULL}, {NULL}};
+    const struct plb_plan *plan[PLB_DEVICES_MAX] = {NULL};
     const struct plb_spread_problem problem = {.places = places,
                                                .in_order = parts->hybrid.in_order,
-                                               .plan = at.plan,
-                                               .layout = at.layout,
+                                               .plan = plan,
                                                .seconds = seconds};
 
     for (uint32_t p = 0; p < parts->n; p++)
-        if (parts->part[p]) {
-            at.plan[p] = &parts->part[p]->program->plan;
-            at.layout[p] = &parts->part[p]->program->layout;
-        }
+        if (parts->part[p])
+            plan[p] = &parts->part[p]->program->plan;
     PLB_TRY(plb_spread_simulate(&parts->spread, s->cut, &problem, &simulation));
     *seconds_out = simulation.seconds;
     *bubble_out = simulation.bubble;
@@ -251,8 +243,9 @@ enum plb_status plb__parts_predict(struct plb_session *s, double *seconds_out, d
     return status;
 }
 
-/* Plans that are right each by itself could still wait for each other's bytes for ever: what has
- * changed is played before it runs. */
+/* Plans that are right each by itself could still wait for each other's values for ever: what has
+ * changed is played before it runs. Their memory is no matter there, for no send waits for the room
+ * that a receive has not yet (transfer.c). */
 static enum plb_status look_together(struct plb_session *s)
 {
     struct plb__parts *parts = s->parts;
@@ -352,20 +345,6 @@ static enum plb_status keep_all(struct plb_session *s)
     return PLB_OK;
 }
 
-static enum plb_status make_carrier(struct plb__parts *parts)
-{
-    uint32_t *to = malloc(((size_t)parts->spread.n_transfers + 1) * sizeof *to);
-    enum plb_status status;
-
-    if (!to)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for %u transfers", parts->spread.n_transfers);
-    for (uint32_t t = 0; t < parts->spread.n_transfers; t++)
-        to[t] = parts->spread.transfer[t].to;
-    status = plb__carrier_local(parts->spread.n_transfers, to, parts->n, &parts->carrier);
-    free(to);
-    return status;
-}
-
 static enum plb_status allocate(struct plb_session *s)
 {
     struct plb__parts *parts = calloc(1, sizeof *parts);
@@ -393,7 +372,7 @@ enum plb_status plb__parts_create(struct plb_session *s, const struct plb_sessio
     PLB_TRY(find_seconds(s));
     PLB_TRY(make_places(s, &parts->places));
     PLB_TRY(options->hybrid ? use_given(s, options->hybrid) : ask_policy(s, options));
-    PLB_TRY(make_carrier(parts));
+    PLB_TRY(plb__carrier_local(&parts->spread, &parts->carrier));
     for (uint32_t p = 0; p < parts->n; p++)
         PLB_TRY(make_part(s, options, p));
     PLB_TRY(keep_all(s));

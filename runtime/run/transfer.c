@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The carrier between devices of one process: a rendezvous per transfer and a thread per device that
- * receives, which copies.
+ * The carrier between devices of one process: a thread per device, which copies.
+ *
+ * When both ends are there the bytes go over at once. A send that comes first does not wait: its
+ * bytes are put aside in main memory. Otherwise the memory of two parts could wait for each other
+ * for ever: a receive for bytes whose value is still being sent, that send for a receive which waits
+ * likewise. What is put aside is in the ledger of main memory; it is at most what a part is ahead.
  */
 #include "config.h"
 
+#include "runtime/run/ledger.h"
 #include "runtime/run/transfer.h"
 
 #include <pthread.h>
@@ -12,6 +17,19 @@
 #include <time.h>
 
 #define BOUNCE_BYTES ((size_t)4 << 20)
+
+/* A transfer in one step, from the first end that was posted to the last one done. */
+struct parcel {
+    struct plb__request request; /* for a mover; first */
+    struct local *local;
+    struct parcel *next; /* of its transfer */
+    uint32_t transfer;
+    uint64_t step;
+    struct plb__end *send, *receive; /* posted and not done */
+    bool queued; /* a mover has it */
+    char *aside; /* the bytes, when send is done */
+    size_t bytes;
+};
 
 struct lane {
     plb__mover_t *mover;
@@ -21,10 +39,10 @@ struct lane {
 struct local {
     struct plb__carrier carrier; /* first */
     uint32_t n_transfers, n_lanes;
-    uint32_t *to;      /* per transfer: device */
-    struct lane *lane; /* per device */
-    pthread_mutex_t lock; /* of the fields below */
-    struct plb__end **waiting; /* per transfer: ends of one side, of several steps */
+    uint32_t *from, *to; /* per transfer: device */
+    struct lane *lane;   /* per device */
+    pthread_mutex_t lock; /* of the fields below, and of parcels */
+    struct parcel **parcel; /* per transfer: of several steps */
     bool abandoned;
     uint64_t order;
 };
@@ -67,80 +85,185 @@ static uint64_t nanoseconds(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* The end that receives is the request. */
+/* ---- parcels; called with the lock held ---- */
+
+static struct parcel *find(const struct local *local, const struct plb__end *end)
+{
+    struct parcel *p = local->parcel[end->transfer];
+
+    while (p && p->step != end->step)
+        p = p->next;
+    return p;
+}
+
+static struct parcel *create(struct local *local, const struct plb__end *end)
+{
+    struct parcel *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return NULL;
+    *p = (struct parcel){.local = local,
+                         .next = local->parcel[end->transfer],
+                         .transfer = end->transfer,
+                         .step = end->step,
+                         .bytes = end->bytes};
+    local->parcel[end->transfer] = p;
+    return p;
+}
+
+static void forget(struct parcel *parcel)
+{
+    struct parcel **place = &parcel->local->parcel[parcel->transfer];
+
+    while (*place != parcel)
+        place = &(*place)->next;
+    *place = parcel->next;
+    if (parcel->aside)
+        plb__ledger_count(0, PLB_ROLE_ACTIVATION, parcel->bytes, false);
+    free(parcel->aside);
+    free(parcel);
+}
+
+static void queue(struct parcel *parcel, uint32_t device)
+{
+    parcel->queued = true;
+    parcel->request.order = parcel->local->order++;
+    plb__mover_push(parcel->local->lane[device].mover, &parcel->request);
+}
+
+/* ---- on a mover ---- */
+
+static enum plb_status put_aside(struct parcel *parcel, const struct plb__end *send, char **aside_out)
+{
+    enum plb_status status;
+    char *aside = malloc(send->bytes);
+
+    if (!aside)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %zu bytes between devices", send->bytes);
+    plb__ledger_count(0, PLB_ROLE_ACTIVATION, parcel->bytes, true);
+    status = send->block->device->copy_out(send->block, send->offset, aside, send->bytes);
+    *aside_out = aside;
+    return status;
+}
+
+static enum plb_status carry(struct parcel *parcel, struct plb__end *send, struct plb__end *receive,
+                             void *bounce, char **aside)
+{
+    if (!receive)
+        return put_aside(parcel, send, aside);
+    if (send)
+        return plb__block_copy(send, receive, bounce, BOUNCE_BYTES);
+    return receive->block->device->copy_in(parcel->aside, receive->block, receive->offset,
+                                           receive->bytes);
+}
+
+static void finish(struct plb__end *end, uint64_t start, enum plb_status status)
+{
+    if (!end)
+        return;
+    end->start = start;
+    end->stop = nanoseconds();
+    end->done(end, status);
+}
+
+/* What is there of the parcel when its turn comes is what is carried; who comes meanwhile has it
+ * queued again. */
 static void perform(struct plb__request *request, void *argument)
 {
-    struct plb__end *to = (struct plb__end *)request, *from = to->peer;
+    struct parcel *parcel = (struct parcel *)request;
+    struct local *local = parcel->local;
     const struct lane *lane = argument;
-    enum plb_status status;
+    struct plb__end *send, *receive;
+    uint64_t start = nanoseconds();
+    enum plb_status status = PLB_OK;
+    char *aside = NULL;
+    bool abandoned;
 
-    from->start = to->start = nanoseconds();
-    status = plb__block_copy(from, to, lane->bounce, BOUNCE_BYTES);
-    from->stop = to->stop = nanoseconds();
-    from->done(from, status);
-    to->done(to, status);
+    pthread_mutex_lock(&local->lock);
+    abandoned = local->abandoned;
+    send = parcel->send;
+    receive = parcel->receive;
+    pthread_mutex_unlock(&local->lock);
+    if (!abandoned)
+        status = carry(parcel, send, receive, lane->bounce, &aside);
+    pthread_mutex_lock(&local->lock);
+    parcel->queued = false;
+    parcel->send = NULL;
+    if (aside)
+        parcel->aside = aside;
+    if (receive)
+        forget(parcel);
+    else if (parcel->receive)
+        queue(parcel, local->to[parcel->transfer]);
+    pthread_mutex_unlock(&local->lock);
+    finish(send, start, status);
+    finish(receive, start, status);
 }
 
 /* ---- the rendezvous ---- */
 
-/* Takes the other side of this end out of those that wait. */
-static struct plb__end *take_peer(struct local *local, const struct plb__end *end)
+/* False: there is no carrying any more. */
+static bool accept(struct local *local, struct plb__end *end)
 {
-    struct plb__end **place = &local->waiting[end->transfer], *peer;
+    struct parcel *parcel = local->abandoned ? NULL : find(local, end);
 
-    while (*place && ((*place)->step != end->step || (*place)->sends == end->sends))
-        place = (struct plb__end **)&(*place)->request.next;
-    peer = *place;
-    if (peer)
-        *place = (struct plb__end *)peer->request.next;
-    return peer;
-}
-
-static void keep(struct local *local, struct plb__end *end)
-{
-    end->request.next = (struct plb__request *)local->waiting[end->transfer];
-    local->waiting[end->transfer] = end;
+    if (!parcel && !local->abandoned)
+        parcel = create(local, end);
+    if (!parcel) {
+        local->abandoned = true;
+        return false;
+    }
+    if (end->sends)
+        parcel->send = end;
+    else
+        parcel->receive = end;
+    if (parcel->queued || (!parcel->send && !parcel->aside))
+        return true;
+    queue(parcel, parcel->receive ? local->to[end->transfer] : local->from[end->transfer]);
+    return true;
 }
 
 static void post(struct plb__carrier *carrier, struct plb__end *end)
 {
     struct local *local = (struct local *)carrier;
-    struct plb__end *peer, *to = NULL;
-    bool abandoned;
+    bool accepted, before;
 
     pthread_mutex_lock(&local->lock);
-    abandoned = local->abandoned;
-    peer = abandoned ? NULL : take_peer(local, end);
-    if (peer) {
-        to = end->sends ? peer : end;
-        to->peer = end->sends ? end : peer;
-        to->request.order = local->order++;
-    } else if (!abandoned) {
-        keep(local, end);
-    }
+    before = local->abandoned;
+    accepted = accept(local, end);
     pthread_mutex_unlock(&local->lock);
-    if (abandoned)
+    if (accepted)
+        return;
+    if (before) {
         end->done(end, PLB_OK);
-    else if (to)
-        plb__mover_push(local->lane[local->to[end->transfer]].mover, &to->request);
+        return;
+    }
+    carrier->abandon(carrier);
+    end->done(end, plb_fail(PLB_ERROR_MEMORY, "no memory for a transfer"));
 }
 
+/* Parcels that a mover has are finished there. */
 static void abandon(struct plb__carrier *carrier)
 {
     struct local *local = (struct local *)carrier;
-    struct plb__end *left = NULL, *end;
+    struct plb__end *left = NULL, *next;
 
     pthread_mutex_lock(&local->lock);
     local->abandoned = true;
     for (uint32_t t = 0; t < local->n_transfers; t++)
-        while ((end = local->waiting[t])) {
-            local->waiting[t] = (struct plb__end *)end->request.next;
-            end->peer = left;
-            left = end;
+        for (struct parcel *p = local->parcel[t], *then; p; p = then) {
+            then = p->next;
+            if (p->queued)
+                continue;
+            if (p->receive) {
+                p->receive->peer = left;
+                left = p->receive;
+            }
+            forget(p);
         }
     pthread_mutex_unlock(&local->lock);
-    for (; left; left = end) {
-        end = left->peer;
+    for (; left; left = next) {
+        next = left->peer;
         left->done(left, PLB_OK);
     }
 }
@@ -155,10 +278,14 @@ static void destroy(struct plb__carrier *carrier)
         plb__mover_stop(local->lane[k].mover);
         free(local->lane[k].bounce);
     }
+    for (uint32_t t = 0; local->parcel && t < local->n_transfers; t++)
+        while (local->parcel[t])
+            forget(local->parcel[t]);
     pthread_mutex_destroy(&local->lock);
     free(local->lane);
+    free(local->from);
     free(local->to);
-    free(local->waiting);
+    free(local->parcel);
     free(local);
 }
 
@@ -172,25 +299,29 @@ static enum plb_status start_lane(struct lane *lane)
     return plb__mover_start(perform, lane, &lane->mover);
 }
 
-enum plb_status plb__carrier_local(uint32_t n_transfers, const uint32_t *to, uint32_t n_devices,
-                                   struct plb__carrier **carrier_out)
+enum plb_status plb__carrier_local(const struct plb_spread *spread, struct plb__carrier **carrier_out)
 {
     struct local *local = calloc(1, sizeof *local);
+    size_t n = (size_t)spread->n_transfers + 1;
     enum plb_status status = PLB_OK;
 
     if (!local)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for transfers between devices");
     local->carrier = (struct plb__carrier){post, abandon, destroy};
     pthread_mutex_init(&local->lock, NULL);
-    local->n_transfers = n_transfers;
-    local->n_lanes = n_devices;
-    local->to = malloc(((size_t)n_transfers + 1) * sizeof *local->to);
-    local->waiting = calloc((size_t)n_transfers + 1, sizeof *local->waiting);
-    local->lane = calloc((size_t)n_devices + 1, sizeof *local->lane);
-    if (!local->to || !local->waiting || !local->lane)
-        status = plb_fail(PLB_ERROR_MEMORY, "no memory for %u transfers", n_transfers);
-    for (uint32_t t = 0; t < n_transfers && status == PLB_OK; t++)
-        status = start_lane(&local->lane[local->to[t] = to[t]]);
+    local->n_transfers = spread->n_transfers;
+    local->n_lanes = spread->n_parts;
+    local->from = malloc(n * sizeof *local->from);
+    local->to = malloc(n * sizeof *local->to);
+    local->parcel = calloc(n, sizeof *local->parcel);
+    local->lane = calloc((size_t)spread->n_parts + 1, sizeof *local->lane);
+    if (!local->from || !local->to || !local->parcel || !local->lane)
+        status = plb_fail(PLB_ERROR_MEMORY, "no memory for %u transfers", spread->n_transfers);
+    for (uint32_t t = 0; t < spread->n_transfers && status == PLB_OK; t++) {
+        status = start_lane(&local->lane[local->from[t] = spread->transfer[t].from]);
+        if (status == PLB_OK)
+            status = start_lane(&local->lane[local->to[t] = spread->transfer[t].to]);
+    }
     if (status != PLB_OK) {
         destroy(&local->carrier);
         return status;

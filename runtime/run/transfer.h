@@ -4,8 +4,8 @@
  *
  * Each side of a transfer is a task of its own part, which runs nowhere. When its tokens are free it
  * *posts* its end: "these bytes may be read", "these bytes may be written". A *carrier* brings the
- * bytes over when both ends of a step are there, in whichever order they come, and then says so to
- * both. So parts share no handle and may be submitted one after the other, and where the other part
+ * bytes over, in whichever order the ends come, and says to each when it is done with its bytes. A
+ * send never waits for the receive. So parts share no handle and may be submitted one after the other, and where the other part
  * runs (another device here, another process) is the carrier's affair.
  *
  * Thread-safety: any thread may post.
@@ -13,6 +13,7 @@
 #ifndef PLB_RUN_TRANSFER_H
 #define PLB_RUN_TRANSFER_H
 
+#include "runtime/plan/hybrid.h"
 #include "runtime/run/device.h"
 #include "runtime/run/mover.h"
 
@@ -43,8 +44,8 @@ struct plb__carrier {
     void (*destroy)(struct plb__carrier *carrier); /* nothing waits any more */
 };
 
-/* Between devices of this process: device[from[t]] to device[to[t]] for transfer t. */
-enum plb_status plb__carrier_local(uint32_t n_transfers, const uint32_t *to, uint32_t n_devices,
+/* Between devices of this process, whose numbers are those of the places. */
+enum plb_status plb__carrier_local(const struct plb_spread *spread,
                                    struct plb__carrier **carrier_out);
 
 /* Copies bytes from one block to another, whatever their devices. `bounce`, of `room` bytes, is used
