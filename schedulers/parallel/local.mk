@@ -21,3 +21,24 @@ libpalombe_la_SOURCES += \
 	schedulers/parallel/common/rule.c schedulers/parallel/common/rule.h \
 	schedulers/parallel/common/teams.c \
 	schedulers/parallel/common/write.c
+
+# Planning before the graph.
+libpalombe_la_SOURCES += \
+	schedulers/parallel/auto/again.c \
+	schedulers/parallel/auto/draft.c schedulers/parallel/auto/draft.h \
+	schedulers/parallel/auto/fleet.c schedulers/parallel/auto/fleet.h \
+	schedulers/parallel/auto/granularity.c schedulers/parallel/auto/granularity_noise.c \
+	schedulers/parallel/auto/judge.c schedulers/parallel/auto/judge.h \
+	schedulers/parallel/auto/levels.c \
+	schedulers/parallel/auto/make.c \
+	schedulers/parallel/auto/orders.c \
+	schedulers/parallel/auto/plan.c \
+	schedulers/parallel/auto/planning.h \
+	schedulers/parallel/auto/profile.c \
+	schedulers/parallel/auto/recompute.c \
+	schedulers/parallel/auto/rows.c schedulers/parallel/auto/rows.h \
+	schedulers/parallel/auto/search.c schedulers/parallel/auto/search.h \
+	schedulers/parallel/auto/tables.c schedulers/parallel/auto/tables.h
+nobase_pkginclude_HEADERS += \
+	schedulers/parallel/auto.h \
+	schedulers/parallel/auto/granularity.h

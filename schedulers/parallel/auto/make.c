@@ -18,9 +18,10 @@
 #define SHIFTS       2   /* micro-batches that may move from one class of replicas to another */
 #define SLACK_SMALL  0.4
 #define SLACK        0.02
+#define COARSE_SMALL 1e-12
+#define COARSE       1e-3
 #define JOBS_MAX     600000.0 /* played in all, refined plans apart */
-#define REFINED      3u       /* drafts that trade recomputation */
-#define REFINED_JOBS 2000.0   /* of no more jobs than this */
+#define REFINED_JOBS 4000.0   /* of drafts that trade recomputation, the best first */
 
 /* ---- what is tried ---- */
 
@@ -258,6 +259,7 @@ static enum plb_status search_classes(struct plb__auto_planning *x, const struct
         struct plb__slice slice = plb__auto_draft_slice(rows, &tables, c, share[c]);
 
         slice.slack = small ? SLACK_SMALL : SLACK;
+        slice.coarse = small ? COARSE_SMALL : COARSE;
         slice.limit = x->limit * (1 + slice.slack);
         PLB_TRY(plb__search(&slice, &lines[c]));
         x->visited += lines[c].visited;
@@ -308,6 +310,34 @@ static enum plb_status search_choice(struct plb__auto_planning *x, const struct 
     return status;
 }
 
+/* Even lines on all places of alike replicas, by the formula: a first limit to what is searched. */
+static enum plb_status seed_limit(struct plb__auto_planning *x, const struct choice *choice)
+{
+    const struct plb__rows *rows = &x->rows[choice->rows];
+    struct plb__tables tables = x->tables[choice->size];
+    uint32_t share = 0, n = rows->n[0], units = tables.n, wanted = x->problem->degree;
+    struct plb__line line = {.stage = NULL};
+    struct plb__slice slice;
+
+    if (rows->n_classes > 1)
+        return PLB_OK;
+    PLB_TRY(deal(x, choice, &share));
+    slice = plb__auto_draft_slice(rows, &tables, 0, share);
+    line.stage = calloc(units, sizeof *line.stage);
+    if (!line.stage)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for a line of %u units", units);
+    for (uint32_t d = 0; d < PLB_AUTO_DEGREES && 1u << d <= n; d++) {
+        uint32_t p = n >> d < units ? n >> d : units;
+
+        p = x->problem->stages && x->problem->stages < p ? x->problem->stages : p;
+        if ((!wanted || wanted == 1u << d) &&
+            plb__balance(&slice, &plb__rule_1f1b, p, p, d, &line))
+            x->limit = fmin(x->limit, plb__line_seconds(&slice, &line, 0));
+    }
+    free(line.stage);
+    return PLB_OK;
+}
+
 static enum plb_status search_all(struct plb__auto_planning *x)
 {
     struct choice *choice =
@@ -319,6 +349,8 @@ static enum plb_status search_all(struct plb__auto_planning *x)
     if (!choice)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for %u rows", x->n_rows);
     n = list_choices(x, choice);
+    for (uint32_t i = 0; status == PLB_OK && i < n; i++)
+        status = seed_limit(x, &choice[i]);
     for (uint32_t i = 0; status == PLB_OK && i < n; i++)
         if (choice[i].bound <= x->limit * (1 + slack))
             status = search_choice(x, &choice[i]);
@@ -372,11 +404,31 @@ static double jobs_of(const struct plb__auto_draft *draft)
     return jobs;
 }
 
+/* No schedule makes the slowest stage do less than its micro-batches. */
+static bool is_hopeless(const struct plb__auto_planning *x, const struct plb__auto_draft *draft)
+{
+    for (uint32_t c = 0; x->best.part && c < draft->rows->n_classes; c++)
+        if (draft->part[c].share * draft->part[c].line.slowest >= x->best.seconds)
+            return true;
+    return false;
+}
+
+/* With one stage each all rules come to the same. */
+static bool has_no_pipeline(const struct plb__auto_draft *draft)
+{
+    for (uint32_t c = 0; c < draft->rows->n_classes; c++)
+        if (draft->part[c].line.n > 1)
+            return false;
+    return true;
+}
+
 static enum plb_status play_rules(struct plb__auto_planning *x, const struct plb__auto_draft *draft,
                                   double *jobs, bool refine)
 {
     for (uint32_t i = 0; plb__judge_rules[i]; i++) {
-        if (!is_wanted(x, plb__judge_rules[i]))
+        if (!is_wanted(x, plb__judge_rules[i]) ||
+            (plb__judge_rules[i]->chunks == 1 && is_hopeless(x, draft)) ||
+            (i > 0 && has_no_pipeline(draft) && !x->problem->schedule))
             continue;
         PLB_TRY(plb__auto_planning_try(x, draft, plb__judge_rules[i], refine));
         *jobs += jobs_of(draft);
@@ -392,7 +444,7 @@ static enum plb_status play_pool(struct plb__auto_planning *x)
         for (uint32_t l = 0; l < PLB__LISTS; l++)
             if (i < x->pool.n[l] && (i == 0 || jobs < JOBS_MAX))
                 PLB_TRY(play_rules(x, &x->pool.draft[l][i], &jobs,
-                                   i < REFINED && jobs_of(&x->pool.draft[l][i]) < REFINED_JOBS));
+                                   (i + 1) * jobs_of(&x->pool.draft[l][i]) < REFINED_JOBS));
     return PLB_OK;
 }
 

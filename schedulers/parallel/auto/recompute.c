@@ -18,7 +18,8 @@
 #include <string.h>
 
 #define TRIES      16   /* schedules may hold more at once than was thought */
-#define PLAYS_MAX  2000 /* of trading */
+#define PLAYS_MAX  2000u   /* of trading, */
+#define JOBS_MAX   300000u /* and the jobs in them */
 #define FEW_LEVELS 4u   /* of which each is tried, else one more or less, or all */
 
 struct stage {
@@ -35,7 +36,7 @@ struct recompute {
     uint16_t *level; /* [stage][micro-batch] */
     double *peak;    /* per stage, of the last play */
     double *more;    /* per stage: the trial's transient_more, which counts where it recomputes */
-    uint32_t plays;
+    uint32_t plays, plays_max;
 };
 
 static void clear(struct recompute *x)
@@ -233,7 +234,7 @@ static enum plb_status trade_pair(struct recompute *x, uint32_t s, uint32_t a, u
             if (lean != from_a && !worth_trying(stage, from_a, lean))
                 continue;
             PLB_TRY(trade(x, s, a, a == b ? generous : lean, b, generous, verdict));
-            if (verdict->seconds < before || x->plays > PLAYS_MAX)
+            if (verdict->seconds < before || x->plays > x->plays_max)
                 return PLB_OK;
         }
     }
@@ -244,13 +245,15 @@ static enum plb_status trade_all(struct recompute *x, struct plb__verdict *verdi
 {
     double before;
 
+    x->plays_max = JOBS_MAX / (PLB__JOB_KINDS * x->stages * x->m);
+    x->plays_max = x->plays_max < PLAYS_MAX ? x->plays_max : PLAYS_MAX;
     do {
         before = verdict->seconds;
         for (uint32_t s = 0; s < x->stages; s++)
             for (uint32_t b = 0; x->stage[s].leans && b < x->m; b++)
-                for (uint32_t a = 0; a < x->m && x->plays <= PLAYS_MAX; a++)
+                for (uint32_t a = 0; a < x->m && x->plays <= x->plays_max; a++)
                     PLB_TRY(trade_pair(x, s, a, b, verdict));
-    } while (verdict->seconds < before && x->plays <= PLAYS_MAX);
+    } while (verdict->seconds < before && x->plays <= x->plays_max);
     return PLB_OK;
 }
 

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define FRONT 8u          /* pairs of a state */
-#define SAME (1 - 1e-12)  /* seconds that differ by rounding only */
 #define GAPS_MAX 12u      /* places of a slice in which any may be left out */
+#define WAITS       0.3  /* share of a stage's seconds that no micro-batch in flight costs */
 #define ENTRIES_MAX 128u  /* first entries of stages that are told apart */
 
 struct point {
@@ -25,6 +25,13 @@ struct point {
 struct front {
     uint32_t n;
     struct point point[FRONT];
+};
+
+struct stage {
+    struct plb__group group;
+    struct plb__cost cost;
+    double seconds; /* of a micro-batch, recomputation with it */
+    uint32_t entry, end;
 };
 
 struct layer { /* lines of s stages */
@@ -59,11 +66,27 @@ double plb__slice_tail(const struct plb__slice *slice, const struct plb__cost *c
     return cost->update + sum;
 }
 
+/* What the slowest stage is at least, of those for units [u, n) on places [entry, n). */
+static double least_behind(const struct search *x, uint32_t u, uint32_t entry)
+{
+    double work = x->t->least_work[x->t->n] - x->t->least_work[u];
+
+    return u < x->t->n ? work / (x->slice->n - entry) : 0; /* HUGE_VAL without places */
+}
+
+/* Seconds beyond which a partial plan is dropped. */
+static double reach(const struct search *x)
+{
+    return fmin(x->slice->limit, x->best * (1 + x->slice->slack));
+}
+
 /* ---- the list of the best ---- */
 
-static void note_bytes(struct search *x, const struct plb__group *group,
-                       const struct plb__cost *cost, uint32_t in_flight)
+static void note_bytes(struct search *x, const struct stage *stage, uint32_t stages)
 {
+    const struct plb__group *group = &stage->group;
+    const struct plb__cost *cost = &stage->cost;
+    uint32_t m = x->slice->micro_batches, in_flight = m < stages ? m : stages;
     const struct plb__step *step = x->t->step[group->kind][group->d];
     uint32_t n = x->t->n_steps[group->kind][group->d];
     double held = cost->held;
@@ -83,7 +106,7 @@ static enum plb_status keep_line(struct search *x, const struct point *p, uint32
 {
     struct plb__best *lines = &x->lines->best[list];
     uint32_t at = lines->n;
-    struct plb__line line = {.n = stages, .seconds = seconds};
+    struct plb__line line = {.n = stages, .seconds = seconds, .slowest = p->slowest};
 
     if (lines->n == PLB__LINES && seconds >= lines->line[PLB__LINES - 1].seconds)
         return PLB_OK;
@@ -108,13 +131,13 @@ static enum plb_status keep_line(struct search *x, const struct point *p, uint32
 
 /* ---- fronts ---- */
 
-/* Of points that are the same but for rounding the first stays. */
-static void add_point(struct front *front, const struct point *p)
+/* Of points that count as the same the first stays. */
+static void add_point(struct front *front, const struct point *p, double same)
 {
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < front->n; i++)
-        if (front->point[i].slowest * SAME <= p->slowest && front->point[i].sum * SAME <= p->sum)
+        if (front->point[i].slowest * same <= p->slowest && front->point[i].sum * same <= p->sum)
             return;
     for (uint32_t i = 0; i < front->n; i++)
         if (front->point[i].slowest < p->slowest || front->point[i].sum < p->sum)
@@ -153,14 +176,21 @@ static enum plb_status store_front(struct search *x, const struct front *front)
  * "Zero Bubble Pipeline Parallelism", table 1, with F = B = W. */
 static const double share_of_way[PLB__LISTS] = {1.0 / 3, 1};
 
-static double formula(const struct search *x, double slowest, double sum, double share)
+static double formula(const struct plb__slice *slice, double slowest, double sum, uint32_t list)
 {
-    return x->slice->micro_batches * slowest + share * fmax(0, sum - slowest);
+    double share = slice->tables->forward_only ? 1 : share_of_way[list];
+
+    return slice->micro_batches * slowest + share * fmax(0, sum - slowest);
 }
 
-static double least_share(const struct search *x)
+/* Seconds between two stages, of what crosses there before unit `u`. */
+static double travel(const struct plb__slice *slice, uint32_t u, uint32_t from, uint32_t to)
 {
-    return x->t->forward_only ? 1 : share_of_way[0];
+    const struct plb_auto_profile *profile = slice->tables->profile;
+    double bytes = profile->record[profile->unit[u - 1]].boundary * slice->tables->samples;
+
+    return plb__fleet_seconds(slice->fleet, from, to, bytes) *
+           (slice->tables->forward_only ? 1 : 2);
 }
 
 /* What `p` in front of which units [0, u) and entries [0, k) are left can at best become. */
@@ -168,17 +198,10 @@ static double at_best(const struct search *x, double slowest, double sum, uint32
 {
     double rest = u ? x->t->least_work[u] / (k * x->quantum) : 0; /* HUGE_VAL for k == 0 */
 
-    return formula(x, fmax(slowest, rest), sum + x->t->least[u], least_share(x));
+    return formula(x->slice, fmax(slowest, rest), sum + x->t->least[u], 0);
 }
 
 /* ---- one stage ---- */
-
-struct stage {
-    struct plb__group group;
-    struct plb__cost cost;
-    double seconds; /* of a micro-batch, recomputation with it */
-    uint32_t entry, end;
-};
 
 static enum plb_status finish(struct search *x, const struct stage *stage, const struct point *p,
                               uint32_t stages)
@@ -186,8 +209,7 @@ static enum plb_status finish(struct search *x, const struct stage *stage, const
     double tail = plb__slice_tail(x->slice, &stage->cost);
 
     for (uint32_t list = 0; list < PLB__LISTS; list++) {
-        double share = fmax(share_of_way[list], least_share(x));
-        double seconds = formula(x, p->slowest, p->sum, share) + tail;
+        double seconds = formula(x->slice, p->slowest, p->sum, list) + tail;
 
         if (list > 0 || seconds < x->slice->limit)
             PLB_TRY(keep_line(x, p, stages, list, seconds));
@@ -198,14 +220,12 @@ static enum plb_status finish(struct search *x, const struct stage *stage, const
 static enum plb_status add(struct search *x, const struct stage *stage, struct front *front,
                            struct point p, uint32_t stages)
 {
-    double reach = fmin(x->slice->limit, x->best * (1 + x->slice->slack));
-
     x->lines->visited++;
-    if (!(at_best(x, p.slowest, p.sum, stage->group.from, stage->entry / x->quantum) <= reach))
+    if (!(at_best(x, p.slowest, p.sum, stage->group.from, stage->entry / x->quantum) <= reach(x)))
         return PLB_OK;
     if (stage->group.from == 0)
         return finish(x, stage, &p, stages);
-    add_point(front, &p);
+    add_point(front, &p, 1 - x->slice->coarse);
     return PLB_OK;
 }
 
@@ -215,18 +235,14 @@ static enum plb_status put_before(struct search *x, const struct stage *stage, s
 {
     const struct plb__slice *slice = x->slice;
     size_t at = state(x, stage->group.to, next / x->quantum);
-    const struct plb_auto_unit *last;
-    double travel;
+    double between;
 
     if (x->before.first[at] == x->before.first[at + 1])
         return PLB_OK;
-    last = &x->t->profile->record[x->t->profile->unit[stage->group.to - 1]];
-    travel = plb__fleet_seconds(slice->fleet, slice->first + stage->end - 1, slice->first + next,
-                                last->boundary * x->t->samples);
+    between = travel(slice, stage->group.to, slice->first + stage->end - 1, slice->first + next);
     for (uint32_t i = x->before.first[at]; i < x->before.first[at + 1]; i++) {
         struct point p = {.slowest = fmax(stage->seconds, x->arena[i].slowest),
-                          .sum = stage->seconds + x->arena[i].sum +
-                                 travel * (x->t->forward_only ? 1 : 2),
+                          .sum = stage->seconds + x->arena[i].sum + between,
                           .next = i, .from = (uint16_t)stage->group.from,
                           .to = (uint16_t)stage->group.to, .entry = (uint16_t)stage->entry,
                           .d = (uint16_t)stage->group.d};
@@ -253,23 +269,56 @@ static enum plb_status place_stage(struct search *x, const struct stage *stage,
     return PLB_OK;
 }
 
-/* Seconds of the stage; HUGE_VAL when memory does not hold it. Where fewer micro-batches than 1F1B
- * has in flight are all that it holds, it waits for them accordingly. */
-static void price(struct search *x, struct stage *stage, uint32_t stages)
+/* Seconds of a micro-batch at a stage with `stages` - 1 behind it; HUGE_VAL when memory does not hold
+ * it. 1F1B has min(m, stages) micro-batches in flight; a schedule that keeps a capacity may have
+ * fewer, where that is better than to recompute, and waits for them now and then. */
+static double price(const struct plb__slice *slice, const struct plb__group *group,
+                    uint32_t stages, struct plb__cost *cost)
 {
-    uint32_t m = x->slice->micro_batches, in_flight = m < stages ? m : stages;
+    uint32_t m = slice->micro_batches, all = m < stages ? m : stages;
+    double work, again = HUGE_VAL, best = HUGE_VAL;
 
-    double work, again = HUGE_VAL;
-
-    stage->cost = plb__group_cost(x->t, &stage->group);
-    work = stage->cost.forward + stage->cost.inputs + stage->cost.weights;
-    stage->seconds = HUGE_VAL;
-    for (uint32_t f = in_flight; f > 0 && again == HUGE_VAL; f--) {
-        again = plb__group_again(x->t, &stage->group, &stage->cost, f);
-        stage->seconds = (work + again) * in_flight / f;
+    *cost = plb__group_cost(slice->tables, group);
+    work = cost->forward + cost->inputs + cost->weights;
+    for (uint32_t f = all; f > 0 && again > 0; f = f > 4 ? 3 * f / 4 : f - 1) {
+        again = plb__group_again(slice->tables, group, cost, f);
+        best = fmin(best, (work + again) * (1 + WAITS * (all - f) / all));
     }
-    if (stage->seconds == HUGE_VAL)
-        note_bytes(x, &stage->group, &stage->cost, in_flight);
+    return best;
+}
+
+double plb__line_seconds(const struct plb__slice *slice, const struct plb__line *line,
+                         uint32_t list)
+{
+    double slowest = 0, sum = 0, tail = 0;
+
+    for (uint32_t s = line->n; s-- > 0;) {
+        const struct plb__line_stage *stage = &line->stage[s];
+        struct plb__group group = {stage->from, stage->to, slice->fleet->kind[stage->entry],
+                                   stage->d, slice->fleet->ring[stage->d][stage->entry]};
+        struct plb__cost cost;
+        double seconds = price(slice, &group, line->n - s, &cost);
+
+        if (seconds == HUGE_VAL)
+            return HUGE_VAL;
+        slowest = fmax(slowest, seconds);
+        sum += seconds;
+        tail = plb__slice_tail(slice, &cost);
+        if (s + 1 < line->n)
+            sum += travel(slice, stage->to, stage->entry + (1u << stage->d) - 1, stage[1].entry);
+    }
+    return formula(slice, slowest, sum, list) + tail;
+}
+
+/* Even without exchanges and recomputation? Most stages are, and this is quick to see. */
+static bool is_too_slow(const struct search *x, const struct stage *stage, uint32_t k)
+{
+    const struct plb__group *group = &stage->group;
+    struct plb__sum s =
+        plb__tables_between(x->t, group->kind, group->d, group->from, group->to);
+    double seconds = s.forward + s.inputs + s.weights;
+
+    return !(at_best(x, seconds, seconds, group->from, k) <= reach(x));
 }
 
 /* All stages from unit u and entry k on that have 2^d places. */
@@ -289,13 +338,18 @@ static enum plb_status try_degree(struct search *x, uint32_t u, uint32_t k, uint
     if (!(stage.group.ring.rate > 0))
         return PLB_OK;
     for (; to <= last; to++) {
+        double behind = least_behind(x, to, stage.end), sum = x->t->least[x->t->n] - x->t->least[u];
+
         stage.group.to = to;
-        if (!plb__tables_divides(x->t, d, u, to))
+        if (!(at_best(x, behind, sum, u, k) <= reach(x)))
+            continue; /* too much is left for the places behind */
+        if (is_too_slow(x, &stage, k) || !plb__tables_divides(x->t, d, u, to))
             break;
-        price(x, &stage, stages);
-        if (stage.seconds == HUGE_VAL ||
-            !(at_best(x, stage.seconds, stage.seconds + (x->t->least[x->t->n] - x->t->least[to]),
-                      u, k) <= fmin(slice->limit, x->best * (1 + slice->slack))))
+        stage.seconds = price(slice, &stage.group, stages, &stage.cost);
+        if (stage.seconds == HUGE_VAL)
+            note_bytes(x, &stage, stages);
+        sum = stage.seconds + (x->t->least[x->t->n] - x->t->least[to]);
+        if (stage.seconds == HUGE_VAL || !(at_best(x, stage.seconds, sum, u, k) <= reach(x)))
             break;
         PLB_TRY(place_stage(x, &stage, front, stages));
     }
@@ -321,7 +375,8 @@ static enum plb_status fill_layer(struct search *x, uint32_t stages)
 
             x->now.first[state(x, u, k)] = x->n_points;
             if (k == x->entries || u + stages > units ||
-                (wanted && (stages == wanted) != (u == 0)))
+                (wanted && (stages == wanted) != (u == 0)) ||
+                !(at_best(x, least_behind(x, u, k * x->quantum), 0, u, k) <= reach(x)))
                 continue;
             for (uint32_t d = 0; d < PLB_AUTO_DEGREES; d++)
                 if (may_have(x, d))

@@ -31,6 +31,7 @@ struct plb__line {
     uint32_t n;
     struct plb__line_stage *stage;
     double seconds; /* by the formula above, with the update and the sum of gradients */
+    double slowest; /* stage's seconds of a micro-batch: m of them no schedule goes below */
 };
 
 /* The best lines, by seconds, for schedules that split the backward jobs [0] and those that do not
@@ -58,8 +59,13 @@ struct plb__slice {
     struct plb__ring beside; /* between places of replicas that do the same */
     double limit;            /* lines slower than this are of no use */
     double slack;            /* 0.1: see above */
+    double coarse;           /* pairs that differ by this share are one */
 };
 
+/* Seconds of any line by the formula, for one list of schedules (plb__lines.best); HUGE_VAL: it does
+ * not fit. */
+double plb__line_seconds(const struct plb__slice *slice, const struct plb__line *line,
+                         uint32_t list);
 /* Seconds of the end of a step at a stage: gradients summed over replicas, update. */
 double plb__slice_tail(const struct plb__slice *slice, const struct plb__cost *cost);
 

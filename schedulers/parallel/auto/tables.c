@@ -243,21 +243,20 @@ static bool has_record(const struct plb__tables *t, uint32_t r, uint32_t from, u
     return count[to] > count[from];
 }
 
-double plb__tables_transient(const struct plb__tables *t, uint32_t d, uint32_t from, uint32_t to,
-                             bool again)
+static void find_transients(const struct plb__tables *t, const struct plb__group *group,
+                            struct plb__cost *cost)
 {
-    double most = 0, degree = (double)(1u << d);
+    double share = t->samples / (double)(1u << group->d);
 
     for (uint32_t r = 0; r < t->profile->n_records; r++) {
         const struct plb_auto_unit *unit = &t->profile->record[r];
-        double bytes = unit->transient / degree;
 
-        if (again)
-            bytes += unit->saved / degree;
-        if (has_record(t, r, from, to))
-            most = fmax(most, bytes * t->samples);
+        if (!has_record(t, r, group->from, group->to))
+            continue;
+        cost->transient = fmax(cost->transient, unit->transient * share);
+        cost->transient_again =
+            fmax(cost->transient_again, (unit->transient + unit->saved) * share);
     }
-    return most;
 }
 
 bool plb__tables_divides(const struct plb__tables *t, uint32_t d, uint32_t from, uint32_t to)
@@ -274,13 +273,14 @@ struct plb__cost plb__group_cost(const struct plb__tables *t, const struct plb__
     double degree = (double)(1u << group->d), each_way = 0;
     double bytes = t->exchanged[group->to] - t->exchanged[group->from];
     double exchanges = t->exchanges[group->to] - t->exchanges[group->from];
+    struct plb__cost cost;
 
     /* A ring of k places sums in 2 (k - 1) rounds of 1 / k of the bytes each: Patarasuk and Yuan
      * 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations", section 3. */
     if (group->d > 0)
         each_way = 2 * (degree - 1) *
                    (exchanges * group->ring.latency + bytes / degree / group->ring.rate);
-    return (struct plb__cost){
+    cost = (struct plb__cost){
         .forward = s.forward + each_way,
         .inputs = t->forward_only ? 0 : s.inputs + each_way,
         .weights = s.weights,
@@ -289,7 +289,7 @@ struct plb__cost plb__group_cost(const struct plb__tables *t, const struct plb__
         .held = s.saved,
         .held_weights = s.saved_weights,
         .update = t->forward_only ? 0 : s.update / t->replicas,
-        .transient = plb__tables_transient(t, group->d, group->from, group->to, false),
-        .transient_again = plb__tables_transient(t, group->d, group->from, group->to, true),
     };
+    find_transients(t, group, &cost);
+    return cost;
 }

@@ -54,9 +54,6 @@ void plb__tables_clear(struct plb__tables *tables);
 /* The sums of units [from, to). */
 struct plb__sum plb__tables_between(const struct plb__tables *tables, uint32_t kind, uint32_t d,
                                     uint32_t from, uint32_t to);
-/* Most bytes that a job of these units needs beside what is held; `again`: when some recompute. */
-double plb__tables_transient(const struct plb__tables *tables, uint32_t d, uint32_t from,
-                             uint32_t to, bool again);
 bool plb__tables_divides(const struct plb__tables *tables, uint32_t d, uint32_t from, uint32_t to);
 
 /* What a stage is, and what it costs. */
@@ -72,7 +69,8 @@ struct plb__cost {
     double held, held_weights; /* of a micro-batch */
     double update;    /* seconds */
     double gradients; /* bytes */
-    double transient, transient_again; /* bytes */
+    double transient, transient_again; /* most bytes that a job needs beside what is held; when some
+                                          units recompute */
 };
 
 struct plb__cost plb__group_cost(const struct plb__tables *tables, const struct plb__group *group);
