@@ -38,6 +38,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/spread.c \
 	runtime/plan/spread_internal.h \
 	runtime/plan/spread_look.c \
+	runtime/plan/spread_order.c \
 	runtime/plan/spread_parts.c \
 	runtime/plan/spread_simulate.c \
 	runtime/plan/stuck.c \

@@ -190,7 +190,7 @@ double plb_places_seconds(const plb_places_t *places, uint32_t from, uint32_t to
 
 static enum plb_status check_wire(double bytes_per_second, double latency_seconds)
 {
-    if (!(bytes_per_second > 0) || !(latency_seconds >= 0) || !isfinite(latency_seconds))
+    if (!(bytes_per_second >= 0) || !(latency_seconds >= 0) || !isfinite(latency_seconds))
         return plb_fail(PLB_ERROR_INVALID, "a link of %g bytes per second and %g seconds",
                         bytes_per_second, latency_seconds);
     return PLB_OK;

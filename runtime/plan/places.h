@@ -55,8 +55,8 @@ struct plb_way plb_places_way(const plb_places_t *places, uint32_t from, uint32_
 /* Seconds of a transfer on idle ports; HUGE_VAL when there is no way. */
 double plb_places_seconds(const plb_places_t *places, uint32_t from, uint32_t to, size_t bytes);
 
-/* `n` places of one kind on one node, every two joined by a link of their own ports' rate. `costs`
- * is copied. PLB_ERROR_INVALID, PLB_ERROR_MEMORY. */
+/* `n` places of one kind on one node, every two joined by a link of their own ports' rate; 0:
+ * by none. `costs` is copied. PLB_ERROR_INVALID, PLB_ERROR_MEMORY. */
 enum plb_status plb_places_uniform(uint32_t n, const plb_costs_t *costs, double bytes_per_second,
                                    double latency_seconds, plb_places_t **places_out);
 /* The places that are left when some are gone: `gone` has one entry per place. Names stay. `old_out`,

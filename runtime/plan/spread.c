@@ -39,9 +39,9 @@ static enum plb_status check_lists(const struct plb__spreader *s)
 
 /* ---- which task is where ---- */
 
-/* Calls for each task of each list once; `at` counts up per task. */
-static void visit_tasks(const struct plb__spreader *s, uint32_t *seen, uint32_t *at,
-                        uint32_t *place)
+/* Each task of each list once; `at` counts up per task. The second time, when `note` is set, places
+ * are noted. */
+static void visit_tasks(struct plb__spreader *s, uint32_t *seen, uint32_t *at, bool note)
 {
     const struct plb_hybrid *h = s->hybrid;
 
@@ -53,8 +53,10 @@ static void visit_tasks(const struct plb__spreader *s, uint32_t *seen, uint32_t 
             if (seen[t] == p)
                 continue;
             seen[t] = p;
-            if (place)
-                place[at[t]] = p;
+            if (note) {
+                s->place[at[t]] = p;
+                s->entry[at[t]] = i;
+            }
             at[t]++;
         }
 }
@@ -67,17 +69,18 @@ static enum plb_status find_places(struct plb__spreader *s)
 
     s->in_task = malloc(((size_t)s->n_tasks + 1) * sizeof *s->in_task);
     s->place = malloc(((size_t)h->in_place[h->n_places] + 1) * sizeof *s->place);
-    if (!seen || !at || !s->in_task || !s->place) {
+    s->entry = malloc(((size_t)h->in_place[h->n_places] + 1) * sizeof *s->entry);
+    if (!seen || !at || !s->in_task || !s->place || !s->entry) {
         free(seen);
         free(at);
         return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u tasks", s->n_tasks);
     }
-    visit_tasks(s, seen, at, NULL);
+    visit_tasks(s, seen, at, false);
     s->in_task[0] = 0;
     for (plb_task_id t = 0; t < s->n_tasks; t++)
         s->in_task[t + 1] = s->in_task[t] + at[t];
     memcpy(at, s->in_task, s->n_tasks * sizeof *at);
-    visit_tasks(s, seen, at, s->place);
+    visit_tasks(s, seen, at, true);
     free(seen);
     free(at);
     for (plb_task_id t = 0; t < s->n_tasks; t++)
@@ -143,8 +146,9 @@ static enum plb_status spread_all(struct plb__spreader *s)
     PLB_TRY(find_places(s));
     PLB_TRY(find_carried(s));
     PLB_TRY(plb__spread_look(s));
-    PLB_TRY(plb__spread_parts(s));
-    return plb__spread_prove(s);
+    PLB_TRY(plb__spread_order(s));
+    PLB_TRY(plb__spread_order(s));
+    return plb__spread_parts(s);
 }
 
 enum plb_status plb_hybrid_spread(const struct plb_hybrid *hybrid, const plb_graph_t *cut,
@@ -161,6 +165,8 @@ enum plb_status plb_hybrid_spread(const struct plb_hybrid *hybrid, const plb_gra
 
     free(s.in_task);
     free(s.place);
+    free(s.entry);
+    free(s.rank);
     free(s.carried);
     free(s.holder);
     free(s.is_read);

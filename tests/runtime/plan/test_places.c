@@ -82,9 +82,12 @@ static void links_may_be_infinitely_fast(void)
     plb_places_destroy(places);
     PLB_CHECK_EQ(plb_places_uniform(0, costs, 1, 0, &places), PLB_ERROR_INVALID);
     PLB_CHECK_EQ(plb_places_uniform(PLB_PLACES_MAX + 1, costs, 1, 0, &places), PLB_ERROR_INVALID);
-    PLB_CHECK_EQ(plb_places_uniform(2, costs, 0, 0, &places), PLB_ERROR_INVALID);
+    PLB_CHECK_EQ(plb_places_uniform(2, costs, -1, 0, &places), PLB_ERROR_INVALID);
     PLB_CHECK_EQ(plb_places_uniform(2, costs, 1, -1, &places), PLB_ERROR_INVALID);
     PLB_CHECK_EQ(plb_places_uniform(2, costs, NAN, 0, &places), PLB_ERROR_INVALID);
+    PLB_REQUIRE(plb_places_uniform(2, costs, 0, 0, &places) == PLB_OK);
+    PLB_CHECK(isinf(plb_places_seconds(places, 0, 1, 1))); /* there is no way */
+    plb_places_destroy(places);
     plb_costs_destroy(costs);
 }
 
