@@ -290,6 +290,14 @@ static enum plb_status check_out(const struct plb_settings *settings)
     return plb_fail(PLB_ERROR_INVALID, "--out wants a name that ends in .svg, not %s", path);
 }
 
+static enum plb_status check_any(const struct cli_simulation *s)
+{
+    for (int k = 0; k < s->n_trials; k++)
+        if (!s->trial[k].reason[0])
+            return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID, "none of the %d policies has a plan", s->n_trials);
+}
+
 static enum plb_status simulate(const struct plb_settings *settings, struct cli_simulation *s)
 {
     PLB_TRY(check_out(settings));
@@ -302,6 +310,7 @@ static enum plb_status simulate(const struct plb_settings *settings, struct cli_
             plb_graph_tasks(s->machine.graph), plb_places_count(s->machine.places));
     PLB_TRY(run_trials(s));
     PLB_TRY(cli_simulate_report(s));
+    PLB_TRY(check_any(s));
     return draw(s);
 }
 

@@ -394,8 +394,6 @@ static enum plb_status draw(struct picture *p, char **text_out)
 {
     enum plb_status status, closed;
 
-    if (panels(p->simulation) == 0)
-        return plb_fail(PLB_ERROR_INVALID, "no policy has a plan that could be drawn");
     PLB_TRY(job_kinds_find(p->simulation->machine.graph, &p->kinds));
     PLB_TRY(find_rows(p));
     find_scales(p);
