@@ -87,22 +87,34 @@ static void make_row(const struct row *row, const struct plb_operand *logits,
     }
 }
 
-static enum plb_status cross_entropy_dx_cpu(const struct plb_call *call)
+/* All rows of the range; `row_of` says what row `at` of it needs to know. */
+static enum plb_status make_rows(const struct plb_call *call,
+                                 struct row (*row_of)(const struct plb_call *call, int64_t at))
 {
-    const int32_t *targets = call->in[TARGETS].part[0].data;
-    const float *lse = call->in[LSE].part[0].data, *dloss = call->in[DLOSS].part[0].data;
-
     for (int k = 0; k < call->out[0].n_parts; k++) {
         const struct plb_tensor *dx = &call->out[0].part[k];
 
         for (int64_t r = dx->row0; r < dx->row0 + dx->shape.dim[0]; r++) {
-            int64_t at = r - call->low[0];
-            struct row row = {r, targets[at], targets[at] < 0, lse[at], dloss[at], -dloss[at]};
+            struct row row = row_of(call, r - call->low[0]);
 
             make_row(&row, &call->in[LOGITS], dx);
         }
     }
     return PLB_OK;
+}
+
+static struct row row_of_loss(const struct plb_call *call, int64_t at)
+{
+    int64_t target = ((const int32_t *)call->in[TARGETS].part[0].data)[at];
+    float lse = ((const float *)call->in[LSE].part[0].data)[at];
+    float dloss = ((const float *)call->in[DLOSS].part[0].data)[at];
+
+    return (struct row){call->low[0] + at, target, target < 0, lse, dloss, -dloss};
+}
+
+static enum plb_status cross_entropy_dx_cpu(const struct plb_call *call)
+{
+    return make_rows(call, row_of_loss);
 }
 
 const struct plb_operator plb_op_cross_entropy_dx = {
@@ -145,24 +157,19 @@ static enum plb_status cross_entropy_part_dx_shape(struct plb_task_types *types)
     return PLB_OK;
 }
 
+static struct row row_of_part(const struct plb_call *call, int64_t at)
+{
+    int64_t target = ((const int32_t *)call->in[TARGETS].part[0].data)[at];
+    const float *part = (const float *)call->in[PART].part[0].data + 2 * at;
+    const float *dpart = (const float *)call->in[DPART].part[0].data + 2 * at;
+
+    return (struct row){call->low[0] + at, target - call->attributes->i[0], target < 0,
+                        part[0],           dpart[0],                        dpart[1]};
+}
+
 static enum plb_status cross_entropy_part_dx_cpu(const struct plb_call *call)
 {
-    const int32_t *targets = call->in[TARGETS].part[0].data;
-    const float *part = call->in[PART].part[0].data, *dpart = call->in[DPART].part[0].data;
-    int64_t first = call->attributes->i[0];
-
-    for (int k = 0; k < call->out[0].n_parts; k++) {
-        const struct plb_tensor *dx = &call->out[0].part[k];
-
-        for (int64_t r = dx->row0; r < dx->row0 + dx->shape.dim[0]; r++) {
-            int64_t at = r - call->low[0];
-            struct row row = {r,            targets[at] - first, targets[at] < 0,
-                              part[2 * at], dpart[2 * at],       dpart[2 * at + 1]};
-
-            make_row(&row, &call->in[LOGITS], dx);
-        }
-    }
-    return PLB_OK;
+    return make_rows(call, row_of_part);
 }
 
 const struct plb_operator plb_op_cross_entropy_part_dx = {

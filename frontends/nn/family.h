@@ -20,8 +20,10 @@ struct plb__language {
 struct plb_shards plb__gpt2_logits(struct plb__language *language);
 struct plb_shards plb__llama_logits(struct plb__language *language);
 
-/* What follows is of this block; -1: of none, of the vocabulary. */
-void plb__language_block(struct plb__language *language, int block);
+/* All blocks in turn, block i in scope "SCOPE.i"; `block` is one of them. */
+plb_value plb__language_blocks(struct plb__language *language, plb_value x, const char *scope,
+                               plb_value (*block)(struct plb__language *language, plb_value x,
+                                                  int layer));
 
 /* Queries, keys and values of whole heads. */
 struct plb_columns plb__language_heads(const struct plb__language *language);

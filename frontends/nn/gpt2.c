@@ -67,20 +67,12 @@ struct plb_shards plb__gpt2_logits(struct plb__language *language)
     plb_model_t *model = language->model;
 
     plb_model_enter(model, "transformer");
-    plb__language_block(language, -1);
     plb_value x = plb_nn_embedding_shards(model, language->tokens, config->vocab, config->hidden,
                                           language->degree, "wte");
     plb_value p =
         plb_nn_embedding(model, language->positions, config->max_positions, config->hidden, "wpe");
     x = plb_nn_dropout(model, plb_nn_add(model, x, p), config->embedding_dropout);
-    for (int layer = 0; layer < (int)config->layers; layer++) {
-        plb__language_block(language, layer);
-        plb_model_enter(model, "h.%d", layer);
-        x = block(language, x, layer);
-        plb_model_leave(model);
-    }
-    plb__language_block(language, -1);
-    x = plb__language_rows(language, x);
+    x = plb__language_rows(language, plb__language_blocks(language, x, "h", block));
     x = plb_nn_layer_norm(model, x, config->norm_epsilon, true, "ln_f");
     return plb__language_head(language, x, "wte");
 }

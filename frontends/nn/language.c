@@ -43,13 +43,28 @@ static enum plb_status check(const struct plb_model_config *config,
     return PLB_OK;
 }
 
-void plb__language_block(struct plb__language *language, int block)
+/* What follows is of this block; -1: of none, of the vocabulary. */
+static void set_block(struct plb__language *language, int block)
 {
     const struct plb_split *split = &language->options->split;
 
     language->degree = plb_split_degree(split, block);
     plb_graph_set_block(language->graph, block);
     plb_model_divide_rows(language->model, split->sequence ? language->degree : 1);
+}
+
+plb_value plb__language_blocks(struct plb__language *language, plb_value x, const char *scope,
+                               plb_value (*block)(struct plb__language *language, plb_value x,
+                                                  int layer))
+{
+    for (int layer = 0; layer < (int)language->config->layers; layer++) {
+        set_block(language, layer);
+        plb_model_enter(language->model, "%s.%d", scope, layer);
+        x = block(language, x, layer);
+        plb_model_leave(language->model);
+    }
+    set_block(language, -1);
+    return x;
 }
 
 struct plb_columns plb__language_heads(const struct plb__language *language)
@@ -164,6 +179,7 @@ plb_value plb__language_parameter(struct plb__language *language, const char *fo
 
 static struct plb_shards logits(struct plb__language *language)
 {
+    set_block(language, -1);
     return language->config->family == PLB_FAMILY_LLAMA ? plb__llama_logits(language)
                                                         : plb__gpt2_logits(language);
 }

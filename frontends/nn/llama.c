@@ -129,17 +129,9 @@ struct plb_shards plb__llama_logits(struct plb__language *language)
     plb_model_t *model = language->model;
 
     plb_model_enter(model, "model");
-    plb__language_block(language, -1);
     plb_value x = plb_nn_embedding_shards(model, language->tokens, config->vocab, config->hidden,
                                           language->degree, "embed_tokens");
-    for (int layer = 0; layer < (int)config->layers; layer++) {
-        plb__language_block(language, layer);
-        plb_model_enter(model, "layers.%d", layer);
-        x = block(language, x, layer);
-        plb_model_leave(model);
-    }
-    plb__language_block(language, -1);
-    x = plb__language_rows(language, x);
+    x = plb__language_rows(language, plb__language_blocks(language, x, "layers", block));
     x = plb_nn_rms_norm(model, x, config->norm_epsilon, "norm");
     return plb__language_head(language, x, "embed_tokens");
 }
