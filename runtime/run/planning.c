@@ -204,7 +204,7 @@ enum plb_status plb__draft_make(struct plb_session *s, plb__ask how, const struc
     p->problem.platform = plb_costs_platform(p->costs);
     p->problem.limits.bytes[PLB_DEVICE] = plb__planning_budget(s);
     s->info.asked++;
-    if (s->part && strcmp(p->policy->name, "none") == 0)
+    if (s->part && s->info.away_bytes == 0 && strcmp(p->policy->name, "none") == 0)
         PLB_TRY(plb__parts_given(s, &draft));
     else
         PLB_TRY(how(p->policy, &p->problem, PLB_EVENT_PRESSURE, current, &draft.plan,

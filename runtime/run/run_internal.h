@@ -144,6 +144,9 @@ struct plb__bind {
     enum plb_tier home; /* of cells that are not there yet */
 };
 
+/* Does the session only read the tensor, of which other devices, whose memory is not its, have
+ * cells? */
+bool plb__store_is_elsewhere(const plb_store_t *store, const struct plb__bind *bind);
 /* Finds or makes them; place_out[n]. They stay where they are as long as the store. */
 enum plb_status plb__store_bind(plb_store_t *store, const struct plb__bind *bind,
                                 struct plb__place *place_out, enum plb_tier *home_out);
@@ -472,6 +475,8 @@ struct plb_session {
     plb_store_t *store;
     const struct plb_device *device;
     struct plb__place *home; /* per value of the cut graph: of the initial values */
+    uint32_t n_borrowed;     /* tensors that lie on other devices: copied here before each step */
+    plb_value *borrowed;
     struct plb_keep keep;    /* parameters and state that are new in the store */
     bool managed;            /* values are left to StarPU (starpu_managed.h): */
     size_t managed_reserved; /* bytes of the device that it may not use */

@@ -43,10 +43,15 @@ enum plb_status plb__session_bind(struct plb_session *s, const struct plb_value_
 {
     const struct plb_session *spread = s->parts ? s : s->outer;
     const struct plb__bind bind = {whole, s->cut, n, cell, s->device, spread, s->managed, home};
-    struct plb__place *place = calloc((size_t)n + 1, sizeof *place);
+    struct plb__place *place;
     enum plb_status status;
     size_t bytes = 0;
 
+    if (plb__store_is_elsewhere(s->store, &bind)) {
+        s->borrowed[s->n_borrowed++] = plb_graph_value(s->cut, cell[0])->source;
+        return PLB_OK; /* they become initial values of the session's own */
+    }
+    place = calloc((size_t)n + 1, sizeof *place);
     if (!place)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to place '%s'", whole->name);
     status = plb__store_bind(s->store, &bind, place, &home);
@@ -87,9 +92,12 @@ static enum plb_status bind_store(struct plb_session *s)
     enum plb_tier *home = malloc(((size_t)plb_graph_values(s->whole) + 1) * sizeof *home);
     enum plb_status status = PLB_OK;
 
-    if (!home)
+    s->borrowed = malloc(((size_t)plb_graph_values(s->whole) + 1) * sizeof *s->borrowed);
+    if (!home || !s->borrowed) {
+        free(home);
         return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u values",
                         plb_graph_values(s->whole));
+    }
     plb_keep_find(&s->keep, s->whole, home);
     for (plb_value v = 0; v < plb_graph_values(s->whole) && status == PLB_OK; v++)
         if (is_persistent(plb_graph_value(s->whole, v)))
@@ -397,6 +405,7 @@ static void free_session(struct plb_session *s)
     if (!s->part)
         plb_graph_destroy(s->cut);
     free(s->home);
+    free(s->borrowed);
     free(s->record);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -577,10 +586,33 @@ enum plb_status plb__session_turn(struct plb_session *s)
     return status == PLB_OK ? PLB_OK : stop_whole(s, status);
 }
 
+static enum plb_status borrow(struct plb_session *s, plb_value value)
+{
+    const struct plb_value_info *info = plb_graph_value(s->whole, value);
+    size_t bytes = plb_type_bytes(&info->type);
+    void *data = malloc(bytes);
+    struct view view;
+    enum plb_status status;
+
+    if (!data)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to copy '%s'", info->name);
+    status = plb_store_read(s->store, info->name, data, bytes);
+    if (status == PLB_OK)
+        status = view_make(s, value, bytes, &view);
+    if (status == PLB_OK) {
+        status = plb__cells_write(&view.type, view.cell, view.n, data);
+        free(view.cell);
+    }
+    free(data);
+    return status;
+}
+
 enum plb_status plb_session_step(plb_session_t *s, uint64_t step)
 {
     if (s->parts)
         return plb__parts_step(s, step);
+    for (uint32_t k = 0; k < s->n_borrowed; k++)
+        PLB_TRY(borrow(s, s->borrowed[k]));
     PLB_TRY(plb__session_turn(s));
     s->traced = s->trace;
     return plb__step_submit(s, step);

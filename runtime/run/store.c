@@ -283,9 +283,7 @@ static enum plb_status make(plb_store_t *store, const struct plb__bind *bind,
 /* Where the store has the tensor, but not what is wanted of it where it is wanted. */
 static enum plb_status fail_elsewhere(const struct plb__bind *bind, const struct plb__entry *first)
 {
-    bool spread = bind->spread || first->twin || first->device != bind->device;
-
-    if (spread)
+    if (bind->spread || first->spread)
         return plb_fail(PLB_ERROR_INVALID,
                         "tensor '%s' lies elsewhere, or is cut otherwise, in the store than this "
                         "session wants it: sessions of a store must agree in devices, policy and cut",
@@ -302,6 +300,19 @@ static bool has_other_cells(const struct plb__bind *bind, const struct plb__entr
     if (bind->spread || first->twin)
         return false;
     return first->n_cells != bind->n;
+}
+
+bool plb__store_is_elsewhere(const plb_store_t *store, const struct plb__bind *bind)
+{
+    const struct plb__entry *first = find(store, bind->whole->name);
+    const struct plb__cell *cell;
+
+    if (!first || !first->spread || bind->spread || bind->whole->next != PLB_NONE)
+        return false;
+    for (uint32_t j = 0; j < bind->n; j++)
+        if (!find_entry(bind, first, plb_graph_value(bind->cut, bind->cell[j]), &cell))
+            return true;
+    return false;
 }
 
 enum plb_status plb__store_bind(plb_store_t *store, const struct plb__bind *bind,
@@ -351,7 +362,7 @@ static enum plb_status find_exact(const plb_store_t *store, const char *name, si
 enum plb_status plb_store_write(plb_store_t *store, const char *name, const void *data,
                                 size_t bytes)
 {
-    struct plb__entry *entry;
+    struct plb__entry *entry = NULL;
 
     PLB_TRY(find_exact(store, name, bytes, &entry));
     for (; entry; entry = entry->twin)
@@ -361,7 +372,7 @@ enum plb_status plb_store_write(plb_store_t *store, const char *name, const void
 
 enum plb_status plb_store_read(plb_store_t *store, const char *name, void *data, size_t bytes)
 {
-    struct plb__entry *entry;
+    struct plb__entry *entry = NULL;
 
     PLB_TRY(find_exact(store, name, bytes, &entry));
     for (; entry; entry = entry->twin)
