@@ -2,7 +2,7 @@
 # Fragment of Makefile.am: scheduling policies.
 libpalombe_la_SOURCES += \
 	schedulers/modules.c schedulers/modules.h \
-	schedulers/registry.c \
+	schedulers/registry.c schedulers/registry.h \
 	schedulers/memory/block.c \
 	schedulers/memory/cheap.c \
 	schedulers/memory/chain_dp.c \
@@ -12,6 +12,7 @@ libpalombe_la_SOURCES += \
 	schedulers/memory/none.c \
 	schedulers/memory/offload_dp.c \
 	schedulers/memory/online.c \
+	schedulers/memory/registry.c \
 	schedulers/memory/replay.c \
 	schedulers/memory/sqrt.c \
 	schedulers/memory/starpu.c \

@@ -8,6 +8,7 @@
 #include "schedulers/modules.h"
 
 #include "runtime/base/file.h"
+#include "runtime/plan/parallel.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -51,36 +52,63 @@ static const char *name_problem(const char *name)
     return NULL;
 }
 
-static bool check_policy(struct plb__module *m, const struct plb_memory_policy *policy)
+/* What policies of all kinds must have. */
+static bool check_policy(struct plb__module *m, const char *name, const char *help, bool plans,
+                         const char *argument)
 {
-    const char *problem = policy ? name_problem(policy->name) : "has an empty record";
+    const char *problem = name_problem(name);
 
     if (problem)
         return refuse(m, "%s", problem);
-    if (!policy->plan)
-        return refuse(m, "has no function 'plan' in its policy '%s'", policy->name);
-    if (!policy->help)
-        return refuse(m, "has no line of help in its policy '%s'", policy->name);
-    if (policy->argument)
-        return refuse(m, "sets 'argument' in its policy '%s'", policy->name);
+    if (!plans)
+        return refuse(m, "has no function 'plan' in its policy '%s'", name);
+    if (!help)
+        return refuse(m, "has no line of help in its policy '%s'", name);
+    if (argument)
+        return refuse(m, "sets 'argument' in its policy '%s'", name);
     return true;
+}
+
+static bool check_record(struct plb__module *m, uint32_t n, uint32_t record, size_t here)
+{
+    if (n > 0 && record != here)
+        return refuse(m, "was built with records of %u bytes, this Palombe has %zu", record, here);
+    return true;
+}
+
+static bool check_memory(struct plb__module *m, const struct plb_memory_policy *p)
+{
+    return p ? check_policy(m, p->name, p->help, p->plan, p->argument)
+             : refuse(m, "has an empty record");
+}
+
+static bool check_parallel(struct plb__module *m, const struct plb_parallel_policy *p)
+{
+    return p ? check_policy(m, p->name, p->help, p->plan, p->argument)
+             : refuse(m, "has an empty record");
 }
 
 static bool check_module(struct plb__module *m, const struct plb_policy_module *module)
 {
+    bool good = true;
+
     if (module->abi != PLB_POLICY_ABI)
         return refuse(m, "was built for policy ABI %u, this Palombe has %u", module->abi,
                       PLB_POLICY_ABI);
-    if (module->record != sizeof(struct plb_memory_policy))
-        return refuse(m, "was built with records of %u bytes, this Palombe has %zu", module->record,
-                      sizeof(struct plb_memory_policy));
-    if (module->n == 0 || module->n > POLICIES_MAX || !module->memory)
-        return refuse(m, "lists %u policies, not 1 to %u", module->memory ? module->n : 0,
+    if (!check_record(m, module->n, module->record, sizeof(struct plb_memory_policy)) ||
+        !check_record(m, module->n_parallel, module->record_parallel,
+                      sizeof(struct plb_parallel_policy)))
+        return false;
+    if (module->n + module->n_parallel == 0 || module->n > POLICIES_MAX ||
+        module->n_parallel > POLICIES_MAX || (module->n > 0 && !module->memory) ||
+        (module->n_parallel > 0 && !module->parallel))
+        return refuse(m, "lists %u and %u policies, not 1 to %u", module->n, module->n_parallel,
                       POLICIES_MAX);
-    for (uint32_t k = 0; k < module->n; k++)
-        if (!check_policy(m, module->memory[k]))
-            return false;
-    return true;
+    for (uint32_t k = 0; good && k < module->n; k++)
+        good = check_memory(m, module->memory[k]);
+    for (uint32_t k = 0; good && k < module->n_parallel; k++)
+        good = check_parallel(m, module->parallel[k]);
+    return good;
 }
 
 /* dlerror() begins with the path, which is told anyway. */

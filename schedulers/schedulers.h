@@ -3,7 +3,7 @@
  * The registry of scheduling policies.
  *
  * A policy is one file in the folder of the question it answers, ending in its record; the record
- * is listed in registry.c. What several policies share lies in a folder `common` beside them, what
+ * is listed in that folder's registry.c. What several policies share lies in a folder `common` beside them, what
  * a large one is made of in a folder of its own. Policies are chosen by name, on the command line
  * or by environment variable. Those in the shared objects of the directories that
  * PALOMBE_POLICY_PATH names (separated by colons) are found likewise; see doc/policies.md.
@@ -67,15 +67,17 @@ enum plb_status plb_parallel_policy_find(const char *name,
 
 /* A line of the list of what can be chosen, for people. */
 struct plb_policy_entry {
-    const struct plb_memory_policy *policy; /* NULL: nothing usable stands there */
-    const char *origin;                     /* file or directory; NULL: built in */
-    const char *problem;                    /* why it cannot be used; NULL: it can */
+    const void *policy; /* its record; NULL: nothing usable stands there */
+    const char *name, *help, *takes;
+    const char *origin;  /* file or directory; NULL: built in */
+    const char *problem; /* why it cannot be used; NULL: it can */
 };
 
 /* All policies of the tree, then what PALOMBE_POLICY_PATH has, usable or not. `list_out` is to be
  * freed by the caller with free(); origins and problems last until PALOMBE_POLICY_PATH changes.
  * PLB_ERROR_MEMORY. */
 enum plb_status plb_memory_policy_list(struct plb_policy_entry **list_out, int *n_out);
+enum plb_status plb_parallel_policy_list(struct plb_policy_entry **list_out, int *n_out);
 
 #ifdef __cplusplus
 }

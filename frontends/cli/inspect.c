@@ -158,20 +158,19 @@ static enum plb_status count_parameters(const struct plb_model_config *config, i
     return PLB_OK;
 }
 
-static void print_policies(const struct plb_policy_entry *entry, int n)
+static void print_policies(const char *title, const struct plb_policy_entry *entry, int n)
 {
-    printf("\nMemory policies for --memory:\n");
+    printf("\n%s:\n", title);
     for (int k = 0; k < n; k++) {
-        const struct plb_memory_policy *policy = entry[k].policy;
         char name[64];
 
-        if (!policy) {
+        if (!entry[k].policy) {
             printf("  %s %s\n", entry[k].origin, entry[k].problem);
             continue;
         }
-        snprintf(name, sizeof name, "%s%s%s", policy->name, policy->takes ? ":" : "",
-                 policy->takes ? policy->takes : "");
-        printf("  %-14s %s%s%s%s\n", name, policy->help, entry[k].origin ? " (" : "",
+        snprintf(name, sizeof name, "%s%s%s", entry[k].name, entry[k].takes ? ":" : "",
+                 entry[k].takes ? entry[k].takes : "");
+        printf("  %-14s %s%s%s%s\n", name, entry[k].help, entry[k].origin ? " (" : "",
                entry[k].origin ? entry[k].origin : "", entry[k].origin ? ")" : "");
     }
 }
@@ -182,18 +181,24 @@ static json_t *policies_json(const struct plb_policy_entry *entry, int n)
 
     for (int k = 0; k < n; k++)
         if (entry[k].policy)
-            json_array_append_new(list, json_string(entry[k].policy->name));
+            json_array_append_new(list, json_string(entry[k].name));
     return list;
 }
 
 static enum plb_status list_choices(const struct plb_settings *s)
 {
-    int n, n_policies;
+    int n, n_memory, n_parallel;
     const struct cli_preset *preset = cli_presets(&n);
-    struct plb_policy_entry *policy;
-    json_t *list, *policies;
+    struct plb_policy_entry *memory, *parallel;
+    json_t *list, *memories, *parallels;
+    enum plb_status status;
 
-    PLB_TRY(plb_memory_policy_list(&policy, &n_policies));
+    PLB_TRY(plb_memory_policy_list(&memory, &n_memory));
+    status = plb_parallel_policy_list(&parallel, &n_parallel);
+    if (status != PLB_OK) {
+        free(memory);
+        return status;
+    }
     if (!plb_settings_switch(s, OPTION_JSON)) {
         printf("Models for --model, or the path of a config.json or its directory:\n");
         for (int k = 0; k < n; k++)
@@ -201,16 +206,21 @@ static enum plb_status list_choices(const struct plb_settings *s)
                    " heads\n",
                    preset[k].name, preset[k].help, preset[k].layers, preset[k].hidden,
                    preset[k].heads);
-        print_policies(policy, n_policies);
-        free(policy);
+        print_policies("Memory policies for --memory", memory, n_memory);
+        print_policies("Parallel policies for --parallel", parallel, n_parallel);
+        free(memory);
+        free(parallel);
         return PLB_OK;
     }
     list = json_array();
     for (int k = 0; k < n; k++)
         json_array_append_new(list, json_string(preset[k].name));
-    policies = policies_json(policy, n_policies);
-    free(policy);
-    return cli_print_json(json_pack("{s:o, s:o}", "presets", list, "memory_policies", policies));
+    memories = policies_json(memory, n_memory);
+    parallels = policies_json(parallel, n_parallel);
+    free(memory);
+    free(parallel);
+    return cli_print_json(json_pack("{s:o, s:o, s:o}", "presets", list, "memory_policies",
+                                    memories, "parallel_policies", parallels));
 }
 
 /* fp32: parameter, gradient and two moments of 4 bytes; bf16: 2 more for the copy that is read. */

@@ -21,10 +21,13 @@ static enum plb_status ask(const struct plb_parallel_policy *policy,
                            const struct plb_parallel_problem *problem, enum plb_event event,
                            const struct plb_hybrid *current, struct plb_hybrid *hybrid)
 {
+    struct plb_parallel_problem bound = *problem;
+
+    bound.argument = policy->argument;
     if (current && policy->replan)
-        PLB_TRY(policy->replan(problem, event, current, hybrid));
+        PLB_TRY(policy->replan(&bound, event, current, hybrid));
     else
-        PLB_TRY(policy->plan(problem, hybrid));
+        PLB_TRY(policy->plan(&bound, hybrid));
     snprintf(hybrid->policy, sizeof hybrid->policy, "%s", policy->name);
     hybrid->fingerprint = plb_graph_fingerprint(problem->graph);
     if (!hybrid->in_place || (hybrid->in_place[hybrid->n_places] > 0 && !hybrid->run))

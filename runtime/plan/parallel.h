@@ -49,7 +49,8 @@ struct plb_parallel_policy {
     /* Optional (default: plan): after costs have drifted or places are gone. */
     enum plb_status (*replan)(const struct plb_parallel_problem *problem, enum plb_event event,
                               const struct plb_hybrid *current, struct plb_hybrid *hybrid_out);
-    const char *takes; /* as in struct plb_memory_policy */
+    const char *takes; /* as in struct plb_memory_policy, */
+    const char *argument; /* and this, too */
 };
 
 /* Asks the policy and spreads what it wrote, which proves it right. `current` NULL: a first plan.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a policy is called. Which policies there are stands in schedulers/registry.c.
+ * How a policy is called. Which policies there are stands in schedulers/memory/registry.c.
  */
 #include "runtime/plan/policy.h"
 

@@ -78,13 +78,19 @@ enum plb_status plb_memory_policy_ask(const struct plb_memory_policy *policy,
 /* "drift", "pressure", "relief". */
 const char *plb_event_name(enum plb_event event);
 
-/* What a shared object exports under the name "plb_policy_module". */
-#define PLB_POLICY_ABI 1u
+struct plb_parallel_policy;
+
+/* What a shared object exports under the name "plb_policy_module": policies of one question or of
+ * several. */
+#define PLB_POLICY_ABI 2u
 struct plb_policy_module {
     uint32_t abi;    /* PLB_POLICY_ABI of the headers that it was built with */
-    uint32_t record; /* sizeof(struct plb_memory_policy) there */
+    uint32_t record; /* sizeof(struct plb_memory_policy) there, where there are any */
     uint32_t n;
     const struct plb_memory_policy *const *memory; /* n records */
+    uint32_t record_parallel; /* sizeof(struct plb_parallel_policy) there (parallel.h), likewise */
+    uint32_t n_parallel;
+    const struct plb_parallel_policy *const *parallel; /* n_parallel records */
 };
 
 /* Fills a problem: needs and, where `costs` is NULL, seconds by the nominal model. `seconds` has

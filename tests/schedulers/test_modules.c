@@ -130,7 +130,7 @@ static void a_library_that_cannot_be_used_says_why(void)
     static const struct {
         const char *library, *reason;
     } cases[] = {
-        {"abi", "was built for policy ABI 99, this Palombe has 1"},
+        {"abi", "was built for policy ABI 99, this Palombe has 2"},
         {"record", "was built with records of 8 bytes"},
         {"empty", "has no function 'plan' in its policy 'outside'"},
         {"symbol", "has no symbol 'plb_policy_module'"},
