@@ -17,7 +17,7 @@ libpalombe_la_SOURCES += %D%/add/add.c %D%/cast/cast.c %D%/dropout/dropout.c %D%
 	%D%/take_rows/take_rows.c
 
 # Updates of parameters, and sums.
-libpalombe_la_SOURCES += %D%/adamw/adamw.c %D%/adamw/update.c %D%/adamw/update.h %D%/sgd/sgd.c \
+libpalombe_la_SOURCES += %D%/adamw/adamw.c %D%/adamw/step.h %D%/adamw/update.c %D%/adamw/update.h %D%/sgd/sgd.c \
 	%D%/sum_squares/sum_squares.c %D%/clip_scale/clip_scale.c %D%/sum/sum.c
 
 # Norms and losses.

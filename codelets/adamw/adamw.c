@@ -12,6 +12,7 @@
  */
 #include "config.h"
 
+#include "codelets/adamw/step.h"
 #include "codelets/adamw/update.h"
 #include "codelets/codelets.h"
 #include "codelets/common/check.h"
@@ -21,34 +22,27 @@
 enum { MOMENTS = 2, HYPER = 4, SCALE = 5 };
 enum { BETA1, BETA2, EPSILON, DECAY }; /* attributes */
 
-struct constants {
-    float beta1, rest1, beta2, rest2; /* rest: 1 - beta, rounded once from double */
-    float epsilon, decay, rate, correction1, correction2, scale;
-};
-
 struct arrays {
     float *p_out, *m_out, *v_out;
     const float *p, *g, *m, *v;
 };
 
 /* Outputs may be the inputs. */
-PLB_KERNEL_CLONES static void update(const struct arrays *a, const struct constants *constants,
-                                     int64_t n)
+PLB_KERNEL_CLONES static void update(const struct arrays *a,
+                                     const struct plb__adamw_constants *constants, int64_t n)
 {
     float *p_out = a->p_out, *m_out = a->m_out, *v_out = a->v_out;
     const float *p = a->p, *gradient = a->g, *m = a->m, *v = a->v;
-    const struct constants c = *constants;
+    const struct plb__adamw_constants c = *constants;
 
     PLB_INDEPENDENT
     for (int64_t i = 0; i < n; i++) {
-        float g = c.scale * gradient[i];
-        float m_next = c.beta1 * m[i] + c.rest1 * g;
-        float v_next = c.beta2 * v[i] + c.rest2 * g * g;
-        float step = m_next * c.correction1 / (sqrtf(v_next * c.correction2) + c.epsilon);
+        struct plb__adamw_state next =
+            plb__adamw_step(&c, (struct plb__adamw_state){p[i], m[i], v[i]}, gradient[i]);
 
-        p_out[i] = p[i] - c.rate * (step + c.decay * p[i]);
-        m_out[i] = m_next;
-        v_out[i] = v_next;
+        p_out[i] = next.p;
+        m_out[i] = next.m;
+        v_out[i] = next.v;
     }
 }
 
@@ -66,11 +60,11 @@ static void cost(const struct plb_task_types *types, struct plb_cost *cost_out)
     plb__update_cost(types, MOMENTS, 17, cost_out);
 }
 
-static struct constants constants_of(const struct plb_call *call)
+static struct plb__adamw_constants constants_of(const struct plb_call *call)
 {
     const double *f = call->attributes->f;
     const float *hyper = call->in[HYPER].part[0].data;
-    struct constants c = {
+    struct plb__adamw_constants c = {
         .beta1 = (float)f[BETA1],
         .rest1 = (float)(1 - f[BETA1]),
         .beta2 = (float)f[BETA2],
@@ -89,7 +83,7 @@ static enum plb_status cpu(const struct plb_call *call)
 {
     const struct plb_operand *in = call->in, *out = call->out;
     int64_t elements = plb_shape_elements(&out[0].part[0].shape);
-    struct constants c = constants_of(call);
+    struct plb__adamw_constants c = constants_of(call);
     bool working = out[MOMENTS + 1].n_parts > 0;
 
     for (int64_t at = 0; at < elements; at += PLB_CHUNK) {
@@ -122,7 +116,7 @@ const struct plb_operator plb_op_adamw = {
            {.name = "v", .rows = PLB_AXIS_A},
            {.name = "hyper"},
            {.name = "scale", .flags = PLB_OPTIONAL},
-           {.name = "working", .rows = PLB_AXIS_A, .flags = PLB_OPTIONAL}},
+           {.name = "working", .rows = PLB_AXIS_A, .flags = PLB_OPTIONAL | PLB_UNREAD}},
     .out = {{.name = "p", .rows = PLB_AXIS_A, .shares = 1},
             {.name = "m", .rows = PLB_AXIS_A, .shares = 3},
             {.name = "v", .rows = PLB_AXIS_A, .shares = 4},

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * adamw on a CUDA card: 28 bytes an element, 30 with a working copy, each moved once (update.cuh).
- * A thread has four loads of 16 bytes under way. See adamw.c for the record and the formula, in
- * whose order an element is computed.
+ * A thread has four loads of 16 bytes under way. See adamw.c for the record and the formula, step.h
+ * for an element, which has the bits of the processor's.
  */
 #include "codelets/adamw/many.h"
+#include "codelets/adamw/step.h"
 #include "codelets/adamw/update.cuh"
 
 enum { BETA1, BETA2, EPSILON, DECAY }; /* attributes */
@@ -25,26 +26,23 @@ struct adamw {
         }
     };
 
-    struct constants c;
-    float rate, correction1, correction2, scale;
+    struct plb__adamw_constants c;
 
-    __device__ __forceinline__ adamw(const struct constants &constants, const float *hyper,
+    __device__ __forceinline__ adamw(const struct constants &from, const float *hyper,
                                      const float *scale_or_null)
-        : c(constants), rate(hyper[0]), correction1(hyper[1]), correction2(hyper[2]),
-          scale(scale_or_null != nullptr ? *scale_or_null : 1.0f)
+        : c{from.beta1, from.rest1, from.beta2, from.rest2, from.epsilon, from.decay, hyper[0],
+            hyper[1], hyper[2], scale_or_null != nullptr ? *scale_or_null : 1.0f}
     {
     }
 
     __device__ __forceinline__ void step(float state[STATES], float gradient) const
     {
-        float p = state[0], g = scale * gradient;
-        float m = c.beta1 * state[1] + c.rest1 * g;
-        float v = c.beta2 * state[2] + c.rest2 * g * g;
-        float step = m * correction1 / (sqrtf(v * correction2) + c.epsilon);
+        struct plb__adamw_state next =
+            plb__adamw_step(&c, {state[0], state[1], state[2]}, gradient);
 
-        state[0] = p - rate * (step + c.decay * p);
-        state[1] = m;
-        state[2] = v;
+        state[0] = next.p;
+        state[1] = next.m;
+        state[2] = next.v;
     }
 };
 

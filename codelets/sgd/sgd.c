@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "codelets/adamw/step.h"
 #include "codelets/adamw/update.h"
 #include "codelets/codelets.h"
 #include "codelets/common/check.h"
@@ -17,31 +18,26 @@
 enum { MOMENTS = 1, HYPER = 3, SCALE = 4 };
 enum { MOMENTUM, DECAY }; /* attributes */
 
-struct constants {
-    float momentum, decay, rate, scale;
-    float keep, take; /* the step is keep v' + take g */
-};
-
 struct arrays {
     float *p_out, *v_out;
     const float *p, *g, *v;
 };
 
 /* Outputs may be the inputs. */
-PLB_KERNEL_CLONES static void update(const struct arrays *a, const struct constants *constants,
-                                     int64_t n)
+PLB_KERNEL_CLONES static void update(const struct arrays *a,
+                                     const struct plb__sgd_constants *constants, int64_t n)
 {
     float *p_out = a->p_out, *v_out = a->v_out;
     const float *p = a->p, *gradient = a->g, *v = a->v;
-    const struct constants c = *constants;
+    const struct plb__sgd_constants c = *constants;
 
     PLB_INDEPENDENT
     for (int64_t i = 0; i < n; i++) {
-        float g = c.scale * gradient[i] + c.decay * p[i];
-        float v_next = c.momentum * v[i] + g;
+        struct plb__sgd_state next =
+            plb__sgd_step(&c, (struct plb__sgd_state){p[i], v[i]}, gradient[i]);
 
-        p_out[i] = p[i] - c.rate * (c.keep * v_next + c.take * g);
-        v_out[i] = v_next;
+        p_out[i] = next.p;
+        v_out[i] = next.v;
     }
 }
 
@@ -57,10 +53,10 @@ static void cost(const struct plb_task_types *types, struct plb_cost *cost_out)
     plb__update_cost(types, MOMENTS, 10, cost_out);
 }
 
-static struct constants constants_of(const struct plb_call *call)
+static struct plb__sgd_constants constants_of(const struct plb_call *call)
 {
     bool nesterov = call->attributes->i[0] != 0;
-    struct constants c = {
+    struct plb__sgd_constants c = {
         .momentum = (float)call->attributes->f[MOMENTUM],
         .decay = (float)call->attributes->f[DECAY],
         .rate = ((const float *)call->in[HYPER].part[0].data)[0],
@@ -75,7 +71,7 @@ static enum plb_status cpu(const struct plb_call *call)
 {
     const struct plb_operand *in = call->in, *out = call->out;
     int64_t elements = plb_shape_elements(&out[0].part[0].shape);
-    struct constants c = constants_of(call);
+    struct plb__sgd_constants c = constants_of(call);
     bool working = out[MOMENTS + 1].n_parts > 0;
 
     for (int64_t at = 0; at < elements; at += PLB_CHUNK) {
@@ -106,7 +102,7 @@ const struct plb_operator plb_op_sgd = {
            {.name = "v", .rows = PLB_AXIS_A},
            {.name = "hyper"},
            {.name = "scale", .flags = PLB_OPTIONAL},
-           {.name = "working", .rows = PLB_AXIS_A, .flags = PLB_OPTIONAL}},
+           {.name = "working", .rows = PLB_AXIS_A, .flags = PLB_OPTIONAL | PLB_UNREAD}},
     .out = {{.name = "p", .rows = PLB_AXIS_A, .shares = 1},
             {.name = "v", .rows = PLB_AXIS_A, .shares = 3},
             {.name = "working", .rows = PLB_AXIS_A, .flags = PLB_OPTIONAL, .shares = 6}},

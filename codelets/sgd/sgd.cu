@@ -3,6 +3,7 @@
  * sgd on a CUDA card: 20 bytes an element, 22 with a working copy, each moved once
  * (codelets/adamw/update.cuh). See sgd.c for the record and the formula.
  */
+#include "codelets/adamw/step.h"
 #include "codelets/adamw/update.cuh"
 
 enum { MOMENTUM, DECAY }; /* attributes */
@@ -22,22 +23,21 @@ struct sgd {
         }
     };
 
-    struct constants c;
-    float rate, scale;
+    struct plb__sgd_constants c;
 
-    __device__ __forceinline__ sgd(const struct constants &constants, const float *hyper,
+    __device__ __forceinline__ sgd(const struct constants &from, const float *hyper,
                                    const float *scale_or_null)
-        : c(constants), rate(hyper[0]), scale(scale_or_null != nullptr ? *scale_or_null : 1.0f)
+        : c{from.momentum, from.decay, hyper[0],
+            scale_or_null != nullptr ? *scale_or_null : 1.0f, from.keep, from.take}
     {
     }
 
     __device__ __forceinline__ void step(float state[STATES], float gradient) const
     {
-        float p = state[0], g = scale * gradient + c.decay * p;
-        float v = c.momentum * state[1] + g;
+        struct plb__sgd_state next = plb__sgd_step(&c, {state[0], state[1]}, gradient);
 
-        state[0] = p - rate * (c.keep * v + c.take * g);
-        state[1] = v;
+        state[0] = next.p;
+        state[1] = next.v;
     }
 };
 

@@ -274,6 +274,8 @@ static const char *lane_name(int lane, char *text, size_t size)
         snprintf(text, size, "from %s", plb_tier_name((enum plb_tier)(lane - PLB_LANE_IN)));
     else if (lane >= PLB_LANE_OUT)
         snprintf(text, size, "to %s", plb_tier_name((enum plb_tier)(lane - PLB_LANE_OUT)));
+    else if (lane == PLB_LANE_BESIDE)
+        snprintf(text, size, "main memory");
     else
         snprintf(text, size, "worker %d", lane);
     return text;

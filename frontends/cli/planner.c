@@ -118,6 +118,7 @@ static enum plb_status simulate_none(struct cli_planner *p)
 static enum plb_status choose_homes(struct cli_planner *p)
 {
     plb_graph_t *whole = plb_model_graph(p->workload.model);
+    plb_graph_t *graph = p->cut ? p->cut : whole;
     struct plb_keep keep;
 
     PLB_TRY(plb_keep_read(plb_settings_text(p->settings, OPTION_STATE), &keep));
@@ -125,7 +126,8 @@ static enum plb_status choose_homes(struct cli_planner *p)
         return plb_fail(PLB_ERROR_UNAVAILABLE,
                         "platform '%s' computes in main memory: nothing can be kept beside it",
                         p->problem.platform->name);
-    PLB_TRY(plb_keep_apply(&keep, whole, p->cut ? p->cut : whole));
+    PLB_TRY(plb_keep_apply(&keep, whole, graph));
+    PLB_TRY(plb_keep_updates(&keep, p->problem.platform, graph));
     return plb_problem_prepare(p->graph, p->costs, NULL, p->seconds, &p->problem);
 }
 

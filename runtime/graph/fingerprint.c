@@ -54,6 +54,7 @@ static uint64_t mix_task(uint64_t hash, const struct plb_task *task)
                        task->micro_batch,
                        task->shard,
                        task->forward,
+                       task->tier,
                        task->n_in,
                        task->n_out,
                        task->low[0],

@@ -464,6 +464,17 @@ void plb_graph_set_home(plb_graph_t *graph, plb_value value, int home)
         slot->info.home = home;
 }
 
+void plb_graph_set_tier(plb_graph_t *graph, plb_task_id task, int tier)
+{
+    if (graph->status != PLB_OK)
+        return;
+    if (task >= graph->tasks.n || tier < 0 || tier >= PLB_HOMES)
+        plb_graph_fail(graph, plb_fail(PLB_ERROR_INVALID, "task %u of %u cannot work on tier %d",
+                                       task, graph->tasks.n, tier));
+    else
+        plb__graph_task(graph, task)->tier = tier;
+}
+
 void plb_graph_set_name(plb_graph_t *graph, plb_value value, const char *name)
 {
     struct plb__value *slot = declared(graph, value, "set name");

@@ -66,6 +66,8 @@ struct plb_task {
     int micro_batch; /* number of the micro-batch that it works on, -1: of all, or of no one */
     int shard;       /* number among the tasks that a tensor-parallel split made of one, -1: not
                         split. In a graph that is not cut also PLB_SHARD_BY_ROWS(n) */
+    int tier;        /* whose copies it works on (runtime/plan/plan.h): 0, the device's, unless it
+                        was set */
     int n_in, n_out;
     const uint32_t *in_start, *out_start;
     const plb_value *in, *out;
@@ -127,6 +129,8 @@ void plb_graph_set_name(plb_graph_t *graph, plb_value value, const char *name);
 void plb_graph_carry(plb_graph_t *graph, plb_value first, plb_value last);
 /* Declares where a parameter or state is kept from step to step (0 to PLB_HOMES - 1). */
 void plb_graph_set_home(plb_graph_t *graph, plb_value value, int home);
+/* Declares on whose copies a task works (0 to PLB_HOMES - 1): where it computes, that is. */
+void plb_graph_set_tier(plb_graph_t *graph, plb_task_id task, int tier);
 /* Declares that the caller reads the value after the step. */
 void plb_graph_output(plb_graph_t *graph, plb_value value);
 

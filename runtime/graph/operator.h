@@ -57,6 +57,7 @@ enum plb_operand_flags {
     PLB_WINDOW_SEQUENCE = 8,  /* rows: all of the sequences that the range touches */
     PLB_VARIADIC = 16,        /* last input only: any number of values of one type */
     PLB_UNSPLIT = 32,         /* columns: the cells follow the axis, but a task takes them all */
+    PLB_UNREAD = 64,          /* input: only its storage is wanted, for an output that shares it */
 };
 
 /* Windows imply PLB_LIST. A sequence is `granule` rows (see struct plb_operator). */

@@ -39,6 +39,8 @@ struct plb_platform {
     size_t bytes[PLB_TIERS];             /* capacities; 0: the tier is not there */
     double flops_per_second[PLB_DTYPES]; /* of one worker, by the dtype of a task's first input */
     double bytes_per_second;             /* of one worker */
+    double host_bytes_per_second;        /* of tasks that work in main memory beside the device, one
+                                            after the other; 0: there are none */
     double task_seconds;                 /* what the runtime adds to each task */
     struct plb_link link[PLB_TIERS];     /* device to HOST, device to DISK; [PLB_DEVICE] unused */
 };
@@ -105,8 +107,12 @@ double plb_costs_measured(const plb_costs_t *costs, const char *op, uint32_t foo
  * cost of a task. */
 double plb_task_modelled_seconds(const struct plb_platform *platform, const plb_graph_t *graph,
                                  const struct plb_task *task);
+/* The same in main memory, beside the device: by the rate of bytes alone, since only updates of
+ * parameters work there; HUGE_VAL where nothing can. */
+double plb_task_beside_seconds(const struct plb_platform *platform, const plb_graph_t *graph,
+                               const struct plb_task *task);
 /* Seconds of each task of a graph (`seconds_out` has one entry per task): measured, plus the cost
- * of a task, where a sample exists, else modelled; `measured_out`, unless NULL, gets the number of
+ * of a task, where a sample exists, else modelled, as is all that works beside the device; `measured_out`, unless NULL, gets the number of
  * measured ones. `costs` NULL: modelled on one nominal worker. Transfers between places take 0. */
 enum plb_status plb_costs_of_graph(const plb_costs_t *costs, const plb_graph_t *graph,
                                    double *seconds_out, uint32_t *measured_out);

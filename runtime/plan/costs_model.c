@@ -72,6 +72,8 @@ enum plb_status plb_platform_check(const struct plb_platform *platform)
         PLB_TRY(check_number(name, "a rate of flops", platform->flops_per_second[dtype],
                              dtype != PLB_F32));
     PLB_TRY(check_number(name, "the rate of bytes", platform->bytes_per_second, false));
+    PLB_TRY(check_number(name, "the rate of bytes in main memory", platform->host_bytes_per_second,
+                         true));
     PLB_TRY(check_number(name, "the time that a task adds", platform->task_seconds, true));
     for (int tier = PLB_HOST; tier < PLB_TIERS; tier++) {
         const struct plb_link *link = &platform->link[tier];
@@ -134,6 +136,16 @@ static double model(const struct plb_platform *platform, const struct plb_operat
            platform->task_seconds;
 }
 
+double plb_task_beside_seconds(const struct plb_platform *platform, const plb_graph_t *graph,
+                               const struct plb_task *task)
+{
+    struct plb_cost cost;
+
+    plb_task_get_cost(graph, task, &cost);
+    return platform->host_bytes_per_second > 0 ? cost.bytes / platform->host_bytes_per_second
+                                               : HUGE_VAL;
+}
+
 double plb_task_modelled_seconds(const struct plb_platform *platform, const plb_graph_t *graph,
                                  const struct plb_task *task)
 {
@@ -157,6 +169,10 @@ enum plb_status plb_costs_of_graph(const plb_costs_t *costs, const plb_graph_t *
         seconds_out[t] = 0;
         if (task->op->once)
             continue;
+        if (task->tier != PLB_DEVICE) {
+            seconds_out[t] = plb_task_beside_seconds(&platform, graph, task);
+            continue;
+        }
         plb_task_get_types(graph, task, &types);
         if (costs)
             sample = plb_costs_measured(costs, task->op->name, footprint_of_types(&types));

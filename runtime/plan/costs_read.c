@@ -115,7 +115,7 @@ enum plb_status plb__platform_read(const struct plb_json_object *object,
 {
     static const char *const known[] = {
         "name",         "workers", "memory", "flops_per_second", "bytes_per_second",
-        "task_seconds", "links",   NULL};
+        "host_bytes_per_second", "task_seconds", "links", NULL};
     const char *name = NULL;
     int64_t workers = 0;
 
@@ -133,6 +133,8 @@ enum plb_status plb__platform_read(const struct plb_json_object *object,
     PLB_TRY(read_flops(object, platform->flops_per_second));
     PLB_TRY(plb_json_require_real(object, "bytes_per_second", PLB__COST_RATE_MIN, PLB__COST_RATE_MAX,
                       &platform->bytes_per_second));
+    PLB_TRY(plb_json_real(object, "host_bytes_per_second", 0, PLB__COST_RATE_MAX,
+                          &platform->host_bytes_per_second));
     PLB_TRY(plb_json_require_real(object, "task_seconds", 0, PLB__COST_SECONDS_MAX, &platform->task_seconds));
     return read_links(object, platform);
 }

@@ -57,10 +57,11 @@ static json_t *pack_platform(const struct plb_platform *platform)
             rates = NULL;
         }
     return json_pack(
-        "{s:s, s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:o}", "name", platform->name, "workers",
+        "{s:s, s:i, s:{s:o, s:o, s:o}, s:o, s:f, s:f, s:f, s:o}", "name", platform->name, "workers",
         platform->workers, "memory", "device", pack_bytes(platform->bytes[PLB_DEVICE]), "host",
         pack_bytes(platform->bytes[PLB_HOST]), "disk", pack_bytes(platform->bytes[PLB_DISK]),
-        "flops_per_second", rates, "bytes_per_second", platform->bytes_per_second, "task_seconds",
+        "flops_per_second", rates, "bytes_per_second", platform->bytes_per_second,
+        "host_bytes_per_second", platform->host_bytes_per_second, "task_seconds",
         platform->task_seconds, "links", pack_links(platform));
 }
 

@@ -82,21 +82,31 @@ static bool makes_wanted(const struct finisher *f, const struct plb_task *task)
     return false;
 }
 
+/* Inputs that are not read are used where they are, which beside the device may be on the device;
+ * as parameters they are always somewhere. */
+static enum plb_status use_inputs(struct finisher *f, uint32_t i, const struct plb_task *task)
+{
+    for (int k = task->n_in; k-- > 0;)
+        for (uint32_t j = task->in_start[k + 1]; j-- > task->in_start[k];)
+            if (task->tier == PLB_DEVICE || !(task->op->in[k].flags & PLB_UNREAD))
+                PLB_TRY(use(f, i, task->in[j], (enum plb_tier)task->tier));
+    return PLB_OK;
+}
+
 static enum plb_status look_at_run(struct finisher *f, uint32_t i)
 {
     plb_task_id id = f->draft->instruction[i].subject;
     const struct plb_task *task = plb_graph_task(f->graph, id);
+    enum plb_tier tier = (enum plb_tier)task->tier;
 
     if (f->first_run[id] != i && !makes_wanted(f, task)) {
         f->skipped[i] = true;
         return PLB_OK;
     }
     for (uint32_t j = task->out_start[task->n_out]; j-- > 0;)
-        if (!make(f, task->out[j], PLB_DEVICE))
-            PLB_TRY(push_ending(f, i, task->out[j], PLB_DEVICE));
-    for (uint32_t j = task->in_start[task->n_in]; j-- > 0;)
-        PLB_TRY(use(f, i, task->in[j], PLB_DEVICE));
-    return PLB_OK;
+        if (!make(f, task->out[j], tier))
+            PLB_TRY(push_ending(f, i, task->out[j], tier));
+    return use_inputs(f, i, task);
 }
 
 static enum plb_status look_at_move(struct finisher *f, uint32_t i, enum plb_tier from,
@@ -190,6 +200,28 @@ static bool may_take_operand(const struct finisher *f, uint32_t i, const struct 
     return true;
 }
 
+/* Beside the device an output takes over what it replaces at home, and nothing else. */
+static uint32_t take_over_beside(const struct finisher *f, const struct plb_task *task)
+{
+    uint32_t takes = 0;
+
+    for (int k = 0; k < task->n_out; k++) {
+        int from = task->op->out[k].shares - 1;
+        uint32_t cells = task->out_start[k + 1] - task->out_start[k];
+        bool home = from >= 0 && cells > 0 && task->in_start[from + 1] > task->in_start[from];
+
+        for (uint32_t j = 0; j < cells && home; j++) {
+            const struct plb_value_info *in =
+                plb_graph_value(f->graph, task->in[task->in_start[from] + j]);
+
+            home = in->producer == PLB_NONE && in->home == task->tier &&
+                   in->next == task->out[task->out_start[k] + j];
+        }
+        takes |= home ? 1u << k : 0;
+    }
+    return takes;
+}
+
 /* The inputs that are taken over do not end by a DROP; two outputs cannot take one input. */
 static uint32_t take_over(struct finisher *f, uint32_t i, const struct plb_task *task)
 {
@@ -228,7 +260,9 @@ static enum plb_status write_instruction(struct finisher *f, uint32_t i)
         const struct plb_task *task = plb_graph_task(f->graph, instruction.subject);
 
         settle_outputs(f, task);
-        instruction.takes = take_over(f, i, task);
+        instruction.tier = (enum plb_tier)task->tier;
+        instruction.takes = task->tier == PLB_DEVICE ? take_over(f, i, task)
+                                                     : take_over_beside(f, task);
     } else {
         f->leaving[instruction.subject] = instruction.code == PLB_OFFLOAD;
     }

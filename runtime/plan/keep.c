@@ -11,25 +11,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+static enum plb_status read_update(const char *text, enum plb_keep_update *update_out)
+{
+    if (strcmp(text, "") == 0)
+        *update_out = PLB_UPDATE_WHERE_IT_HIDES;
+    else if (strcmp(text, ",update=device") == 0)
+        *update_out = PLB_UPDATE_DEVICE;
+    else if (strcmp(text, ",update=host") == 0)
+        *update_out = PLB_UPDATE_HOST;
+    else
+        return plb_fail(PLB_ERROR_INVALID,
+                        "behind where state is kept there can be ',update=device' or "
+                        "',update=host', not '%s'",
+                        text);
+    return PLB_OK;
+}
+
 enum plb_status plb_keep_read(const char *text, struct plb_keep *keep_out)
 {
     static const struct {
         const char *word;
         struct plb_keep keep;
     } words[] = {
-        {"", {0, false}},
-        {"device", {0, false}},
-        {"optimizer", {SIZE_MAX, false}},
-        {"host", {SIZE_MAX, true}},
+        {"", {.bytes = 0}},
+        {"device", {.bytes = 0}},
+        {"optimizer", {.bytes = SIZE_MAX}},
+        {"host", {.bytes = SIZE_MAX, .parameters = true}},
     };
     struct plb_keep keep = {.parameters = true};
+    size_t length;
 
+    text = text ? text : "";
+    length = strcspn(text, ",");
+    PLB_TRY(read_update(text + length, &keep.update));
     for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
-        if (strcmp(text ? text : "", words[k].word) == 0) {
+        if (strlen(words[k].word) == length && strncmp(text, words[k].word, length) == 0) {
             *keep_out = words[k].keep;
+            keep_out->update = keep.update;
             return PLB_OK;
         }
-    if (plb_bytes_read(text, strlen(text), &keep.bytes) != PLB_OK)
+    if (plb_bytes_read(text, length, &keep.bytes) != PLB_OK)
         return plb_fail(PLB_ERROR_INVALID,
                         "state is kept on the 'device', on the 'host', that of the 'optimizer' "
                         "there, or a number of bytes ('8GiB') there; not '%s'",

@@ -15,7 +15,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/finish.c \
 	runtime/plan/hybrid.c \
 	runtime/plan/hybrid_file.c \
-	runtime/plan/keep.c \
+	runtime/plan/keep.c runtime/plan/keep_update.c \
 	runtime/plan/layout.c \
 	runtime/plan/needs.c \
 	runtime/plan/order.c \

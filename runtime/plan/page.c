@@ -10,6 +10,11 @@
  * task needs, if that is more: one set is computed with while the next one comes, but the largest
  * one (the update of an embedding, often several times the others) comes alone. The last version
  * goes home as soon as it is made.
+ *
+ * Around a task that works in main memory (plb_keep_updates()) it is the other way round: what it
+ * reads of the device goes out as soon as it is made, the gradient first of all, and what it makes
+ * for the device comes in right after it. Then the link is not what a step waits for, and the window
+ * holds one set.
  */
 #include "config.h"
 
@@ -32,7 +37,9 @@ struct pager {
     const struct plb_plan *draft;
     plb_value *carried;     /* per value: the initial value that it replaces, or PLB_NONE */
     bool *left;             /* per value: the draft moves it from or to its home by itself */
+    bool *wanted;           /* per value: a task in main memory reads it, and it is not there yet */
     uint32_t *last_used;    /* per value: 1 + the latest instruction that used it; 0: none */
+    bool beside;            /* there are tasks in main memory */
     size_t largest, second; /* bytes of the sets of two tasks */
     size_t window;          /* bytes that are fetched and not yet used, at most */
     struct fetch *fetch;    /* in the order of their needs */
@@ -91,6 +98,10 @@ static enum plb_status need(struct pager *p, uint32_t i, plb_task_id id)
     const struct plb_task *task = plb_graph_task(p->graph, id);
     size_t bytes = 0;
 
+    if (task->tier != PLB_DEVICE) {
+        p->beside = true;
+        return PLB_OK;
+    }
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
         plb_value v = task->in[j];
         uint32_t used = p->last_used[v];
@@ -126,7 +137,7 @@ static enum plb_status find_needs(struct pager *p)
     for (uint32_t i = 0; i < p->draft->n; i++)
         if (p->draft->instruction[i].code == PLB_RUN)
             PLB_TRY(need(p, i, p->draft->instruction[i].subject));
-    p->window = 2 * p->second > p->largest ? 2 * p->second : p->largest;
+    p->window = 2 * p->second > p->largest && !p->beside ? 2 * p->second : p->largest;
     return PLB_OK;
 }
 
@@ -166,18 +177,53 @@ static enum plb_status append(struct pager *p, enum plb_opcode code, plb_value v
                            (struct plb_instruction){code, value, 0, (enum plb_tier)tier});
 }
 
-/* What a task has made goes home, where its home is not here. */
-static enum plb_status bring_home(struct pager *p, plb_task_id id)
+/* What a task has made goes home, where its home is not here; or where it is wanted. */
+static enum plb_status bring_home(struct pager *p, const struct plb_task *task)
 {
-    const struct plb_task *task = plb_graph_task(p->graph, id);
-
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++) {
         plb_value v = task->out[j];
 
-        if (p->carried[v] != PLB_NONE && !p->left[v])
+        if (task->tier != PLB_DEVICE && home_of(p, v) == PLB_DEVICE)
+            PLB_TRY(append(p, PLB_FETCH, v, task->tier));
+        if (task->tier == PLB_DEVICE && p->carried[v] != PLB_NONE && !p->left[v] &&
+            home_of(p, v) != PLB_DEVICE)
             PLB_TRY(append(p, PLB_OFFLOAD, v, home_of(p, v)));
+        if (p->wanted[v])
+            PLB_TRY(append(p, PLB_OFFLOAD, v, PLB_HOST));
+        p->wanted[v] = false;
     }
     return PLB_OK;
+}
+
+/* What a task in main memory reads and no task has sent there: what the step began with. */
+static enum plb_status send_inputs(struct pager *p, const struct plb_task *task)
+{
+    for (uint32_t j = 0; j < task->in_start[task->n_in] && task->tier != PLB_DEVICE; j++) {
+        if (p->wanted[task->in[j]])
+            PLB_TRY(append(p, PLB_OFFLOAD, task->in[j], task->tier));
+        p->wanted[task->in[j]] = false;
+    }
+    return PLB_OK;
+}
+
+/* A draft knows of no task in main memory, and would have what these make sent home. */
+static bool is_moot(const struct pager *p, const struct plb_instruction *instruction)
+{
+    plb_task_id producer;
+
+    if (instruction->code == PLB_RUN)
+        return false;
+    producer = plb_graph_value(p->graph, instruction->subject)->producer;
+    return producer != PLB_NONE && plb_graph_task(p->graph, producer)->tier != PLB_DEVICE;
+}
+
+static enum plb_status write_run(struct pager *p, const struct plb_instruction *instruction)
+{
+    const struct plb_task *task = plb_graph_task(p->graph, instruction->subject);
+
+    PLB_TRY(send_inputs(p, task));
+    PLB_TRY(plb_plan_append(&p->paged, *instruction));
+    return bring_home(p, task);
 }
 
 static enum plb_status write(struct pager *p)
@@ -190,14 +236,31 @@ static enum plb_status write(struct pager *p)
         for (; next < p->n_fetches && p->fetch[next].before == i; next++)
             PLB_TRY(append(p, PLB_FETCH, p->fetch[next].value,
                            plb_graph_value(p->graph, p->fetch[next].value)->home));
-        PLB_TRY(plb_plan_append(&p->paged, *instruction));
         if (instruction->code == PLB_RUN)
-            PLB_TRY(bring_home(p, instruction->subject));
+            PLB_TRY(write_run(p, instruction));
+        else if (!is_moot(p, instruction))
+            PLB_TRY(plb_plan_append(&p->paged, *instruction));
     }
     return PLB_OK;
 }
 
 /* ---- from outside ---- */
+
+/* What tasks in main memory read that has no home there. */
+static void find_wanted(struct pager *p)
+{
+    for (plb_task_id t = 0; t < plb_graph_tasks(p->graph); t++) {
+        const struct plb_task *task = plb_graph_task(p->graph, t);
+
+        for (int k = 0; k < task->n_in && task->tier != PLB_DEVICE; k++)
+            for (uint32_t j = task->in_start[k]; j < task->in_start[k + 1]; j++) {
+                const struct plb_value_info *info = plb_graph_value(p->graph, task->in[j]);
+
+                p->wanted[task->in[j]] |= !(task->op->in[k].flags & PLB_UNREAD) &&
+                                          (info->producer != PLB_NONE || info->home != task->tier);
+            }
+    }
+}
 
 static enum plb_status prepare(struct pager *p)
 {
@@ -205,16 +268,18 @@ static enum plb_status prepare(struct pager *p)
 
     p->carried = malloc(n * sizeof *p->carried);
     p->left = calloc(n, sizeof *p->left);
+    p->wanted = calloc(n, sizeof *p->wanted);
     p->last_used = calloc(n, sizeof *p->last_used);
-    if (!p->carried || !p->left || !p->last_used)
+    if (!p->carried || !p->left || !p->wanted || !p->last_used)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to page %zu values", n - 1);
     memset(p->carried, 0xff, n * sizeof *p->carried);
     for (plb_value v = 0; v + 1 < n; v++) {
         const struct plb_value_info *info = plb_graph_value(p->graph, v);
 
-        if (is_away(info) && info->next != PLB_NONE)
+        if (info->producer == PLB_NONE && info->next != PLB_NONE)
             p->carried[info->next] = v;
     }
+    find_wanted(p);
     return PLB_OK;
 }
 
@@ -232,6 +297,7 @@ enum plb_status plb__page(const plb_graph_t *graph, const struct plb_plan *draft
     }
     free(p.carried);
     free(p.left);
+    free(p.wanted);
     free(p.last_used);
     free(p.fetch);
     if (status == PLB_OK)

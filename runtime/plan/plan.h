@@ -8,6 +8,8 @@
  *
  *   RUN t            makes the outputs of task t on the device from inputs that are there.
  *                    Rematerialization is nothing but a second RUN.
+ *   RUN t, host      makes them in main memory from inputs that are there, beside the device:
+ *                    the updates of parameters that the graph says so of (plb_graph_set_tier).
  *   OFFLOAD v, tier  copies v from the device to a tier; the copy on the device stays.
  *   FETCH v, tier    copies v from a tier to the device; the copy in the tier stays.
  *   DROP v, tier     ends a copy.
@@ -48,7 +50,8 @@ struct plb_instruction {
     uint32_t subject;   /* a task for RUN, a value for the others */
     uint32_t takes;     /* RUN: bit k set: output operand k takes over the storage of the input that
                            its specification names in `shares`; that input ends here */
-    enum plb_tier tier; /* OFFLOAD: where to; FETCH: where from; DROP: whose copy */
+    enum plb_tier tier; /* OFFLOAD: where to; FETCH: where from; DROP: whose copy; RUN: on whose
+                           copies it works, which the task says */
 };
 
 const char *plb_opcode_name(enum plb_opcode code); /* "run", "drop", ... */

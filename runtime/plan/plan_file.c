@@ -41,10 +41,10 @@ static void write_instruction(struct plb__text *text, const struct plb_instructi
 {
     plb__text_add(text, "\n    [\"%s\", %" PRIu32, plb_opcode_name(instruction->code),
                   instruction->subject);
-    if (instruction->code != PLB_RUN)
-        plb__text_add(text, ", \"%s\"", plb_tier_name(instruction->tier));
-    else if (instruction->takes)
+    if (instruction->code == PLB_RUN && (instruction->takes || instruction->tier != PLB_DEVICE))
         plb__text_add(text, ", %" PRIu32, instruction->takes);
+    if (instruction->code != PLB_RUN || instruction->tier != PLB_DEVICE)
+        plb__text_add(text, ", \"%s\"", plb_tier_name(instruction->tier));
     plb__text_add(text, "]");
 }
 
@@ -129,18 +129,23 @@ static bool read_tier(const json_t *json, enum plb_tier *tier_out)
 static enum plb_status read_instruction(const struct reader *r, const json_t *json,
                                         struct plb_instruction *instruction_out)
 {
+    static const char not_one[] = "is not [code, subject] or [code, subject, detail]";
     struct plb_instruction instruction = {.tier = PLB_DEVICE};
     size_t n = json_array_size(json); /* 0 for what is no array */
 
-    if (n < 2 || n > 3)
-        return refuse(r, "is not [code, subject] or [code, subject, detail]");
+    if (n < 2)
+        return refuse(r, not_one);
     if (!read_code(json_array_get(json, 0), &instruction.code))
         return refuse(r, "has no known code");
+    if (n > (instruction.code == PLB_RUN ? 4 : 3))
+        return refuse(r, not_one);
     if (!plb__document_number(json_array_get(json, 1), &instruction.subject))
         return refuse(r, "has a subject that is no number of 32 bits");
     if (instruction.code == PLB_RUN) {
-        if (n == 3 && !plb__document_number(json_array_get(json, 2), &instruction.takes))
+        if (n >= 3 && !plb__document_number(json_array_get(json, 2), &instruction.takes))
             return refuse(r, "takes over what is no mask of 32 bits");
+        if (n == 4 && !read_tier(json_array_get(json, 3), &instruction.tier))
+            return refuse(r, "names no known tier");
     } else if (n < 3 || !read_tier(json_array_get(json, 2), &instruction.tier)) {
         return refuse(r, "names no known tier");
     }

@@ -37,6 +37,8 @@ static void print_run(const struct plb_instruction *instruction, const plb_graph
     }
     fputs(task->name, file);
     print_taken(task, instruction->takes, file);
+    if (instruction->tier != PLB_DEVICE)
+        fprintf(file, "  on the %s", plb_tier_name(instruction->tier));
 }
 
 static void print_copy(const struct plb_instruction *instruction, const plb_graph_t *graph,

@@ -25,7 +25,8 @@ struct heap {
     uint32_t n;
 };
 
-/* Makes one copy after the other. */
+/* Makes one copy after the other; that of the device's link to itself, which there is not, RUNs in
+ * main memory. */
 struct engine {
     struct heap ready; /* all at time 0 */
     bool busy;
@@ -35,7 +36,7 @@ struct engine {
 
 /* What a place has. */
 struct stage {
-    struct heap ready; /* RUNs; all at time 0 */
+    struct heap ready; /* RUNs on the device; all at time 0 */
     struct heap idle;  /* workers; all at time 0 */
     struct engine engine[ENGINES];
     bool touched; /* something may start there */
@@ -142,12 +143,20 @@ static struct plb_simulated *time_of(const struct play *p, uint32_t i)
     return &program->timeline[i - program->first];
 }
 
+/* On one of the place's workers. */
+static bool is_worked(const struct plb_instruction *instruction)
+{
+    return instruction->code == PLB_RUN && instruction->tier == PLB_DEVICE;
+}
+
 /* The two directions of a link are two engines if it is duplex. */
 static int engine_of(const struct plb__program *program,
                      const struct plb_instruction *instruction)
 {
     bool duplex = program->platform->link[instruction->tier].duplex;
 
+    if (instruction->code == PLB_RUN)
+        return PLB_DEVICE;
     return 2 * (int)instruction->tier + (duplex && instruction->code == PLB_OFFLOAD);
 }
 
@@ -202,7 +211,7 @@ static void make_ready(struct play *p, uint32_t i)
         return;
     }
     touch(p, p->place[i]);
-    if (instruction->code == PLB_RUN)
+    if (is_worked(instruction))
         push(&stage->ready, 0, i);
     else if (instruction->code == PLB_DROP)
         start(p, i, -1);
@@ -306,7 +315,7 @@ static void end(struct play *p, uint32_t i)
         return;
     }
     touch(p, p->place[i]);
-    if (instruction->code == PLB_RUN)
+    if (is_worked(instruction))
         push(&stage->idle, 0, (uint32_t)time_of(p, i)->lane);
     else if (instruction->code != PLB_DROP)
         stage->engine[engine_of(program, instruction)].busy = false;
@@ -319,14 +328,15 @@ static void start_copy(struct play *p, struct engine *engine)
 {
     const struct plb_instruction *instruction;
     uint32_t i;
+    int lane;
 
     if (engine->busy || engine->ready.n == 0)
         return;
     i = pop(&engine->ready).number;
     instruction = instruction_of(p, i);
     engine->busy = true;
-    start(p, i,
-          (int)instruction->tier + (instruction->code == PLB_OFFLOAD ? PLB_LANE_OUT : PLB_LANE_IN));
+    lane = (int)instruction->tier + (instruction->code == PLB_OFFLOAD ? PLB_LANE_OUT : PLB_LANE_IN);
+    start(p, i, instruction->code == PLB_RUN ? PLB_LANE_BESIDE : lane);
 }
 
 static void start_at(struct play *p, struct stage *stage)
@@ -378,7 +388,7 @@ static enum plb_status order_runs(struct play *p, const struct plb__program *pro
     for (uint32_t i = 0; i < program->plan->n && status == PLB_OK; i++) {
         const struct plb_instruction *instruction = &program->plan->instruction[i];
 
-        if (instruction->code != PLB_RUN || carriage_of(program, instruction) != PLB_NONE)
+        if (!is_worked(instruction) || carriage_of(program, instruction) != PLB_NONE)
             continue;
         run[n] = program->first + i;
         if (n >= workers)
@@ -403,12 +413,14 @@ static enum plb_status prepare_moves(struct play *p, const struct plb__program *
             p->carried[carriage].end[task->n_out > 0] = program->first + i;
             p->carried[carriage].left++;
         }
-        if (instruction->code != PLB_OFFLOAD && instruction->code != PLB_FETCH)
+        if (is_worked(instruction) || instruction->code == PLB_DROP)
             continue;
         if (!(plb__program_seconds(program, i) < HUGE_VAL))
             return plb_fail(PLB_ERROR_INVALID,
-                            "instruction %u: platform '%s' has no link between device and %s", i,
-                            program->platform->name, plb_tier_name(instruction->tier));
+                            instruction->code == PLB_RUN
+                                ? "instruction %u: platform '%s' does not compute on the %s"
+                                : "instruction %u: platform '%s' has no link between device and %s",
+                            i, program->platform->name, plb_tier_name(instruction->tier));
         ready = &stage->engine[engine_of(program, instruction)].ready;
         if (!ready->event)
             PLB_TRY(make_room(ready, program->plan->n));

@@ -42,8 +42,10 @@ static enum plb_status sum_all(const struct plb_plan *plan, const struct plb_lay
     for (uint32_t i = 0; i < plan->n; i++) {
         const struct plb_instruction *instruction = &plan->instruction[i];
 
-        if (instruction->code == PLB_RUN)
+        if (instruction->code == PLB_RUN && instruction->tier == PLB_DEVICE)
             sum_run(problem, instruction->subject, run, result);
+        else if (instruction->code == PLB_RUN)
+            result->beside_seconds += problem->seconds[instruction->subject];
         else if (instruction->code == PLB_OFFLOAD)
             result->moved_out[instruction->tier] += bytes_of(problem, instruction);
         else if (instruction->code == PLB_FETCH)

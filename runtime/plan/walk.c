@@ -106,20 +106,38 @@ static enum plb_status begin_slot(struct walker *w, plb_value value, enum plb_ti
 
 /* ---- RUN ---- */
 
-static enum plb_status check_inputs(const struct walker *w, const struct plb_task *task)
+/* The slot of the input at place j of the task's list, which is operand k, or PLB_NONE. What is not
+ * read may lie on the device, too: where it lies does not matter. */
+static uint32_t slot_of_input(const struct walker *w, const struct plb_task *task, int k,
+                              uint32_t j)
 {
-    for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-        if (w->at[PLB_DEVICE][task->in[j]] == PLB_NONE)
-            return plb_fail(PLB_ERROR_INVALID,
-                            "instruction %u: %s reads '%s', which is not there on the device",
-                            w->position, task->name, name_of(w, task->in[j]));
+    uint32_t slot = w->at[task->tier][task->in[j]];
+
+    if (slot == PLB_NONE && (task->op->in[k].flags & PLB_UNREAD))
+        slot = w->at[PLB_DEVICE][task->in[j]];
+    return slot;
+}
+
+static enum plb_status read_inputs(const struct walker *w, const struct plb_task *task)
+{
+    for (int k = 0; k < task->n_in; k++)
+        for (uint32_t j = task->in_start[k]; j < task->in_start[k + 1]; j++) {
+            uint32_t slot = slot_of_input(w, task, k, j);
+
+            if (slot == PLB_NONE)
+                return plb_fail(PLB_ERROR_INVALID,
+                                "instruction %u: %s reads '%s', which is not there on the %s",
+                                w->position, task->name, name_of(w, task->in[j]),
+                                plb_tier_name((enum plb_tier)task->tier));
+            PLB_TRY(push_operand(w->walk, slot));
+        }
     return PLB_OK;
 }
 
 static enum plb_status check_outputs(const struct walker *w, const struct plb_task *task)
 {
     for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-        if (w->at[PLB_DEVICE][task->out[j]] != PLB_NONE)
+        if (w->at[task->tier][task->out[j]] != PLB_NONE)
             return plb_fail(PLB_ERROR_INVALID,
                             "instruction %u: %s makes '%s', which is there already", w->position,
                             task->name, name_of(w, task->out[j]));
@@ -156,7 +174,7 @@ static enum plb_status take_over(struct walker *w, const struct plb_task *task, 
                                  plb_value out)
 {
     plb_value in = task->in[in_place];
-    uint32_t slot = w->at[PLB_DEVICE][in];
+    uint32_t slot = w->at[task->tier][in];
 
     if (slot == PLB_NONE)
         return plb_fail(PLB_ERROR_INVALID,
@@ -170,9 +188,9 @@ static enum plb_status take_over(struct walker *w, const struct plb_task *task, 
         return plb_fail(PLB_ERROR_INVALID,
                         "instruction %u: '%s' does not fit exactly into the storage of '%s'",
                         w->position, name_of(w, out), name_of(w, in));
-    w->at[PLB_DEVICE][in] = PLB_NONE;
-    w->at[PLB_DEVICE][out] = slot;
-    if (w->walk->slot[slot].initial == PLB_NONE)
+    w->at[task->tier][in] = PLB_NONE;
+    w->at[task->tier][out] = slot;
+    if (task->tier == PLB_DEVICE && w->walk->slot[slot].initial == PLB_NONE)
         hold(w, out, slot);
     return PLB_OK;
 }
@@ -191,8 +209,8 @@ static enum plb_status make_outputs(struct walker *w, const struct plb_task *tas
             if (over)
                 PLB_TRY(take_over(w, task, source + j - task->out_start[k], task->out[j]));
             else
-                PLB_TRY(begin_slot(w, task->out[j], PLB_DEVICE, false));
-            PLB_TRY(push_operand(w->walk, w->at[PLB_DEVICE][task->out[j]]));
+                PLB_TRY(begin_slot(w, task->out[j], (enum plb_tier)task->tier, false));
+            PLB_TRY(push_operand(w->walk, w->at[task->tier][task->out[j]]));
         }
     }
     return PLB_OK;
@@ -210,13 +228,18 @@ static enum plb_status walk_run(struct walker *w, const struct plb_instruction *
                         "instruction %u runs '%s' again, which can run only once in a step",
                         w->position, task->name);
     w->ran[instruction->subject] = true;
-    PLB_TRY(check_inputs(w, task));
+    if ((int)instruction->tier != task->tier)
+        return plb_fail(PLB_ERROR_INVALID, "instruction %u: %s runs on the %s, not on the %s",
+                        w->position, task->name, plb_tier_name((enum plb_tier)task->tier),
+                        plb_tier_name(instruction->tier));
+    if (task->tier == PLB_DISK)
+        return plb_fail(PLB_ERROR_INVALID, "instruction %u: %s cannot work on a disk", w->position,
+                        task->name);
+    PLB_TRY(read_inputs(w, task));
     PLB_TRY(check_outputs(w, task));
     if (task->n_out < 32 && instruction->takes >> task->n_out)
         return plb_fail(PLB_ERROR_INVALID, "instruction %u: %s has no output %d", w->position,
                         task->name, task->n_out);
-    for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)
-        PLB_TRY(push_operand(w->walk, w->at[PLB_DEVICE][task->in[j]]));
     return make_outputs(w, task, instruction->takes);
 }
 
@@ -237,12 +260,13 @@ static enum plb_status check_subject(const struct walker *w,
     return PLB_OK;
 }
 
-/* Is the value the last version of one whose home is this tier? */
+/* Is the value the last version of one whose home is this tier, and which still lies there? */
 static bool comes_home(const struct walker *w, plb_value value, enum plb_tier tier)
 {
     plb_value first = w->carried[value];
 
-    return first != PLB_NONE && plb_graph_value(w->graph, first)->home == (int)tier;
+    return first != PLB_NONE && plb_graph_value(w->graph, first)->home == (int)tier &&
+           w->at[tier][first] != PLB_NONE;
 }
 
 /* Then it goes where the first version lay. */
@@ -275,7 +299,7 @@ static enum plb_status walk_move(struct walker *w, const struct plb_instruction 
                         "instruction %u: %s of '%s', which is there already on the %s", w->position,
                         verb, name_of(w, value), plb_tier_name(to));
     PLB_TRY(push_operand(w->walk, w->at[from][value]));
-    if (out && comes_home(w, value, to))
+    if (comes_home(w, value, to))
         replace(w, value, to);
     else
         PLB_TRY(begin_slot(w, value, to, false));

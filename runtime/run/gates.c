@@ -40,7 +40,8 @@ static void mark_own(const struct plb__program *p, uint32_t i, uint32_t *mark)
 /* On one worker tasks run in the plan's order, whatever they wait for. */
 static bool is_held_up(const struct plb__program *p, uint32_t i)
 {
-    return p->plan.instruction[i].code != PLB_RUN || p->session->device->workers > 1;
+    return p->plan.instruction[i].code != PLB_RUN ||
+           p->plan.instruction[i].tier != PLB_DEVICE || p->session->device->workers > 1;
 }
 
 static void note_waits(const struct plb__program *p, uint32_t i, const uint32_t *mark,

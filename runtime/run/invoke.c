@@ -271,17 +271,65 @@ enum plb_status plb__invocation_fill(const struct plb__invocation *v, void *cons
     return gather(v, frame, operand, part + v->n_cells);
 }
 
-enum plb_status plb__invocation_run(const struct plb__invocation *v, void *const *data,
-                                    uint64_t step, void *scratch)
+static enum plb_status fill(const struct plb__invocation *v, void *const *data, uint64_t step,
+                            void *scratch, struct plb_call *call_out)
 {
     char *kernel = (char *)scratch + plb__invocation_frame_bytes(v);
     struct plb__frame frame = {.frame = scratch,
                                .copier = &plb__copier_cpu,
                                .buffer = kernel + aligned(v->kernel_scratch),
                                .alignment = ALIGNMENT};
+
+    PLB_TRY(plb__invocation_fill(v, data, step, &frame, call_out));
+    call_out->scratch = kernel;
+    return PLB_OK;
+}
+
+enum plb_status plb__invocation_run(const struct plb__invocation *v, void *const *data,
+                                    uint64_t step, void *scratch)
+{
     struct plb_call call;
 
-    PLB_TRY(plb__invocation_fill(v, data, step, &frame, &call));
-    call.scratch = kernel;
+    PLB_TRY(fill(v, data, step, scratch, &call));
+    return v->op->cpu(&call);
+}
+
+/* ---- a part of a call ---- */
+
+int64_t plb__invocation_rows(const struct plb__invocation *v)
+{
+    for (int k = 0; k < v->n_in + v->n_out; k++) {
+        const struct plb_operand_spec *spec = spec_of(v->op, v->n_in, k);
+
+        if (takes_list(spec) || v->operand[k].n_parts > 1 ||
+            (k >= v->n_in && spec->rows != PLB_AXIS_A))
+            return 1;
+    }
+    return v->high[0] - v->low[0];
+}
+
+/* The rows [low, high) of a call, of a part that has all of them. */
+static void narrow(struct plb_tensor *part, int64_t first, int64_t low, int64_t high)
+{
+    const struct plb_type type = {part->dtype, part->shape};
+    size_t row = plb_type_bytes(&type) / (size_t)part->shape.dim[0];
+
+    part->data = (char *)part->data + (size_t)low * row;
+    part->row0 = first + low;
+    part->shape.dim[0] = high - low;
+}
+
+enum plb_status plb__invocation_run_rows(const struct plb__invocation *v, void *const *data,
+                                         uint64_t step, void *scratch, int64_t low, int64_t high)
+{
+    struct plb_operand *operand = scratch;
+    struct plb_call call;
+
+    PLB_TRY(fill(v, data, step, scratch, &call));
+    for (int k = 0; k < v->n_in + v->n_out; k++)
+        if (spec_of(v->op, v->n_in, k)->rows == PLB_AXIS_A && operand[k].n_parts > 0)
+            narrow((struct plb_tensor *)operand[k].part, v->low[0], low, high);
+    call.low[0] = v->low[0] + low;
+    call.high[0] = v->low[0] + high;
     return v->op->cpu(&call);
 }

@@ -58,6 +58,13 @@ enum plb_status plb__invocation_fill(const struct plb__invocation *invocation, v
                                      uint64_t step, const struct plb__frame *frame,
                                      struct plb_call *call_out);
 
+/* Rows that a call may be divided into, by plb__invocation_run_rows(): 1 where it may not. */
+int64_t plb__invocation_rows(const struct plb__invocation *invocation);
+/* The same as plb__invocation_run() for rows [low, high) of those. */
+enum plb_status plb__invocation_run_rows(const struct plb__invocation *invocation,
+                                         void *const *data, uint64_t step, void *scratch,
+                                         int64_t low, int64_t high);
+
 /* Calls the CPU kernel. data[j] is where cell j lies (input cells, then output cells, in the task's
  * order); `scratch` has scratch_bytes, 64-aligned. */
 enum plb_status plb__invocation_run(const struct plb__invocation *invocation, void *const *data,

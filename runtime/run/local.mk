@@ -3,6 +3,7 @@
 libpalombe_la_SOURCES += \
 	runtime/run/aside.c \
 	runtime/run/batch.c \
+	runtime/run/beside.c \
 	runtime/run/bridge.c \
 	runtime/run/calibrated.c \
 	runtime/run/card_graphs.c runtime/run/card.c runtime/run/card.h \

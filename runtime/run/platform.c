@@ -152,6 +152,8 @@ struct plb_platform plb__runtime_nominal(void)
 
     if (device->card)
         plb__card_rates(device->card, &platform);
+    if (device->has_host)
+        platform.host_bytes_per_second = PLB_NOMINAL_BYTES_PER_SECOND * plb__beside_threads();
     return platform;
 }
 

@@ -133,6 +133,17 @@ struct plb__place plb__program_place(const struct plb__program *p, uint32_t slot
                                .managed = p->session->managed};
 }
 
+char *plb__program_address(const struct plb__program *p, uint32_t slot)
+{
+    const struct plb_slot *s = &p->layout.slot[slot];
+    struct plb__place place;
+
+    if (s->initial == PLB_NONE && s->tier == PLB_HOST)
+        return p->host + s->offset;
+    place = plb__program_place(p, slot);
+    return (char *)place.block->address + place.offset;
+}
+
 /* ---- launches ---- */
 
 /* Finds the buffer of a token in a launch that is being prepared. */
@@ -279,14 +290,16 @@ static uint32_t prepare_run(struct plb__launch *launch, uint32_t i)
     const uint32_t *slot = &p->layout.operand[p->layout.in_operand[i]];
     uint32_t n_in = task->in_start[task->n_in], n = n_in + task->out_start[task->n_out];
 
-    launch->job = &p->session->job[launch->instruction->subject];
+    if (launch->instruction->tier == PLB_DEVICE) {
+        launch->job = &p->session->job[launch->instruction->subject];
+    } else {
+        launch->beside = &p->session->job[launch->instruction->subject];
+        p->n_beside++;
+    }
     launch->data = p->data + p->layout.in_operand[i];
     launch->buffer_of = p->buffer_of + p->layout.in_operand[i];
-    for (uint32_t j = 0; j < n && !p->session->managed; j++) {
-        struct plb__place place = plb__program_place(p, slot[j]);
-
-        launch->data[j] = (char *)place.block->address + place.offset;
-    }
+    for (uint32_t j = 0; j < n && !p->session->managed; j++)
+        launch->data[j] = plb__program_address(p, slot[j]);
     for (uint32_t j = n_in; j < n; j++)
         p->slot_at_end[task->out[j - n_in]] = slot[j];
     return n_in;

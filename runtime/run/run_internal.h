@@ -198,7 +198,8 @@ struct plb__gate {
 /* What StarPU gets: an instruction (RUN, OFFLOAD or FETCH), or a gate before one. */
 struct plb__launch {
     struct plb__program *program;
-    const struct plb__job *job; /* RUN */
+    const struct plb__job *job; /* RUN on the device */
+    const struct plb__job *beside; /* ... in main memory; no worker has to do with it */
     const struct plb_instruction *instruction;
     bool gate;
     uint32_t index;     /* among the launches */
@@ -266,6 +267,7 @@ struct plb__program {
     uint32_t again_tasks;
     double again_flops;
     size_t moved_out[PLB_TIERS], moved_in[PLB_TIERS];
+    uint32_t n_beside; /* RUNs in main memory */
 
     char *host; /* copies in main memory beside a card */
     bool pinned;
@@ -285,6 +287,8 @@ enum plb_status plb__program_create(struct plb_session *session, struct plb_plan
 void plb__program_destroy(struct plb__program *program);
 /* Where the slot of a device lies. */
 struct plb__place plb__program_place(const struct plb__program *program, uint32_t slot);
+/* Where any slot but one on disk lies, as who works there sees it. */
+char *plb__program_address(const struct plb__program *program, uint32_t slot);
 /* How many tokens the program has; how many one of this layout will have, gates not counted. */
 uint32_t plb__program_tokens(const struct plb__program *program);
 uint32_t plb__layout_tokens(const struct plb_layout *layout);
@@ -321,6 +325,13 @@ void plb__batches_clear(struct plb__batches *batches);
 struct plb_platform plb__runtime_nominal(void);
 /* Pins main memory for the device if it can. */
 bool plb__pin(const struct plb_device *device, void *address, size_t bytes);
+
+/* ---- beside.c: tasks in main memory beside the device ---- */
+
+/* Threads that one is divided among, at most. */
+int plb__beside_threads(void);
+enum plb_status plb__beside_run(const struct plb__invocation *invocation, void *const *data,
+                                uint64_t step);
 
 /* ---- tiers.c: moving bytes ---- */
 
@@ -494,6 +505,7 @@ struct plb_session {
     struct plb__program *former;  /* programs that were replaced and whose tasks may run */
     struct plb__disk disk; /* of the programs one after the other */
     struct plb__lane lane[PLB_TIERS][PLB__DIRECTIONS];
+    plb__mover_t *beside; /* makes tasks in main memory */
     struct plb__planning planning;
     struct plb__aside aside;
     uint32_t in_flight;
@@ -543,6 +555,8 @@ struct plb__step {
     struct plb__instance instance[];
 };
 
+/* What session->beside calls for every task; `argument` is NULL. */
+void plb__beside_perform(struct plb__request *request, void *argument);
 /* What a mover calls for every move; `argument` is its lane. */
 void plb__move_perform(struct plb__request *request, void *argument);
 /* What StarPU calls for every task. */

@@ -126,7 +126,7 @@ void plb__step_record(const struct plb__step *step)
         } else if (job) {
             s->kind[job->kind].seconds += seconds_of(instance);
             s->kind[job->kind].n++;
-        } else {
+        } else if (!instance->launch->beside) {
             record_move(s, instance);
         }
     }

@@ -304,6 +304,7 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
     PLB_TRY(plb__jobs_prepare(s));
     PLB_TRY(choose_homes(s, options->state));
     PLB_TRY(bind_store(s));
+    PLB_TRY(plb_keep_updates(&s->keep, plb_costs_platform(s->planning.costs), s->cut));
     PLB_TRY(make_inputs(s));
     PLB_TRY(make_turns(s));
     PLB_TRY(reserve_scratch(s));

@@ -74,8 +74,8 @@ struct plb_session_options {
                                  [PALOMBE_MEMORY_BUDGET, else what the device has] */
     const char *state;        /* where parameters and optimizer state are kept from step to step,
                                  unless the store has them already: "device", or in main
-                                 memory beside it "host", "optimizer" or some "8GiB" (see
-                                 runtime/plan/keep.h)
+                                 memory beside it "host", "optimizer" or some "8GiB", and
+                                 where it is updated (see runtime/plan/keep.h)
                                  [PALOMBE_STATE, else "device"] */
     size_t host_bytes;        /* most main memory beside a card for copies
                                  [three quarters of what can be had now] */
@@ -206,7 +206,7 @@ struct plb_trace_record {
     enum plb_opcode code; /* PLB_RUN, PLB_OFFLOAD, PLB_FETCH */
     plb_task_id task;     /* RUN: of the cut graph; PLB_NONE for moves and transfers */
     plb_value value;      /* moves and transfers: of the cut graph; PLB_NONE for tasks */
-    enum plb_tier tier;   /* moves: where to, where from */
+    enum plb_tier tier;   /* moves: where to, where from; RUN: PLB_HOST beside the device */
     int worker;           /* of a task: among those that compute, from 0; -1: none did */
     uint32_t place;       /* number of the device; of a transfer the one that receives, */
     uint32_t from;        /* and the one that sends; PLB_NONE: it is no transfer (code RUN) */

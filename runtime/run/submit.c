@@ -149,6 +149,25 @@ void plb__move_perform(struct plb__request *request, void *argument)
     starpu_task_end_dep_release(instance->task); /* the instance may be gone after this */
 }
 
+void plb__beside_perform(struct plb__request *request, void *argument)
+{
+    struct plb__instance *instance = (struct plb__instance *)request;
+    const struct plb__launch *launch = instance->launch;
+    struct plb_session *session = instance->step->session;
+    enum plb_status status = PLB_OK;
+
+    (void)argument;
+    if (!has_failed(session)) {
+        instance->start = nanoseconds(CLOCK_MONOTONIC);
+        status = plb__beside_run(&launch->beside->invocation, launch->data, instance->step->number);
+        instance->end = nanoseconds(CLOCK_MONOTONIC);
+        instance->worker = -1;
+    }
+    if (status != PLB_OK)
+        fail_task(session, launch->beside->invocation.name, status);
+    starpu_task_end_dep_release(instance->task);
+}
+
 /* The tokens of a move are free. */
 static void begin_move(void *argument)
 {
@@ -313,7 +332,14 @@ struct starpu_task *plb__task_create(const starpu_data_handle_t *token,
     return task;
 }
 
-/* Moves are StarPU's only for their tokens. */
+static void begin_beside(void *argument)
+{
+    struct plb__instance *instance = argument;
+
+    plb__mover_push(instance->step->session->beside, &instance->request);
+}
+
+/* Moves, and tasks beside the device, are StarPU's only for their tokens. */
 static struct starpu_codelet move = {
     .where = STARPU_NOWHERE, .nbuffers = STARPU_VARIABLE_NBUFFERS, .name = "move"};
 
@@ -324,7 +350,9 @@ static void describe_move(struct starpu_task *task, struct plb__instance *instan
 {
     task->cl = &move;
     task->name = plb_opcode_name(instance->launch->instruction->code);
-    task->prologue_callback_func = instance->launch->transfer ? begin_transfer : begin_move;
+    task->prologue_callback_func = instance->launch->transfer ? begin_transfer
+                                   : instance->launch->beside ? begin_beside
+                                                              : begin_move;
     task->prologue_callback_arg = instance;
     instance->task = task;
     starpu_task_end_dep_add(task, 1);

@@ -116,14 +116,7 @@ static enum plb_status move_from_disk(const struct plb__launch *launch, struct p
 /* In the program's copies, or where a parameter or state has its home. */
 static char *host_address(const struct plb__launch *launch)
 {
-    const struct plb__program *p = launch->program;
-    const struct plb_slot *slot = &p->layout.slot[launch->slot];
-    const struct plb__place *home;
-
-    if (slot->initial == PLB_NONE)
-        return p->host + slot->offset;
-    home = &p->session->home[slot->initial];
-    return (char *)home->block->address + home->offset;
+    return plb__program_address(launch->program, launch->slot);
 }
 
 static enum plb_status move_to_host(const struct plb__launch *launch)
@@ -171,11 +164,14 @@ enum plb_status plb__lanes_start(struct plb_session *s, const struct plb__progra
         if (program->moved_in[tier])
             PLB_TRY(start_lane(s, tier, &s->lane[tier][PLB__IN]));
     }
+    if (program->n_beside > 0 && !s->beside)
+        return plb__mover_start(plb__beside_perform, NULL, &s->beside);
     return PLB_OK;
 }
 
 void plb__lanes_stop(struct plb_session *s)
 {
+    plb__mover_stop(s->beside);
     for (int tier = 0; tier < PLB_TIERS; tier++)
         for (int direction = 0; direction < PLB__DIRECTIONS; direction++) {
             plb__mover_stop(s->lane[tier][direction].mover);

@@ -38,3 +38,6 @@ check_PROGRAMS += %D%/test_spread_simulate
 TESTS += %D%/test_spread_simulate
 tests_runtime_plan_test_spread_simulate_SOURCES = %D%/test_spread_simulate.c %D%/random_hybrid.c \
 	%D%/random_hybrid.h %D%/random_plan.h %D%/stages.c %D%/stages.h
+check_PROGRAMS += %D%/test_keep
+TESTS += %D%/test_keep
+tests_runtime_plan_test_keep_SOURCES = %D%/test_keep.c

@@ -88,9 +88,10 @@ static plb_trainer_t *make(enum plb_model_family family, const struct plb_sessio
 
 /* Waits after each step, so that its times are known in the next one. */
 static struct outcome run(enum plb_model_family family, double grain, const char *policy,
-                          double share)
+                          double share, const char *state)
 {
     const struct plb_session_options options = {.memory_policy = policy,
+                                                .state = state,
                                                 .budget.share = share,
                                                 .grain_seconds = grain,
                                                 .drift = -1.0};
@@ -123,8 +124,8 @@ static void check_bits(const struct outcome *one, const struct outcome *other)
  * gradient of the norm's weights stands between, and nobody reads what only the sum takes in. */
 static void residuals_and_norms_are_one_launch(void)
 {
-    struct outcome single = run(PLB_FAMILY_GPT2, -1.0, "none", 0);
-    struct outcome pairs = run(PLB_FAMILY_GPT2, 10.0, "none", 0);
+    struct outcome single = run(PLB_FAMILY_GPT2, -1.0, "none", 0, NULL);
+    struct outcome pairs = run(PLB_FAMILY_GPT2, 10.0, "none", 0, NULL);
 
     PLB_CHECK(single.loss[STEPS - 1] < single.loss[0]);
     PLB_CHECK_EQ(single.pairs, 0);
@@ -136,14 +137,25 @@ static void residuals_and_norms_are_one_launch(void)
 
 static void values_that_are_made_again_are_paired(void)
 {
-    struct outcome single = run(PLB_FAMILY_LLAMA, -1.0, "none", 0);
-    struct outcome pairs = run(PLB_FAMILY_LLAMA, 10.0, "chain-dp", 0.6);
+    struct outcome single = run(PLB_FAMILY_LLAMA, -1.0, "none", 0, NULL);
+    struct outcome pairs = run(PLB_FAMILY_LLAMA, 10.0, "chain-dp", 0.6, NULL);
 
     PLB_CHECK_EQ(single.pairs, 0);
     PLB_CHECK(pairs.pairs >= 2 * LAYERS);
     check_bits(&single, &pairs);
 }
 
+/* The processor's kernel makes them. */
+static void updates_in_main_memory_have_the_bits_of_the_card(void)
+{
+    struct outcome card = run(PLB_FAMILY_LLAMA, -1.0, "none", 0, NULL);
+    struct outcome host = run(PLB_FAMILY_LLAMA, 0, "none", 0, "optimizer,update=host");
+
+    PLB_CHECK(card.loss[STEPS - 1] < card.loss[0]);
+    check_bits(&card, &host);
+}
+
 PLB_TEST_MAIN("runtime/run/cuda_pairs", setup, teardown,
               PLB_TEST(residuals_and_norms_are_one_launch),
-              PLB_TEST(values_that_are_made_again_are_paired))
+              PLB_TEST(values_that_are_made_again_are_paired),
+              PLB_TEST(updates_in_main_memory_have_the_bits_of_the_card))
