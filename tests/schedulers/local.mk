@@ -62,3 +62,7 @@ tests_schedulers_parallel_test_pipeline_SOURCES = %D%/parallel/test_pipeline.c
 check_PROGRAMS += %D%/parallel/test_parallel
 TESTS += %D%/parallel/test_parallel
 tests_schedulers_parallel_test_parallel_SOURCES = %D%/parallel/test_parallel.c
+check_PROGRAMS += %D%/parallel/test_auto
+TESTS += %D%/parallel/test_auto
+tests_schedulers_parallel_test_auto_SOURCES = %D%/parallel/test_auto.c \
+	%D%/parallel/exhaustive.c %D%/parallel/exhaustive.h

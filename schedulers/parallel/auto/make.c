@@ -367,10 +367,21 @@ static bool is_wanted(const struct plb__auto_planning *x, const struct plb__pipe
     return !x->problem->schedule || strcmp(x->problem->schedule, rule->name) == 0;
 }
 
-/* Takes the draft over when it is the best so far. */
+/* Of plans for latency that come to the same, the one with more replicas serves more. */
+static bool is_better(const struct plb__auto_planning *x, const struct plb__auto_draft *draft)
+{
+    if (!x->best.part || draft->seconds == HUGE_VAL)
+        return draft->seconds < HUGE_VAL;
+    if (draft->seconds < x->best.seconds * PLB__SHORTER)
+        return true;
+    return x->problem->goal != PLB_AUTO_THROUGHPUT &&
+           draft->seconds * PLB__SHORTER < x->best.seconds &&
+           draft->rows->replicas > x->best.rows->replicas;
+}
+
 enum plb_status plb__auto_planning_take(struct plb__auto_planning *x, struct plb__auto_draft *draft)
 {
-    if (draft->seconds < (x->best.part ? x->best.seconds * PLB__SHORTER : HUGE_VAL)) {
+    if (is_better(x, draft)) {
         if (x->best.part)
             plb__auto_draft_clear(&x->best);
         x->best = *draft;
@@ -408,7 +419,7 @@ static double jobs_of(const struct plb__auto_draft *draft)
 static bool is_hopeless(const struct plb__auto_planning *x, const struct plb__auto_draft *draft)
 {
     for (uint32_t c = 0; x->best.part && c < draft->rows->n_classes; c++)
-        if (draft->part[c].share * draft->part[c].line.slowest >= x->best.seconds)
+        if (draft->part[c].share * draft->part[c].line.slowest > x->best.seconds)
             return true;
     return false;
 }
@@ -425,11 +436,14 @@ static bool has_no_pipeline(const struct plb__auto_draft *draft)
 static enum plb_status play_rules(struct plb__auto_planning *x, const struct plb__auto_draft *draft,
                                   double *jobs, bool refine)
 {
+    bool tried = false;
+
     for (uint32_t i = 0; plb__judge_rules[i]; i++) {
         if (!is_wanted(x, plb__judge_rules[i]) ||
             (plb__judge_rules[i]->chunks == 1 && is_hopeless(x, draft)) ||
-            (i > 0 && has_no_pipeline(draft) && !x->problem->schedule))
+            (tried && has_no_pipeline(draft)))
             continue;
+        tried = true;
         PLB_TRY(plb__auto_planning_try(x, draft, plb__judge_rules[i], refine));
         *jobs += jobs_of(draft);
     }
