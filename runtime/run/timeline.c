@@ -6,6 +6,7 @@
 #include "runtime/run/timeline.h"
 
 #include "runtime/base/xml.h"
+#include "runtime/run/device.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -37,7 +38,7 @@ static const struct {
     [ATTENTION] = {"attention, both ways", "#b07aa1"},
     [LOSS] = {"loss", "#e15759"},
     [UPDATE] = {"update", "#9c755f"},
-    [MOVE] = {"moves", "#76b7b2"},
+    [MOVE] = {"moves, transfers", "#76b7b2"},
 };
 
 static bool ends_with(const char *text, const char *end)
@@ -64,6 +65,8 @@ static enum kind kind_of_task(const struct plb_task *task)
 
 /* Directions of links, after the workers among the lanes. */
 enum { LINKS = 2 * PLB_TIERS };
+/* From one device to another. */
+enum { WAYS = PLB_DEVICES_MAX * PLB_DEVICES_MAX };
 
 /* A traced step with what all drawing needs of it. */
 struct step {
@@ -72,6 +75,7 @@ struct step {
     uint32_t n;
     int workers, lanes;
     int link[LINKS];       /* the lane of each, -1: nothing moved there */
+    int way[WAYS];         /* likewise, from one device to another */
     double span;           /* seconds, at least a microsecond */
     double busy;           /* of all workers */
     double by_kind[KINDS]; /* likewise; of the links for moves */
@@ -82,38 +86,66 @@ static int link_of(const struct plb_trace_record *r)
     return 2 * (int)r->tier + (r->code == PLB_FETCH);
 }
 
+static bool is_transfer(const struct plb_trace_record *r)
+{
+    return r->code == PLB_RUN && r->from != PLB_NONE;
+}
+
+static bool is_task(const struct plb_trace_record *r)
+{
+    return r->code == PLB_RUN && r->from == PLB_NONE;
+}
+
+static uint32_t way_of(const struct plb_trace_record *r)
+{
+    return r->from * PLB_DEVICES_MAX + r->place;
+}
+
 static int lane_of(const struct step *step, const struct plb_trace_record *r)
 {
-    return r->code == PLB_RUN ? r->worker : step->link[link_of(r)];
+    if (is_transfer(r))
+        return step->way[way_of(r)];
+    return is_task(r) ? r->worker : step->link[link_of(r)];
 }
 
 static enum kind kind_of(const struct step *step, const struct plb_trace_record *r)
 {
-    return r->code == PLB_RUN ? kind_of_task(plb_graph_task(step->graph, r->task)) : MOVE;
+    return is_task(r) ? kind_of_task(plb_graph_task(step->graph, r->task)) : MOVE;
 }
 
 static const char *name_of(const struct step *step, const struct plb_trace_record *r)
 {
-    return r->code == PLB_RUN ? plb_graph_task(step->graph, r->task)->name
-                              : plb_graph_value(step->graph, r->value)->name;
+    return is_task(r) ? plb_graph_task(step->graph, r->task)->name
+                      : plb_graph_value(step->graph, r->value)->name;
 }
 
-/* "linear", "to disk". */
-static const char *what_of(const struct step *step, const struct plb_trace_record *r)
+struct what {
+    char text[48];
+};
+
+/* "linear", "to disk", "device 0 to 1". */
+static struct what what_of(const struct step *step, const struct plb_trace_record *r)
 {
     static const char *const directions[LINKS] = {[2 * PLB_HOST] = "to host",
                                                   [2 * PLB_HOST + 1] = "from host",
                                                   [2 * PLB_DISK] = "to disk",
                                                   [2 * PLB_DISK + 1] = "from disk"};
+    struct what what;
 
-    return r->code == PLB_RUN ? plb_graph_task(step->graph, r->task)->op->name
-                              : directions[link_of(r)];
+    if (is_transfer(r))
+        snprintf(what.text, sizeof what.text, "device %u to %u", r->from, r->place);
+    else
+        snprintf(what.text, sizeof what.text, "%s",
+                 is_task(r) ? plb_graph_task(step->graph, r->task)->op->name
+                            : directions[link_of(r)]);
+    return what;
 }
 
 static enum plb_status load(plb_session_t *session, struct step *step)
 {
     *step = (struct step){.graph = plb_session_graph(session), .span = 1e-6, .workers = 1};
     memset(step->link, 0xff, sizeof step->link);
+    memset(step->way, 0xff, sizeof step->way);
     PLB_TRY(plb_session_get_trace(session, &step->record, &step->n));
     for (uint32_t k = 0; k < step->n; k++) {
         const struct plb_trace_record *r = &step->record[k];
@@ -123,8 +155,10 @@ static enum plb_status load(plb_session_t *session, struct step *step)
             step->span = r->end;
         if (r->worker >= step->workers)
             step->workers = r->worker + 1;
-        if (r->code == PLB_RUN)
+        if (is_task(r))
             step->busy += length;
+        else if (is_transfer(r))
+            step->way[way_of(r)] = 0;
         else
             step->link[link_of(r)] = 0;
         step->by_kind[kind_of(step, r)] += length;
@@ -133,6 +167,9 @@ static enum plb_status load(plb_session_t *session, struct step *step)
     for (int k = 0; k < LINKS; k++)
         if (step->link[k] >= 0)
             step->link[k] = step->lanes++;
+    for (int k = 0; k < WAYS; k++)
+        if (step->way[k] >= 0)
+            step->way[k] = step->lanes++;
     return PLB_OK;
 }
 
@@ -166,7 +203,7 @@ static void draw_head(FILE *out, const struct step *step, const char *title)
 
 static void draw_lane(FILE *out, const struct step *step, int lane)
 {
-    char name[32];
+    char name[48];
     double busy = 0.0;
 
     snprintf(name, sizeof name, "worker %d", lane);
@@ -176,8 +213,10 @@ static void draw_lane(FILE *out, const struct step *step, int lane)
         if (lane_of(step, r) != lane)
             continue;
         busy += r->end - r->start;
-        if (r->code != PLB_RUN)
-            snprintf(name, sizeof name, "%s", what_of(step, r));
+        if (is_task(r) && plb_runtime_devices() > 1)
+            snprintf(name, sizeof name, "%u: worker %d", r->place, lane);
+        else if (!is_task(r))
+            snprintf(name, sizeof name, "%s", what_of(step, r).text);
     }
     fprintf(out,
             "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#f0f0f0\"/>\n"
@@ -207,7 +246,7 @@ static void draw_bars(FILE *out, const struct step *step)
                 x, lane_y(lane_of(step, r)), width < thinnest ? thinnest : width, LANE,
                 kinds[kind_of(step, r)].colour);
         plb__xml_put(out, name_of(step, r));
-        fprintf(out, " (%s): %.3f ms</title></rect>\n", what_of(step, r),
+        fprintf(out, " (%s): %.3f ms</title></rect>\n", what_of(step, r).text,
                 1e3 * (r->end - r->start));
     }
 }
@@ -286,12 +325,12 @@ enum plb_status plb_timeline_svg(plb_session_t *session, const char *title, char
 /* One complete event; NULL when memory is short. Times in microseconds, as the format wants. */
 static json_t *event(const struct step *step, const struct plb_trace_record *r)
 {
-    const struct plb_task *task = r->code == PLB_RUN ? plb_graph_task(step->graph, r->task) : NULL;
+    const struct plb_task *task = is_task(r) ? plb_graph_task(step->graph, r->task) : NULL;
 
     return json_pack("{s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:{s:s, s:i}}", "name", name_of(step, r),
                      "cat", kinds[kind_of(step, r)].label, "ph", "X", "ts", 1e6 * r->start, "dur",
                      1e6 * (r->end - r->start), "pid", 0, "tid", lane_of(step, r), "args", "what",
-                     what_of(step, r), "block", task ? task->block : -1);
+                     what_of(step, r).text, "block", task ? task->block : -1);
 }
 
 enum plb_status plb_timeline_perfetto(plb_session_t *session, char **text_out)
