@@ -34,6 +34,7 @@ enum plb_status cli_logits(const struct plb_settings *settings);
 enum plb_status cli_graph(const struct plb_settings *settings);
 enum plb_status cli_info(const struct plb_settings *settings);
 enum plb_status cli_plan(const struct plb_settings *settings);
+enum plb_status cli_plan_granularity(const struct plb_settings *settings);
 enum plb_status cli_compare(const struct plb_settings *settings);
 enum plb_status cli_simulate(const struct plb_settings *settings);
 enum plb_status cli_doctor(const struct plb_settings *settings);

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "frontends/cli/compare.h"
+#include "frontends/cli/simulate.h"
 
 #include "schedulers/schedulers.h"
 
@@ -143,16 +144,6 @@ static enum plb_status draw(const struct cli_comparison *c)
     return status;
 }
 
-static enum plb_status check_out(const struct plb_settings *s)
-{
-    const char *path = plb_settings_text(s, OPTION_OUT);
-    size_t n = strlen(path);
-
-    if (!plb_settings_given(s, OPTION_OUT) || (n > 4 && strcmp(path + n - 4, ".svg") == 0))
-        return PLB_OK;
-    return plb_fail(PLB_ERROR_INVALID, "--out wants a name that ends in .svg, not %s", path);
-}
-
 /* What was measured is told even if it cannot be drawn. */
 static enum plb_status tell(const struct cli_comparison *c)
 {
@@ -163,7 +154,7 @@ static enum plb_status tell(const struct cli_comparison *c)
 
 static enum plb_status compare(struct cli_comparison *c)
 {
-    PLB_TRY(check_out(c->settings));
+    PLB_TRY(cli_check_picture(c->settings));
     PLB_TRY(list_pairs(c));
     PLB_TRY(cli_planner_open(c->settings, &c->planner));
     PLB_TRY(plan_all(c));

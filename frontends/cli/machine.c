@@ -7,7 +7,9 @@
 #include "frontends/cli/planner.h"
 #include "frontends/cli/simulate.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The kind of device whose workers are fastest. */
 static const struct plb_platform *fastest(const struct cli_machine *m)
@@ -25,9 +27,10 @@ static const struct plb_platform *fastest(const struct cli_machine *m)
 }
 
 /* One cut for all places: bits depend on it. */
-static enum plb_status cut(struct cli_machine *m)
+static enum plb_status cut(struct cli_machine *m, bool whole)
 {
-    PLB_TRY(cli_step_cut(m->settings, &m->workload, fastest(m), &m->cut));
+    if (!whole)
+        PLB_TRY(cli_step_cut(m->settings, &m->workload, fastest(m), &m->cut));
     m->graph = m->cut ? m->cut : plb_model_graph(m->workload.model);
     return PLB_OK;
 }
@@ -72,17 +75,31 @@ static enum plb_status find_places(struct cli_machine *m)
     return PLB_OK;
 }
 
+/* One device, as --costs or this machine has it. */
+static enum plb_status open_device(struct cli_machine *m)
+{
+    plb_costs_t *costs = NULL;
+    enum plb_status status;
+
+    PLB_TRY(cli_load_costs(m->settings, &costs));
+    status = plb_places_uniform(1, costs, HUGE_VAL, 0.0, &m->places);
+    plb_costs_destroy(costs);
+    return status;
+}
+
 static enum plb_status open_places(struct cli_machine *m)
 {
     const char *name = plb_settings_text(m->settings, OPTION_PLATFORM);
 
-    if (!name || !*name)
-        return plb_fail(PLB_ERROR_INVALID, "--platform is missing: a file (doc/platforms.md), or "
-                                           "the name of one that is installed, such as 8-cards");
-    return plb_places_find(name, &m->places);
+    if (name && *name)
+        return plb_places_find(name, &m->places);
+    if (plb_option_belongs(&m->settings->program->option[OPTION_COSTS], m->settings->command))
+        return open_device(m);
+    return plb_fail(PLB_ERROR_INVALID, "--platform is missing: a file (doc/platforms.md), or the "
+                                       "name of one that is installed, such as 8-cards");
 }
 
-enum plb_status cli_machine_open(const struct plb_settings *settings,
+enum plb_status cli_machine_open(const struct plb_settings *settings, bool whole,
                                  struct cli_machine *machine_out)
 {
     struct cli_machine m = {.settings = settings};
@@ -91,7 +108,7 @@ enum plb_status cli_machine_open(const struct plb_settings *settings,
     if (status == PLB_OK)
         status = cli_step_build(settings, &m.workload);
     if (status == PLB_OK)
-        status = cut(&m);
+        status = cut(&m, whole);
     if (status == PLB_OK)
         status = find_seconds(&m);
     if (status == PLB_OK)
@@ -114,4 +131,14 @@ void cli_machine_close(struct cli_machine *machine)
     cli_workload_clear(&machine->workload);
     plb_places_destroy(machine->places);
     *machine = (struct cli_machine){0};
+}
+
+enum plb_status cli_check_picture(const struct plb_settings *settings)
+{
+    const char *path = plb_settings_text(settings, OPTION_OUT);
+    size_t n = strlen(path);
+
+    if (!plb_settings_given(settings, OPTION_OUT) || (n > 4 && strcmp(path + n - 4, ".svg") == 0))
+        return PLB_OK;
+    return plb_fail(PLB_ERROR_INVALID, "--out wants a name that ends in .svg, not %s", path);
 }

@@ -20,18 +20,18 @@
 
 /* ---- the step ---- */
 
-static enum plb_status load_costs(struct cli_planner *p)
+enum plb_status cli_load_costs(const struct plb_settings *settings, plb_costs_t **costs_out)
 {
-    const char *name = plb_settings_text(p->settings, OPTION_COSTS);
-    int64_t workers = plb_settings_integer(p->settings, OPTION_WORKERS);
+    const char *name = plb_settings_text(settings, OPTION_COSTS);
+    int64_t workers = plb_settings_integer(settings, OPTION_WORKERS);
     struct plb_platform platform;
 
     if (name && *name)
-        return plb_costs_find(name, &p->costs);
+        return plb_costs_find(name, costs_out);
     if (workers == 0)
         workers = sysconf(_SC_NPROCESSORS_ONLN);
     platform = plb_platform_nominal(workers > 0 ? (int)workers : 1);
-    return plb_costs_create(&platform, &p->costs);
+    return plb_costs_create(&platform, costs_out);
 }
 
 double cli_platform_rate(const struct plb_platform *platform, enum plb_dtype dtype)
@@ -135,7 +135,7 @@ enum plb_status cli_planner_open(const struct plb_settings *settings,
                                  struct cli_planner *planner_out)
 {
     struct cli_planner p = {.settings = settings};
-    enum plb_status status = load_costs(&p);
+    enum plb_status status = cli_load_costs(settings, &p.costs);
 
     if (status == PLB_OK)
         status = cli_step_build(settings, &p.workload);

@@ -26,6 +26,9 @@ double cli_platform_rate(const struct plb_platform *platform, enum plb_dtype dty
 
 /* ---- on one device ---- */
 
+/* --costs, else nominal rates of this machine with --workers. */
+enum plb_status cli_load_costs(const struct plb_settings *settings, plb_costs_t **costs_out);
+
 /* A training step. */
 struct cli_planner {
     const struct plb_settings *settings;

@@ -280,16 +280,6 @@ static enum plb_status draw(const struct cli_simulation *s)
     return status;
 }
 
-static enum plb_status check_out(const struct plb_settings *settings)
-{
-    const char *path = plb_settings_text(settings, OPTION_OUT);
-    size_t n = strlen(path);
-
-    if (!plb_settings_given(settings, OPTION_OUT) || (n > 4 && strcmp(path + n - 4, ".svg") == 0))
-        return PLB_OK;
-    return plb_fail(PLB_ERROR_INVALID, "--out wants a name that ends in .svg, not %s", path);
-}
-
 static enum plb_status check_any(const struct cli_simulation *s)
 {
     for (int k = 0; k < s->n_trials; k++)
@@ -300,11 +290,11 @@ static enum plb_status check_any(const struct cli_simulation *s)
 
 static enum plb_status simulate(const struct plb_settings *settings, struct cli_simulation *s)
 {
-    PLB_TRY(check_out(settings));
+    PLB_TRY(cli_check_picture(settings));
     s->machine.settings = settings;
     PLB_TRY(list_trials(s));
     PLB_TRY(read_memory(s));
-    PLB_TRY(cli_machine_open(settings, &s->machine));
+    PLB_TRY(cli_machine_open(settings, false, &s->machine));
     PLB_TRY(apply_budget(s));
     cli_say(settings, "%s: %u tasks for %u places ...\n", s->machine.workload.title,
             plb_graph_tasks(s->machine.graph), plb_places_count(s->machine.places));

@@ -26,10 +26,13 @@ struct cli_machine {
     double rate;              /* flops per second of all places together */
 };
 
-/* From --platform, --workload, --model ..., --micro-batches, --task-seconds. */
-enum plb_status cli_machine_open(const struct plb_settings *settings,
+/* From --platform (or, where the command has it, --costs), --workload, --model ...,
+ * --micro-batches, --task-seconds. `whole`: a task per operator, whatever the platform. */
+enum plb_status cli_machine_open(const struct plb_settings *settings, bool whole,
                                  struct cli_machine *machine_out);
 void cli_machine_close(struct cli_machine *machine);
+/* --out must end in .svg, where it is given. */
+enum plb_status cli_check_picture(const struct plb_settings *settings);
 
 /* What one policy decided, in virtual time. */
 struct cli_trial {
