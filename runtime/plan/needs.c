@@ -79,13 +79,15 @@ static enum plb_status count_saved(const plb_graph_t *graph, struct plb_needs *n
 
 /* ---- the largest task ---- */
 
-static size_t input_bytes(const plb_graph_t *graph, const struct plb_task *task)
+/* `held`: values that are not counted, or NULL. */
+static size_t input_bytes(const plb_graph_t *graph, const struct plb_task *task, const bool *held)
 {
     size_t bytes = 0;
 
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
         const struct plb_value_info *info = plb_graph_value(graph, task->in[j]);
-        bool again = info->producer == PLB_NONE && info->home == PLB_DEVICE;
+        bool again = (info->producer == PLB_NONE && info->home == PLB_DEVICE) ||
+                     (held && held[task->in[j]]);
 
         for (uint32_t i = 0; i < j && !again; i++)
             again = task->in[i] == task->in[j];
@@ -114,15 +116,16 @@ static bool may_take_over(const plb_graph_t *graph, const struct plb_task *task,
     return true;
 }
 
-static size_t task_bytes(const plb_graph_t *graph, const struct plb_task *task)
+static size_t task_bytes(const plb_graph_t *graph, const struct plb_task *task, const bool *held)
 {
-    size_t bytes = input_bytes(graph, task);
+    size_t bytes = input_bytes(graph, task, held);
 
     for (int k = 0; k < task->n_out; k++) {
         if (may_take_over(graph, task, k))
             continue;
         for (uint32_t j = task->out_start[k]; j < task->out_start[k + 1]; j++)
-            bytes += plb_type_bytes(&plb_graph_value(graph, task->out[j])->type);
+            if (!held || !held[task->out[j]])
+                bytes += plb_type_bytes(&plb_graph_value(graph, task->out[j])->type);
     }
     return bytes;
 }
@@ -131,7 +134,7 @@ static void find_largest(const plb_graph_t *graph, struct plb_needs *needs)
 {
     needs->largest = PLB_NONE;
     for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++) {
-        size_t bytes = task_bytes(graph, plb_graph_task(graph, t));
+        size_t bytes = task_bytes(graph, plb_graph_task(graph, t), NULL);
 
         if (needs->largest != PLB_NONE && bytes <= needs->largest_task)
             continue;
@@ -140,7 +143,43 @@ static void find_largest(const plb_graph_t *graph, struct plb_needs *needs)
     }
 }
 
+/* What may lie in a gradient's storage: the gradient, and what an output that lies there could take
+ * over. */
+static void find_held(const plb_graph_t *graph, bool *held)
+{
+    plb__held_values(graph, held);
+    for (plb_task_id t = plb_graph_tasks(graph); t-- > 0;) {
+        const struct plb_task *task = plb_graph_task(graph, t);
+
+        for (int k = 0; k < task->n_out; k++) {
+            if (!may_take_over(graph, task, k))
+                continue;
+            for (uint32_t j = task->out_start[k]; j < task->out_start[k + 1]; j++)
+                if (held[task->out[j]])
+                    held[task->in[task->in_start[task->op->out[k].shares - 1] + j -
+                                  task->out_start[k]]] = true;
+        }
+    }
+}
+
 /* ---- from outside ---- */
+
+size_t plb__needs_beside_gradients(const plb_graph_t *graph)
+{
+    bool *held = malloc(((size_t)plb_graph_values(graph) + 1) * sizeof *held);
+    size_t most = 0;
+
+    if (!held)
+        return 0;
+    find_held(graph, held);
+    for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++) {
+        size_t bytes = task_bytes(graph, plb_graph_task(graph, t), held);
+
+        most = bytes > most ? bytes : most;
+    }
+    free(held);
+    return most;
+}
 
 enum plb_status plb_needs_find(const plb_graph_t *graph, struct plb_needs *needs_out)
 {

@@ -213,70 +213,153 @@ static int compare(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* `placed` is in order of offset. */
-static size_t tightest_gap(const struct plb__block *block, struct plb__block *const *placed,
-                           uint32_t n)
+/* The time of all blocks is divided into parts. Each knows the blocks placed so far that exist in
+ * it, in order of offset, so that one that exists but a short time need not look at all others. */
+#define PARTS 64u
+/* One that is there for more parts than that looks at all. */
+#define PARTS_MOST 3u
+
+struct placed {
+    uint32_t n;
+    struct plb__block **block;
+};
+
+struct parts {
+    uint32_t length; /* instructions of a part */
+    struct placed part[PARTS], all;
+    struct plb__block **storage; /* of the parts */
+};
+
+static void find_parts(const struct parts *parts, const struct plb__block *block, uint32_t *first,
+                       uint32_t *last)
 {
-    size_t top = 0, best = SIZE_MAX, offset = 0;
-
-    for (uint32_t k = 0; k < n; k++) {
-        const struct plb__block *other = placed[k];
-
-        if (other->end <= block->begin || block->end <= other->begin)
-            continue;
-        if (other->offset > top && other->offset - top >= block->bytes &&
-            other->offset - top < best) {
-            best = other->offset - top;
-            offset = top;
-            if (best == block->bytes)
-                break;
-        }
-        if (other->offset + other->bytes > top)
-            top = other->offset + other->bytes;
-    }
-    return best == SIZE_MAX ? top : offset;
+    *first = block->begin / parts->length;
+    *last = block->end > block->begin ? (block->end - 1) / parts->length : *first;
 }
 
-static void insert(struct plb__block *block, struct plb__block **placed, uint32_t n)
+/* The gap that is tightest so far, while others are gone through by offset. */
+struct fitting {
+    size_t top, best, offset;
+};
+
+static void pass(struct fitting *f, const struct plb__block *block, const struct plb__block *other)
 {
-    uint32_t low = 0, high = n;
+    if (other->end <= block->begin || block->end <= other->begin)
+        return;
+    if (other->offset > f->top && other->offset - f->top >= block->bytes &&
+        other->offset - f->top < f->best) {
+        f->best = other->offset - f->top;
+        f->offset = f->top;
+    }
+    if (other->offset + other->bytes > f->top)
+        f->top = other->offset + other->bytes;
+}
+
+/* Goes through the blocks of n lists together, by offset; one may come by twice. */
+static size_t tightest_gap(const struct plb__block *block, const struct placed *list, uint32_t n)
+{
+    struct fitting f = {0, SIZE_MAX, 0};
+    uint32_t at[PARTS_MOST] = {0};
+
+    while (f.best != block->bytes) {
+        uint32_t least = n;
+
+        for (uint32_t k = 0; k < n; k++)
+            if (at[k] < list[k].n &&
+                (least == n ||
+                 list[k].block[at[k]]->offset < list[least].block[at[least]]->offset))
+                least = k;
+        if (least == n)
+            break;
+        pass(&f, block, list[least].block[at[least]++]);
+    }
+    return f.best == SIZE_MAX ? f.top : f.offset;
+}
+
+static size_t find_offset(const struct parts *parts, const struct plb__block *block)
+{
+    uint32_t first, last;
+
+    find_parts(parts, block, &first, &last);
+    if (last - first < PARTS_MOST)
+        return tightest_gap(block, &parts->part[first], last - first + 1);
+    return tightest_gap(block, &parts->all, 1);
+}
+
+static void insert(struct plb__block *block, struct placed *list)
+{
+    uint32_t low = 0, high = list->n;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (placed[middle]->offset < block->offset)
+        if (list->block[middle]->offset < block->offset)
             low = middle + 1;
         else
             high = middle;
     }
-    memmove(&placed[low + 1], &placed[low], (n - low) * sizeof *placed);
-    placed[low] = block;
+    memmove(&list->block[low + 1], &list->block[low], (list->n - low) * sizeof *list->block);
+    list->block[low] = block;
+    list->n++;
+}
+
+static void put(struct parts *parts, struct plb__block *block)
+{
+    uint32_t first, last;
+
+    find_parts(parts, block, &first, &last);
+    for (uint32_t k = first; k <= last; k++)
+        insert(block, &parts->part[k]);
+    insert(block, &parts->all);
+}
+
+/* Room in each part for the blocks that exist in it. */
+static enum plb_status make_parts(const struct plb__blocks *blocks, struct parts *parts)
+{
+    uint32_t n[PARTS] = {0}, end = 1, first, last;
+    size_t sum = 0;
+
+    for (uint32_t k = 0; k < blocks->n; k++)
+        if (blocks->block[k].end > end)
+            end = blocks->block[k].end;
+    parts->length = (end + PARTS - 1) / PARTS;
+    for (uint32_t k = 0; k < blocks->n; k++) {
+        find_parts(parts, &blocks->block[k], &first, &last);
+        for (uint32_t part = first; part <= last; part++, sum++)
+            n[part]++;
+    }
+    parts->storage = malloc((sum + blocks->n + 1) * sizeof(*parts->storage));
+    if (!parts->storage)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u blocks", blocks->n);
+    parts->all.block = parts->storage + sum;
+    sum = 0;
+    for (uint32_t part = 0; part < PARTS; sum += n[part++])
+        parts->part[part].block = parts->storage + sum;
+    return PLB_OK;
 }
 
 enum plb_status plb__place_by_size(const struct plb__blocks *blocks, size_t *bytes_out)
 {
     uint32_t n = blocks->n;
     struct plb__block **order = malloc(((size_t)n + 1) * sizeof *order);
-    struct plb__block **placed = malloc(((size_t)n + 1) * sizeof *placed);
-    enum plb_status status = PLB_OK;
+    struct parts parts = {.length = 1};
+    enum plb_status status;
     size_t top = 0;
 
-    if (!order || !placed) {
-        status = plb_fail(PLB_ERROR_MEMORY, "no memory to place %u blocks", n);
-        goto free_lists;
-    }
+    if (!order)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory to place %u blocks", n);
     for (uint32_t k = 0; k < n; k++)
         order[k] = &blocks->block[k];
     qsort(order, n, sizeof *order, compare);
-    for (uint32_t k = 0; k < n; k++) {
-        order[k]->offset = tightest_gap(order[k], placed, k);
-        insert(order[k], placed, k);
+    status = make_parts(blocks, &parts);
+    for (uint32_t k = 0; k < n && status == PLB_OK; k++) {
+        order[k]->offset = find_offset(&parts, order[k]);
+        put(&parts, order[k]);
         if (order[k]->offset + order[k]->bytes > top)
             top = order[k]->offset + order[k]->bytes;
     }
     *bytes_out = top;
-free_lists:
+    free(parts.storage);
     free(order);
-    free(placed);
     return status;
 }

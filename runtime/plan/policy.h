@@ -100,7 +100,7 @@ enum plb_status plb_problem_prepare(const plb_graph_t *graph, const plb_costs_t 
                                     struct plb_problem *problem_out);
 
 /* Bytes of the device that no plan of any policy does without: the initial values, work space and
- * the largest task. */
+ * the largest task; where limits hold gradients, these and what the largest task has beside them. */
 size_t plb_problem_floor(const struct plb_problem *problem);
 
 /* Is the budget one that a plan could keep? Refused are 0, more than the device has, and

@@ -7,6 +7,7 @@
 
 #include "runtime/base/bytes.h"
 #include "runtime/plan/policy.h"
+#include "runtime/plan/walk.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -53,8 +54,7 @@ static enum plb_status judge(const struct plb_memory_policy *policy, const struc
     enum plb_status status;
 
     for (int tier = 0; tier < PLB_TIERS; tier++)
-        if (roomy.bytes[tier] > 0)
-            roomy.bytes[tier] = SIZE_MAX;
+        roomy.bytes[tier] = SIZE_MAX;
     if (plb_plan_check(plan, graph, limits) == PLB_OK)
         return PLB_OK;
     status = plb_plan_check(plan, graph, &roomy);
@@ -104,11 +104,11 @@ static enum plb_status attempt(const struct plb_memory_policy *policy,
 size_t plb_problem_floor(const struct plb_problem *problem)
 {
     const struct plb_needs *needs = &problem->needs;
-    size_t bytes = needs->initial + problem->limits.reserved;
+    size_t bytes = needs->initial + problem->limits.reserved, held = 0;
 
-    if (problem->limits.hold_gradients && needs->gradients > needs->largest_task)
-        return bytes + needs->gradients;
-    return bytes + needs->largest_task;
+    if (problem->limits.hold_gradients)
+        held = needs->gradients + plb__needs_beside_gradients(problem->graph);
+    return bytes + (held > needs->largest_task ? held : needs->largest_task);
 }
 
 /* The message for a budget that no plan can keep. */

@@ -46,5 +46,8 @@ void plb__walk_count(struct plb__walk *walk, const struct plb_plan *plan,
 /* Per value: is it made before the update phase and read in it? `held_out` has one entry per
  * value. */
 void plb__held_values(const plb_graph_t *graph, bool *held_out);
+/* Bytes of the inputs and outputs of the task with the most, initial values and what may lie in the
+ * storage of held values not counted (needs.c). */
+size_t plb__needs_beside_gradients(const plb_graph_t *graph);
 
 #endif

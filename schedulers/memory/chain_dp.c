@@ -10,7 +10,8 @@
  *
  * What skip connections carry over many blocks the table only knows as there all the time. So for
  * graphs that have such values its plans for more memory than there is are squeezed as well
- * (chain_skips.h), "online" is asked, and the plan with the fewest seconds is taken.
+ * (chain_skips.h), "online" is asked, and the plan with the fewest seconds is taken. It is asked,
+ * too, where no plan of the table fits because of what comes from another tier for the update.
  *
  * Beaumont et al. 2024, "Optimal re-materialization strategies for heterogeneous chains: how to
  * train deep neural networks with limited memory" (Rotor); Zhao et al. 2023, "Rockmate: an
@@ -18,6 +19,7 @@
  */
 #include "config.h"
 
+#include "runtime/plan/page.h"
 #include "schedulers/memory/chain/chain_skips.h"
 #include "schedulers/schedulers.h"
 
@@ -98,15 +100,25 @@ static enum plb_status look_at_squeezed(struct plb_plan *plan, size_t bytes, voi
     return PLB_OK;
 }
 
+/* Only values whose home is another tier come and go: these are not the policy's affair. */
+static struct plb_problem without_tiers(const struct plb_problem *problem)
+{
+    struct plb_problem alone = *problem;
+
+    for (int tier = PLB_HOST; tier < PLB_TIERS; tier++)
+        if (!plb__pages(problem->graph))
+            alone.limits.bytes[tier] = 0;
+    return alone;
+}
+
 /* What goes through the graph as a cache would does not know blocks at all; where several ways lead
  * to a plan it is seldom the fastest, but finds one where others do not. */
 static enum plb_status try_online(const struct plb_problem *problem, struct best *best)
 {
-    struct plb_problem alone = *problem;
     struct plb_plan plan = {.n = 0};
     enum plb_status status;
+    struct plb_problem alone = without_tiers(problem);
 
-    alone.limits.bytes[PLB_HOST] = alone.limits.bytes[PLB_DISK] = 0;
     status = plb_memory_online.plan(&alone, &plan);
     if (status == PLB_OK)
         judge(best, &plan);
@@ -172,6 +184,8 @@ static enum plb_status plan_chain_dp(const struct plb_problem *problem, struct p
 
     if (status == PLB_OK && problem->limits.bytes[PLB_DEVICE] != SIZE_MAX)
         status = try_skips(problem, &best);
+    if (status == PLB_OK && isinf(best.seconds) && plb__pages(problem->graph))
+        status = try_online(problem, &best);
     if (status == PLB_OK && isinf(best.seconds))
         status = PLB_ERROR_MEMORY; /* with the message of the last try */
     if (status == PLB_OK)
@@ -184,8 +198,6 @@ static enum plb_status plan_chain_dp(const struct plb_problem *problem, struct p
 static enum plb_status replan_chains(const struct plb_problem *problem, struct plb__chains *chains,
                                      struct plb_plan *plan_out)
 {
-    if (chains->kept.used == 0 || plb__chains_have_skips(chains, problem))
-        return plb_fail(PLB_ERROR_MEMORY, "the table has no plan to begin with");
     PLB_TRY(plb__chains_solve(chains, NULL));
     return plb__chain_refit(problem,
                             &(struct plb__fit){.propose = propose,
@@ -194,22 +206,22 @@ static enum plb_status replan_chains(const struct plb_problem *problem, struct p
                             &chains->sizes, &chains->kept, plan_out);
 }
 
-/* What walks through the graph have found stays, so that all there is to do is to fill the table for
- * the new costs and to come near the bytes that the last plan took. A graph for which several grains
- * are tried is small; one with values that skip blocks is planned from scratch. */
+/* What walks through the graph have found stays, so that all there is to do is to fill the table
+ * for the new costs and to come near the bytes that the last plan took. Where the table has no plan
+ * to begin with, or is not all there is to it, a walk of "online" is what can be had soon. */
 static enum plb_status replan_chain_dp(const struct plb_problem *problem, enum plb_event event,
                                        const struct plb_plan *current, struct plb_plan *plan_out)
 {
+    struct plb_problem alone = without_tiers(problem);
     struct plb__chains *chains;
-    enum plb_status status;
+    enum plb_status status = PLB_ERROR_MEMORY;
 
-    (void)event;
-    (void)current;
-    if (plb_graph_tasks(problem->graph) <= TASKS_FOR_ALL_GRAINS)
-        return plan_chain_dp(problem, plan_out);
     PLB_TRY(plb__chains_take(problem, PLB__GRAIN_BLOCKS, &chains));
-    status = replan_chains(problem, chains, plan_out);
+    if (chains->kept.used > 0 && !plb__chains_have_skips(chains, problem))
+        status = replan_chains(problem, chains, plan_out);
     plb__chains_give(chains);
+    if (status == PLB_ERROR_MEMORY)
+        status = plb_memory_online.replan(&alone, event, current, plan_out);
     return status;
 }
 

@@ -102,7 +102,8 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
     return plb__fates_plan(fates, plan_out);
 }
 
-static enum plb_status plan_cheap(const struct plb_problem *problem, struct plb_plan *plan_out)
+static enum plb_status plan_with(const struct plb_problem *problem, bool soon,
+                                 struct plb_plan *plan_out)
 {
     struct cheap cheap = {.n = 0};
     struct plb__fit fit = {
@@ -114,14 +115,29 @@ static enum plb_status plan_cheap(const struct plb_problem *problem, struct plb_
     fit.most = plb__fates_kept_bytes(cheap.fates);
     status = find_candidates(&cheap);
     if (status == PLB_OK)
-        status = plb__fit_plan(problem, &fit, plan_out);
+        status = soon ? plb__fit_nearly(problem, &fit, plan_out)
+                      : plb__fit_plan(problem, &fit, plan_out);
     free(cheap.candidate);
     plb__fates_destroy(cheap.fates);
     return status;
+}
+
+static enum plb_status plan_cheap(const struct plb_problem *problem, struct plb_plan *plan_out)
+{
+    return plan_with(problem, false, plan_out);
+}
+
+static enum plb_status replan_cheap(const struct plb_problem *problem, enum plb_event event,
+                                    const struct plb_plan *current, struct plb_plan *plan_out)
+{
+    (void)event;
+    (void)current;
+    return plan_with(problem, true, plan_out);
 }
 
 const struct plb_memory_policy plb_memory_cheap = {
     .name = "cheap",
     .help = "make again what is cheaper than to move, offload the rest",
     .plan = plan_cheap,
+    .replan = replan_cheap,
 };

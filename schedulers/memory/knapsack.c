@@ -119,7 +119,8 @@ static enum plb_status propose(const struct plb_problem *problem, size_t target,
     return plb__fates_plan(sack->fates, plan_out);
 }
 
-static enum plb_status plan_knapsack(const struct plb_problem *problem, struct plb_plan *plan_out)
+static enum plb_status plan_with(const struct plb_problem *problem, bool soon,
+                                 struct plb_plan *plan_out)
 {
     struct knapsack sack = {.n = 0};
     struct plb__fit fit = {.propose = propose, .context = &sack};
@@ -132,15 +133,30 @@ static enum plb_status plan_knapsack(const struct plb_problem *problem, struct p
     if (status == PLB_OK)
         status = solve(&sack);
     if (status == PLB_OK)
-        status = plb__fit_plan(problem, &fit, plan_out);
+        status = soon ? plb__fit_nearly(problem, &fit, plan_out)
+                      : plb__fit_plan(problem, &fit, plan_out);
     free(sack.item);
     free(sack.taken);
     plb__fates_destroy(sack.fates);
     return status;
 }
 
+static enum plb_status plan_knapsack(const struct plb_problem *problem, struct plb_plan *plan_out)
+{
+    return plan_with(problem, false, plan_out);
+}
+
+static enum plb_status replan_knapsack(const struct plb_problem *problem, enum plb_event event,
+                                       const struct plb_plan *current, struct plb_plan *plan_out)
+{
+    (void)event;
+    (void)current;
+    return plan_with(problem, true, plan_out);
+}
+
 const struct plb_memory_policy plb_memory_knapsack = {
     .name = "knapsack",
     .help = "keep the values that save the most time for their bytes",
     .plan = plan_knapsack,
+    .replan = replan_knapsack,
 };

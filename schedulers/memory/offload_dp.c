@@ -16,6 +16,7 @@
  */
 #include "config.h"
 
+#include "runtime/plan/page.h"
 #include "runtime/plan/simulate.h"
 #include "schedulers/memory/chain/away.h"
 #include "schedulers/memory/chain/chain_skips.h"
@@ -288,6 +289,8 @@ static enum plb_status plan_offload_dp(const struct plb_problem *problem,
             status = try_all(problem, &offload, &best);
         plb__chains_give(offload.chains);
     }
+    if (status == PLB_OK && isinf(best.seconds) && plb__pages(problem->graph))
+        status = try_online(problem, &best);
     if (status == PLB_OK && isinf(best.seconds))
         status = PLB_ERROR_MEMORY; /* with the message of the last try */
     if (status == PLB_OK)
@@ -303,8 +306,6 @@ static enum plb_status replan_chains(const struct plb_problem *problem, struct o
     const struct plb__chains *chains = offload->chains;
     struct plb__fit fit;
 
-    if (chains->sent.used == 0 || plb__chains_have_skips(chains, problem))
-        return plb_fail(PLB_ERROR_MEMORY, "the table has no plan to begin with");
     PLB_TRY(solve_for(problem, chains->haste, offload));
     if (chains->haste == 0.0)
         offload->away.bytes = 0;
@@ -317,13 +318,16 @@ static enum plb_status replan_offload_dp(const struct plb_problem *problem, enum
                                          const struct plb_plan *current, struct plb_plan *plan_out)
 {
     struct offload offload = {.chains = NULL, .away.tier = tier_of(problem)};
-    enum plb_status status;
+    enum plb_status status = PLB_ERROR_MEMORY;
 
     if (offload.away.tier == PLB_DEVICE)
         return plb_memory_chain_dp.replan(problem, event, current, plan_out);
     PLB_TRY(plb__chains_take(problem, PLB__GRAIN_BLOCKS, &offload.chains));
-    status = replan_chains(problem, &offload, plan_out);
+    if (offload.chains->sent.used > 0 && !plb__chains_have_skips(offload.chains, problem))
+        status = replan_chains(problem, &offload, plan_out);
     plb__chains_give(offload.chains);
+    if (status == PLB_ERROR_MEMORY)
+        status = plb_memory_online.replan(problem, event, current, plan_out);
     return status;
 }
 

@@ -334,7 +334,8 @@ static enum plb_status search_plan(const struct search *s, struct plb_plan *plan
 }
 
 /* One walk with the bytes of the limit, which nearly always fits, or with a few less. Copies that
- * come and go leave gaps: with a link there are a few less at once. */
+ * come and go leave gaps: with a link there are a few less at once. What only moves is left when
+ * walks get stuck. */
 static enum plb_status search_soon(const struct search *s, struct plb_plan *plan_out)
 {
     size_t first = moves(s->problem) ? PART_SOON : 0;
@@ -356,7 +357,11 @@ static enum plb_status search_soon(const struct search *s, struct plb_plan *plan
         if (status != PLB_ERROR_MEMORY)
             return status;
     }
-    return search_plan(s, plan_out);
+    if (s->room == SIZE_MAX)
+        return search_plan(s, plan_out);
+    if (moves(s->problem))
+        return plb__pager_replan(s->problem, plb__leaves_farthest, true, plan_out);
+    return plb_fail_within(PLB_ERROR_MEMORY, "no walk with these weights fits");
 }
 
 /* Makes what walks have in common, and searches with it. */

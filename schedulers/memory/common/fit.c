@@ -8,6 +8,7 @@
 
 #include "runtime/base/bytes.h"
 #include "runtime/plan/simulate.h"
+#include "runtime/plan/walk.h"
 #include "schedulers/memory/common/prefetch.h"
 
 #include <float.h>
@@ -15,6 +16,10 @@
 
 /* The target is found to one part in 2^STEPS of the largest. */
 #define STEPS 8
+/* Plans that are tried for a quick answer. */
+#define TRIES_NEARLY 4
+/* What the gaps between copies may take, as a part of the room. */
+#define GAPS_PART 50
 /* FETCHes are moved ahead within this much of the limit, or less where gaps between slots would
  * then take more than there is: tries, in hundredths. */
 static const unsigned rooms[] = {100, 98, 95, 90, 80};
@@ -67,6 +72,21 @@ static enum plb_status try_target(const struct plb_problem *problem, const struc
     }
     plb_plan_clear(&plan);
     return status == PLB_ERROR_MEMORY ? PLB_OK : status;
+}
+
+/* By how much the plan's copies are more than there is room for, gaps counted in. */
+static enum plb_status measure_over(const struct plb_problem *problem, const struct plb_plan *plan,
+                                    size_t *bytes_out)
+{
+    size_t room = problem->limits.bytes[PLB_DEVICE] - problem->limits.reserved;
+    struct plb__walk walk;
+    size_t peak;
+
+    PLB_TRY(plb__walk(plan, problem->graph, &problem->limits, &walk));
+    peak = walk.peak[PLB_DEVICE];
+    plb__walk_clear(&walk);
+    *bytes_out = (peak > room ? peak - room : 0) + plb__fit_room(problem) / GAPS_PART;
+    return PLB_OK;
 }
 
 /* Rewrites a plan that fits; what comes of it must fit too, else it stays as it is. */
@@ -213,7 +233,37 @@ enum plb_status plb__fit_soon(const struct plb_problem *problem, const struct pl
         if (verdict == TOO_SMALL)
             break;
     }
-    return plb__fit_plan(problem, fit, plan_out);
+    if (target == SIZE_MAX)
+        return plb__fit_plan(problem, fit, plan_out);
+    return plb_fail_within(PLB_ERROR_MEMORY, "no plan is near");
+}
+
+enum plb_status plb__fit_nearly(const struct plb_problem *problem, const struct plb__fit *fit,
+                                struct plb_plan *plan_out)
+{
+    size_t target = fit->most;
+
+    for (int k = 0; k < TRIES_NEARLY; k++) {
+        struct plb_plan plan = {.n = 0};
+        size_t over;
+        enum plb_status status;
+
+        PLB_TRY(fit->propose(problem, target, fit->context, &plan));
+        status = check(problem, &plan);
+        if (status == PLB_OK) {
+            *plan_out = plan;
+            return PLB_OK;
+        }
+        if (status == PLB_ERROR_MEMORY)
+            status = measure_over(problem, &plan, &over);
+        plb_plan_clear(&plan);
+        if (status != PLB_OK)
+            return status;
+        if (target == 0)
+            break;
+        target = over < target ? target - over : 0;
+    }
+    return plb_fail_within(PLB_ERROR_MEMORY, "no plan is near");
 }
 
 size_t plb__fit_room(const struct plb_problem *problem)

@@ -37,9 +37,14 @@ enum plb_status plb__fit_plan(const struct plb_problem *problem, const struct pl
                               struct plb_plan *plan_out);
 
 /* The same in a few milliseconds, for an answer to an event: plans of about `target` bytes, a
- * little less each time, until one fits; when none of these does, that of plb__fit_plan(). */
+ * little less each time, until one fits. SIZE_MAX: that of plb__fit_plan(). */
 enum plb_status plb__fit_soon(const struct plb_problem *problem, const struct plb__fit *fit,
                               size_t target, struct plb_plan *plan_out);
+
+/* The same in at most four plans, for policies whose targets are not bytes of the device: from the
+ * largest target down, by what the last plan took too much. PLB_ERROR_MEMORY when none fits. */
+enum plb_status plb__fit_nearly(const struct plb_problem *problem, const struct plb__fit *fit,
+                                struct plb_plan *plan_out);
 
 /* Bytes of the device that the limits leave for what the step makes, beside initial values, held
  * gradients and what is reserved. SIZE_MAX: no limit. */

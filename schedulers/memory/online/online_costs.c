@@ -61,10 +61,10 @@ static bool runs_once(const struct plb__online *o, plb_task_id task)
     return plb_graph_task(o->graph, task)->op->once;
 }
 
-/* Seconds to make `value` again for turn `at`. */
-static double cost_upwards(struct plb__online *o, plb_value value, uint32_t at)
+/* Seconds to make `value` again for turn `at`; it looks no further when these are above `most`. */
+static double cost_upwards(struct plb__online *o, plb_value value, uint32_t at, double most)
 {
-    plb_task_id producer = plb_graph_value(o->graph, value)->producer;
+    plb_task_id producer = o->maker[value];
     double total = o->problem->seconds[producer];
     uint32_t n = 0;
 
@@ -74,13 +74,13 @@ static double cost_upwards(struct plb__online *o, plb_value value, uint32_t at)
     o->stamp[producer] = o->search;
     o->share[n] = 1.0;
     o->todo[n++] = producer;
-    for (uint32_t seen = 0; n > 0 && seen < UPWARD_MOST; seen++) {
+    for (uint32_t seen = 0; n > 0 && seen < UPWARD_MOST && total <= most; seen++) {
         const struct plb_task *task = plb_graph_task(o->graph, o->todo[--n]);
         double share = o->share[n];
 
         for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
             plb_value in = task->in[j];
-            plb_task_id maker = plb_graph_value(o->graph, in)->producer;
+            plb_task_id maker = o->maker[in];
             bool lasts;
 
             if (maker == PLB_NONE) {
@@ -141,20 +141,21 @@ static double share_downwards(struct plb__online *o, plb_value value, uint32_t a
     return most;
 }
 
-double plb__online_again_cost(struct plb__online *o, plb_value value)
+double plb__online_again_cost(struct plb__online *o, plb_value value, double most)
 {
     uint32_t at = plb__online_next(o, value);
-    double cost = cost_upwards(o, value, at);
+    double cost = cost_upwards(o, value, at, most);
 
-    return cost + cost * share_downwards(o, value, at);
+    return cost > most ? cost : cost + cost * share_downwards(o, value, at);
 }
 
 double plb__online_price(struct plb__online *o, plb_value value, enum plb_tier *tier_out)
 {
     double distance = o->time[plb__online_next(o, value)] - o->time[o->now];
     double whole = o->time[plb_graph_tasks(o->graph)];
-    double again = o->weights.again * plb__online_again_cost(o, value);
     double move = plb__online_move_cost(o, value, tier_out);
+    double again =
+        o->weights.again * plb__online_again_cost(o, value, move / o->weights.again);
 
     o->result.looks++;
     if (again <= move)

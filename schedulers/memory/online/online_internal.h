@@ -32,6 +32,7 @@ struct plb__online {
     uint32_t *use; /* the turns that read it, rising: use[in_use[v]] to use[in_use[v + 1] - 1] */
     uint32_t *in_use;
     uint32_t *until; /* initial values: the turn that replaces it, or PLB_NONE */
+    plb_task_id *maker; /* the task that makes it; PLB_NONE: an initial value */
 
     /* ---- state of a walk ---- */
     struct plb__online_weights weights;
@@ -75,8 +76,9 @@ enum plb_status plb__online_order(struct plb__online *o);
 uint32_t plb__online_next(const struct plb__online *o, plb_value value);
 
 /* What evicting a value costs: seconds to make it again, with what is missing for that and would
- * not be made at about that time anyway. Infinite when it cannot be made again. */
-double plb__online_again_cost(struct plb__online *o, plb_value value);
+ * not be made at about that time anyway. Infinite when it cannot be made again; any number above
+ * `most` when it is more than that. */
+double plb__online_again_cost(struct plb__online *o, plb_value value, double most);
 
 /* The lesser of that and of moving it, over bytes * distance^weight: the least is evicted first.
  * `tier_out` gets where it goes, PLB_DEVICE: nowhere, it is made again. */

@@ -141,7 +141,7 @@ void plb__online_made(struct plb__online *o, plb_value value)
     if (o->copy[value] != PLB_DEVICE && at != PLB_NONE)
         add_due(o, at, -transfer_seconds(o, o->copy[value], false, value));
     o->made_at[value] =
-        clock_of(o, o->now) + o->problem->seconds[plb_graph_value(o->graph, value)->producer] /
+        clock_of(o, o->now) + o->problem->seconds[o->maker[value]] /
                                   o->problem->platform->workers;
 }
 

@@ -38,6 +38,7 @@ static enum plb_status allocate(struct plb__online *o)
     o->in_use = calloc(values + 1, sizeof *o->in_use);
     o->next_use = calloc(values, sizeof *o->next_use);
     o->until = malloc(values * sizeof *o->until);
+    o->maker = malloc(values * sizeof *o->maker);
     o->here = calloc(values, sizeof *o->here);
     o->locks = calloc(values, sizeof *o->locks);
     o->copy = calloc(values, sizeof *o->copy);
@@ -50,8 +51,8 @@ static enum plb_status allocate(struct plb__online *o)
     o->share = calloc(o->n_todo, sizeof *o->share);
     o->frame = calloc(tasks, sizeof *o->frame);
     if (!o->order || !o->time || !o->stamp || !o->bytes || !o->use || !o->in_use || !o->next_use ||
-        !o->until || !o->here || !o->locks || !o->copy || !o->made_at || !o->due || !o->heap ||
-        !o->price || !o->place || !o->todo || !o->share || !o->frame)
+        !o->until || !o->maker || !o->here || !o->locks || !o->copy || !o->made_at || !o->due ||
+        !o->heap || !o->price || !o->place || !o->todo || !o->share || !o->frame)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to plan %zu values", values - 1);
     memset(o->until, 0xff, values * sizeof *o->until);
     return PLB_OK;
@@ -97,6 +98,7 @@ static enum plb_status find_bytes(struct plb__online *o)
     for (plb_value v = 0; v < plb_graph_values(o->graph); v++) {
         const struct plb_value_info *info = plb_graph_value(o->graph, v);
 
+        o->maker[v] = info->producer;
         if (info->producer != PLB_NONE && !held[v])
             o->bytes[v] = (plb_type_bytes(&info->type) + PLB_SLOT_ALIGNMENT - 1) /
                           PLB_SLOT_ALIGNMENT * PLB_SLOT_ALIGNMENT;
@@ -178,6 +180,7 @@ void plb__online_destroy(struct plb__online *o)
     free(o->in_use);
     free(o->next_use);
     free(o->until);
+    free(o->maker);
     free(o->here);
     free(o->locks);
     free(o->copy);

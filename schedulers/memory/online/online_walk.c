@@ -215,7 +215,7 @@ static enum plb_status bring_inputs(struct plb__online *o, bool *waits_out)
             continue;
         *waits_out = o->copy[in] == PLB_DEVICE;
         if (*waits_out) {
-            push(o, plb_graph_value(o->graph, in)->producer);
+            push(o, o->maker[in]);
             return PLB_OK;
         }
         PLB_TRY(fetch(o, in));
@@ -288,7 +288,7 @@ static void begin(struct plb__online *o, size_t bytes, const struct plb__online_
     memset(o->place, 0xff, values * sizeof *o->place);
     memcpy(o->next_use, o->in_use, values * sizeof *o->next_use);
     for (plb_value v = 0; v < values; v++)
-        o->here[v] = plb_graph_value(o->graph, v)->producer == PLB_NONE;
+        o->here[v] = o->maker[v] == PLB_NONE;
 }
 
 enum plb_status plb__online_walk(struct plb__online *o, size_t bytes,

@@ -141,8 +141,9 @@ static void wrong_plans_are_refused(void)
     expect_refusal(&too_much, &e, PLB_ERROR_INVALID,
                    "policy 'too-much' wrote a wrong plan: "
                    "instruction ");
-    expect_refusal(&moves, &e, PLB_ERROR_INVALID,
-                   "policy 'moves' wrote a wrong plan: instruction ");
+    expect_refusal(&moves, &e, PLB_ERROR_MEMORY, /* right, where there is such a tier */
+                   "policy 'moves' does not keep the budget: instruction ");
+    PLB_CHECK_CONTAINS(plb_error_message(), "there is no ");
     expect_refusal(&lost, &e, PLB_ERROR_INTERNAL, "the policy has lost its way");
     e.problem.limits.bytes[PLB_HOST] = e.problem.limits.bytes[PLB_DISK] = SIZE_MAX;
     PLB_REQUIRE(make(&moves, &e, &plan, &layout) == PLB_OK); /* now there is where to move to */
@@ -175,6 +176,22 @@ static void impossible_budgets_are_refused(void)
     expect_refusal(&plb_memory_none, &e, PLB_ERROR_INVALID,
                    "a budget of 976.6 KiB is 1 byte more than the device has");
     clear_example(&e);
+}
+
+/* Held gradients are there all the time, and so is something beside them. */
+static void the_floor_counts_what_is_beside_gradients(void)
+{
+    for (uint64_t seed = 12; seed < 20; seed++) {
+        struct example e = make_example(seed);
+        size_t floor, least;
+
+        e.problem.limits.hold_gradients = true;
+        floor = plb_problem_floor(&e.problem);
+        PLB_CHECK(floor > e.problem.needs.initial + e.problem.needs.gradients);
+        PLB_REQUIRE(plb_plan_least(&forgets, &e.problem, &least) == PLB_OK);
+        PLB_CHECK(floor <= least);
+        clear_example(&e);
+    }
 }
 
 /* A policy that does not care is told apart from one that is wrong. */
@@ -232,6 +249,7 @@ static void limits_do_not_bind_what_is_left_to_starpu(void)
 
 PLB_TEST_MAIN("runtime/plan/problem", NULL, NULL, PLB_TEST(plans_are_named_checked_and_laid_out),
               PLB_TEST(wrong_plans_are_refused), PLB_TEST(impossible_budgets_are_refused),
+              PLB_TEST(the_floor_counts_what_is_beside_gradients),
               PLB_TEST(budgets_that_are_not_kept_are_refused),
               PLB_TEST(the_least_budget_works_and_less_does_not),
               PLB_TEST(limits_do_not_bind_what_is_left_to_starpu))
