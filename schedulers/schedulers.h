@@ -57,6 +57,7 @@ extern const struct plb_parallel_policy plb_parallel_interleaved;
 extern const struct plb_parallel_policy plb_parallel_zb_h1;
 extern const struct plb_parallel_policy plb_parallel_zb_v;
 extern const struct plb_parallel_policy plb_parallel_zb_greedy;
+extern const struct plb_parallel_policy plb_parallel_auto;
 
 /* All parallel policies of the tree; `n_out` gets their number. */
 const struct plb_parallel_policy *const *plb_parallel_policies(int *n_out);

@@ -2,6 +2,7 @@
 # Fragment of Makefile.am: parallel policies.
 libpalombe_la_SOURCES += \
 	schedulers/parallel/1f1b.c \
+	schedulers/parallel/auto.c \
 	schedulers/parallel/dp.c \
 	schedulers/parallel/gpipe.c \
 	schedulers/parallel/interleaved.c \
@@ -35,6 +36,7 @@ libpalombe_la_SOURCES += \
 	schedulers/parallel/auto/plan.c \
 	schedulers/parallel/auto/planning.h \
 	schedulers/parallel/auto/profile.c \
+	schedulers/parallel/auto/profile_graph.c schedulers/parallel/auto/graph.h \
 	schedulers/parallel/auto/recompute.c \
 	schedulers/parallel/auto/rows.c schedulers/parallel/auto/rows.h \
 	schedulers/parallel/auto/search.c schedulers/parallel/auto/search.h \

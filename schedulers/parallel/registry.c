@@ -10,6 +10,7 @@ static const struct plb_parallel_policy *const policies[] = {
     &plb_parallel_none,  &plb_parallel_dp,          &plb_parallel_tp,    &plb_parallel_gpipe,
     &plb_parallel_1f1b,  &plb_parallel_1f1b_split,  &plb_parallel_interleaved,
     &plb_parallel_zb_h1, &plb_parallel_zb_v,        &plb_parallel_zb_greedy,
+    &plb_parallel_auto,
 };
 #define N_POLICIES (sizeof policies / sizeof policies[0])
 

@@ -66,3 +66,6 @@ check_PROGRAMS += %D%/parallel/test_auto
 TESTS += %D%/parallel/test_auto
 tests_schedulers_parallel_test_auto_SOURCES = %D%/parallel/test_auto.c \
 	%D%/parallel/exhaustive.c %D%/parallel/exhaustive.h
+check_PROGRAMS += %D%/parallel/test_auto_graph
+TESTS += %D%/parallel/test_auto_graph
+tests_schedulers_parallel_test_auto_graph_SOURCES = %D%/parallel/test_auto_graph.c

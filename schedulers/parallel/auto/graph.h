@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Profiles of graphs.
+ *
+ * A unit is a position of the graph (common/jobs.h) where these are few, so that stages may begin
+ * at any cut, else a block of the model, or what stands before or after them.
+ *
+ * Not public. Thread-safety: pure.
+ */
+#ifndef PLB_PARALLEL_AUTO_GRAPH_H
+#define PLB_PARALLEL_AUTO_GRAPH_H
+
+#include "schedulers/parallel/auto.h"
+#include "schedulers/parallel/common/jobs.h"
+
+struct plb__auto_graph {
+    struct plb_auto_profile profile;
+    uint32_t *bound; /* unit u has positions bound[u] to bound[u + 1] - 1 */
+};
+
+/* PLB_ERROR_INVALID: a graph without forward tasks, or whose parts are of too many sorts. */
+enum plb_status plb__auto_graph_read(const struct plb__jobs *jobs, const plb_places_t *places,
+                                     const double *const *seconds, uint32_t samples,
+                                     struct plb__auto_graph *read_out);
+void plb__auto_graph_clear(struct plb__auto_graph *read);
+
+#endif
