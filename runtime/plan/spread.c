@@ -147,7 +147,6 @@ static enum plb_status spread_all(struct plb__spreader *s)
     PLB_TRY(find_carried(s));
     PLB_TRY(plb__spread_look(s));
     PLB_TRY(plb__spread_order(s));
-    PLB_TRY(plb__spread_order(s));
     return plb__spread_parts(s);
 }
 
