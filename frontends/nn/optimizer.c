@@ -51,6 +51,14 @@ enum plb_status plb_optimizer_find(const char *name, enum plb_optimizer_kind *ki
     return plb_fail(PLB_ERROR_INVALID, "unknown optimizer \"%s\"; known are adamw, sgd", name);
 }
 
+/* Tasks added from now on belong to the shard whose parameter this is; NULL: to none. */
+static void follow(plb_graph_t *g, const struct plb_parameter *parameter)
+{
+    bool split = parameter && parameter->share.shards > 1;
+
+    plb_graph_set_shard(g, split ? parameter->share.shard : -1);
+}
+
 static plb_value state(plb_graph_t *g, const struct plb_parameter *parameter, const char *kind)
 {
     char name[STATE_NAME_BYTES];
@@ -104,9 +112,10 @@ static void update_sgd(plb_graph_t *g, const struct plb_optimizer *optimizer,
 }
 
 /* The norm of all gradients and the factor that clips it. */
-static plb_value clip(plb_graph_t *g, const plb_value *gradients, int n, double limit,
+static plb_value clip(plb_model_t *model, const plb_value *gradients, int n, double limit,
                       plb_value *norm_out)
 {
+    plb_graph_t *g = plb_model_graph(model);
     plb_value *sums = malloc((size_t)n * sizeof *sums), scale = PLB_NONE;
     int made = 0;
 
@@ -114,9 +123,13 @@ static plb_value clip(plb_graph_t *g, const plb_value *gradients, int n, double 
         plb_graph_fail(g, plb_fail(PLB_ERROR_MEMORY, "no memory for %d sums of squares", n));
         return PLB_NONE;
     }
-    for (int i = 0; i < n; i++)
-        if (gradients[i] != PLB_NONE)
-            sums[made++] = plb_sum_squares(g, gradients[i]);
+    for (int i = 0; i < n; i++) {
+        if (gradients[i] == PLB_NONE)
+            continue;
+        follow(g, plb_model_parameter_at(model, i));
+        sums[made++] = plb_sum_squares(g, gradients[i]);
+    }
+    follow(g, NULL);
     if (made > 0)
         scale = plb_clip_scale(g, sums, made, limit, norm_out);
     else
@@ -134,16 +147,18 @@ static void update_all(plb_model_t *model, const struct plb_optimizer *optimizer
     plb_graph_set_phase(g, PLB_PHASE_UPDATE);
     plb_graph_set_block(g, -1);
     training->hyper = plb_graph_add_value(g, "hyper", PLB_ROLE_INPUT, PLB_F32, plb_shape1(4));
-    plb_value scale = clip(g, gradients, n, optimizer->clip, &training->norm);
+    plb_value scale = clip(model, gradients, n, optimizer->clip, &training->norm);
     for (int i = 0; i < n && plb_graph_status(g) == PLB_OK; i++) {
         const struct plb_parameter *parameter = plb_model_parameter_at(model, i);
         if (gradients[i] == PLB_NONE)
             continue;
+        follow(g, parameter);
         if (optimizer->kind == PLB_OPTIMIZER_ADAMW)
             update_adamw(g, optimizer, parameter, gradients[i], training->hyper, scale);
         else
             update_sgd(g, optimizer, parameter, gradients[i], training->hyper, scale);
     }
+    follow(g, NULL);
 }
 
 /* loss[1] times a number: the product of two matrices of one element. */
@@ -178,11 +193,14 @@ static enum plb_status begin_passes(plb_model_t *model, struct plb__passes *pass
 }
 
 /* Adds the gradients of one pass to the partial sums: a binary counter goes one further. */
-static void count_pass(plb_graph_t *g, struct plb__passes *passes, const plb_value *gradients)
+static void count_pass(plb_model_t *model, struct plb__passes *passes, const plb_value *gradients)
 {
+    plb_graph_t *g = plb_model_graph(model);
+
     for (int i = 0; i < passes->parameters; i++) {
         plb_value sum = gradients[i];
         int level = 0;
+        follow(g, plb_model_parameter_at(model, i));
         for (; passes->count >> level & 1; level++)
             sum = add_gradients(g, passes->partial[i][level], sum);
         passes->partial[i][level] = sum;
@@ -213,9 +231,11 @@ static enum plb_status backward(plb_model_t *model, plb_value loss, double weigh
     if (status == PLB_OK) {
         plb_graph_set_phase(g, PLB_PHASE_BACKWARD);
         plb_graph_set_micro_batch(g, -1);
-        count_pass(g, passes, wanted + n);
+        count_pass(model, passes, wanted + n);
+        follow(g, NULL);
         passes->loss = passes->loss == PLB_NONE ? loss : plb_add(g, passes->loss, loss);
         plb_graph_set_phase(g, PLB_PHASE_FORWARD);
+        plb_model_set_shard(model, 1, -1);
         status = plb_graph_status(g);
     }
     free(wanted);
@@ -230,11 +250,14 @@ enum plb_status plb_nn_backward(plb_model_t *model, plb_value loss, double weigh
 }
 
 /* What is left of the tree: the partial sums of all levels, the latest first. */
-static void sum_passes(plb_graph_t *g, const struct plb__passes *passes, plb_value *gradients)
+static void sum_passes(plb_model_t *model, const struct plb__passes *passes, plb_value *gradients)
 {
+    plb_graph_t *g = plb_model_graph(model);
+
     plb_graph_set_phase(g, PLB_PHASE_BACKWARD);
     for (int i = 0; i < passes->parameters; i++) {
         gradients[i] = PLB_NONE;
+        follow(g, plb_model_parameter_at(model, i));
         for (int level = 0; level < PLB__PASS_LEVELS; level++)
             if (passes->count >> level & 1)
                 gradients[i] = add_gradients(g, passes->partial[i][level], gradients[i]);
@@ -255,7 +278,8 @@ enum plb_status plb_nn_update(plb_model_t *model, const struct plb_optimizer *op
     plb_value *gradients = malloc((size_t)passes->parameters * sizeof *gradients);
     if (!gradients)
         return plb_graph_fail(g, plb_fail(PLB_ERROR_MEMORY, "no memory for gradients"));
-    sum_passes(g, passes, gradients);
+    sum_passes(model, passes, gradients);
+    follow(g, NULL);
     update_all(model, optimizer, gradients, &training);
     free(gradients);
     plb_graph_output(g, training.loss);

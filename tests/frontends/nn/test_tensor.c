@@ -378,6 +378,21 @@ static uint64_t shards_of(const plb_graph_t *cut, int block, const char *const *
     return bits;
 }
 
+/* A shard's parameter is updated by that shard, others by none. */
+static void check_updates(const plb_graph_t *cut)
+{
+    for (plb_task_id t = 0; t < plb_graph_tasks(cut); t++) {
+        const struct plb_task *task = plb_graph_task(cut, t);
+        int shard = -1;
+        if (strcmp(task->op->name, "adamw") != 0)
+            continue;
+        const char *mark = strchr(plb_graph_value(cut, task->in[0])->name, '#');
+        if (mark != NULL)
+            PLB_CHECK_EQ(sscanf(mark, "#%d", &shard), 1);
+        PLB_CHECK_EQ(task->shard, shard);
+    }
+}
+
 /* With the vocabulary in shards no value has a column for each token. */
 static void check_widths(plb_model_t *model)
 {
@@ -412,6 +427,7 @@ static void tasks_have_the_numbers_of_their_shards(void)
     plb_graph_destroy(cut);
     plb_model_destroy(language.model);
     cut = cut_graph("1,4,vocabulary:2,sequence", &language);
+    check_updates(cut);
     PLB_CHECK_EQ(shards_of(cut, 0, norms), none);
     PLB_CHECK_EQ(shards_of(cut, 1, norms), 0xf);
     PLB_CHECK_EQ(shards_of(cut, 1, dropout), 0xf);
