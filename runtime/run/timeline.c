@@ -63,8 +63,9 @@ static enum kind kind_of_task(const struct plb_task *task)
     return INPUT_GRADIENT;
 }
 
-/* Directions of links, after the workers among the lanes. */
-enum { LINKS = 2 * PLB_TIERS };
+/* After the workers among the lanes: what computes in main memory beside the device, in the place
+ * of the device's link to itself, and directions of links. */
+enum { BESIDE = 2 * PLB_DEVICE, LINKS = 2 * PLB_TIERS };
 /* From one device to another. */
 enum { WAYS = PLB_DEVICES_MAX * PLB_DEVICES_MAX };
 
@@ -83,6 +84,8 @@ struct step {
 
 static int link_of(const struct plb_trace_record *r)
 {
+    if (r->code == PLB_RUN)
+        return BESIDE;
     return 2 * (int)r->tier + (r->code == PLB_FETCH);
 }
 
@@ -96,6 +99,11 @@ static bool is_task(const struct plb_trace_record *r)
     return r->code == PLB_RUN && r->from == PLB_NONE;
 }
 
+static bool is_on_worker(const struct plb_trace_record *r)
+{
+    return is_task(r) && r->tier == PLB_DEVICE;
+}
+
 static uint32_t way_of(const struct plb_trace_record *r)
 {
     return r->from * PLB_DEVICES_MAX + r->place;
@@ -105,7 +113,7 @@ static int lane_of(const struct step *step, const struct plb_trace_record *r)
 {
     if (is_transfer(r))
         return step->way[way_of(r)];
-    return is_task(r) ? r->worker : step->link[link_of(r)];
+    return is_on_worker(r) ? r->worker : step->link[link_of(r)];
 }
 
 static enum kind kind_of(const struct step *step, const struct plb_trace_record *r)
@@ -155,7 +163,7 @@ static enum plb_status load(plb_session_t *session, struct step *step)
             step->span = r->end;
         if (r->worker >= step->workers)
             step->workers = r->worker + 1;
-        if (is_task(r))
+        if (is_on_worker(r))
             step->busy += length;
         else if (is_transfer(r))
             step->way[way_of(r)] = 0;
@@ -213,10 +221,11 @@ static void draw_lane(FILE *out, const struct step *step, int lane)
         if (lane_of(step, r) != lane)
             continue;
         busy += r->end - r->start;
-        if (is_task(r) && plb_runtime_devices() > 1)
+        if (is_on_worker(r) && plb_runtime_devices() > 1)
             snprintf(name, sizeof name, "%u: worker %d", r->place, lane);
-        else if (!is_task(r))
-            snprintf(name, sizeof name, "%s", what_of(step, r).text);
+        else if (!is_on_worker(r))
+            snprintf(name, sizeof name, "%s",
+                     is_task(r) ? "main memory" : what_of(step, r).text);
     }
     fprintf(out,
             "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#f0f0f0\"/>\n"

@@ -8,6 +8,7 @@
 
 #include "runtime/run/device.h"
 #include "runtime/run/ledger.h"
+#include "runtime/run/timeline.h"
 #include "tests/runtime/run/steps.h"
 #include "tests/support/plb_test.h"
 
@@ -71,7 +72,7 @@ static uint64_t run(int number, const char *state, const char *policy, double sh
     return hash;
 }
 
-/* Two policies for each graph and each way to keep state, so that all meet. */
+/* Every way to keep state meets three policies, one with each graph. */
 static void bits_do_not_depend_on_where_state_is_kept(void)
 {
     static const struct {
@@ -86,17 +87,17 @@ static void bits_do_not_depend_on_where_state_is_kept(void)
         uint64_t expected = run(number, "device", "none", 0, &here);
 
         PLB_CHECK(here.away_bytes == 0 && here.moved_out[PLB_HOST] == 0);
-        for (int k = 0; k < (int)(sizeof states / sizeof states[0]); k++)
-            for (int t = (number + k) % 2; t < 4; t += 2) {
-                PLB_CHECK(run(number, states[k].text, tries[t].policy, tries[t].share, &info) ==
-                          expected);
-                PLB_CHECK(info.away_bytes > 0);
-                PLB_CHECK(info.persistent_bytes + info.away_bytes == here.persistent_bytes);
-                PLB_CHECK((info.persistent_bytes == 0) == states[k].all);
-                PLB_CHECK(!states[k].few ||
-                          info.away_bytes <= 20000 + CELLS * PLB_SLOT_ALIGNMENT);
-                PLB_CHECK(info.moved_in[PLB_HOST] > 0 && info.moved_out[PLB_HOST] > 0);
-            }
+        for (int k = 0; k < (int)(sizeof states / sizeof states[0]); k++) {
+            int t = (number + k) % 4;
+
+            PLB_CHECK(run(number, states[k].text, tries[t].policy, tries[t].share, &info) ==
+                      expected);
+            PLB_CHECK(info.away_bytes > 0);
+            PLB_CHECK(info.persistent_bytes + info.away_bytes == here.persistent_bytes);
+            PLB_CHECK((info.persistent_bytes == 0) == states[k].all);
+            PLB_CHECK(!states[k].few || info.away_bytes <= 20000 + CELLS * PLB_SLOT_ALIGNMENT);
+            PLB_CHECK(info.moved_in[PLB_HOST] > 0 && info.moved_out[PLB_HOST] > 0);
+        }
     }
     plb_runtime_stop();
 }
@@ -116,6 +117,37 @@ static void updates_in_main_memory_spare_the_link(void)
            host.moved_in[PLB_HOST], host.away_bytes);
     PLB_CHECK(2 * host.moved_out[PLB_HOST] < device.moved_out[PLB_HOST]);
     PLB_CHECK(2 * host.moved_in[PLB_HOST] < device.moved_in[PLB_HOST]);
+    plb_runtime_stop();
+}
+
+/* They have a lane of their own, and no worker. */
+static void updates_in_main_memory_are_traced(void)
+{
+    const struct random_options random = graph_of(1);
+    struct plb_session_options options = {.memory_policy = "none", .state = "host,update=host"};
+    const struct plb_trace_record *record;
+    uint32_t n = 0, beside = 0;
+    char *text = NULL;
+    struct steps s;
+
+    if (!start())
+        return;
+    PLB_REQUIRE(steps_make(&random, &options, &s) == PLB_OK);
+    plb_session_trace(s.session, true);
+    PLB_CHECK_EQ(steps_submit(&s, 1), PLB_OK);
+    PLB_CHECK_EQ(plb_session_wait(s.session), PLB_OK);
+    PLB_REQUIRE(plb_session_get_trace(s.session, &record, &n) == PLB_OK);
+    for (uint32_t k = 0; k < n; k++) {
+        bool in_main_memory = record[k].code == PLB_RUN && record[k].tier == PLB_HOST;
+
+        PLB_CHECK(!in_main_memory || record[k].worker == -1);
+        beside += in_main_memory;
+    }
+    PLB_CHECK(beside > 0);
+    PLB_REQUIRE(plb_timeline_svg(s.session, "a step", &text) == PLB_OK);
+    PLB_CHECK_CONTAINS(text, ">main memory<");
+    free(text);
+    steps_clear(&s);
     plb_runtime_stop();
 }
 
@@ -174,4 +206,5 @@ static void wrong_wishes_are_refused(void)
 
 PLB_TEST_MAIN("runtime/run/state", NULL, NULL, PLB_TEST(bits_do_not_depend_on_where_state_is_kept),
               PLB_TEST(updates_in_main_memory_spare_the_link),
+              PLB_TEST(updates_in_main_memory_are_traced),
               PLB_TEST(state_may_be_larger_than_the_device), PLB_TEST(wrong_wishes_are_refused))
