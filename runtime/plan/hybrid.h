@@ -17,9 +17,12 @@
  *
  * *Spreading* a hybrid plan gives each place its *part*: a graph of its own, made of its tasks in
  * the order of their first run, of `send` tasks, which read a value, and of `receive` tasks, which
- * make one. A send stands right behind the run that makes its value, a receive right before the
- * first task that reads it (after all tasks where none does), so a part's order is wrong only where
- * the lists are. A part is a graph like any other, and what is done at its place is a plan like any other
+ * make one. Lists must be such that all places could work through them, one task at a time. There is
+ * then one order of the tasks of all places (by the times at which they would begin), in which a
+ * transfer stands right after the task that makes its value: in each part send and receive stand
+ * where this order has them. So parts that are run in their order come to their end under whatever
+ * layout, and a plan that a memory policy makes of a part does, if it keeps that order for what runs
+ * for the first time (or moves tasks, not transfers, forward in it). A part is a graph like any other, and what is done at its place is a plan like any other
  * (plan.h): so a memory policy plans each part for its device, the checker proves it, the layout
  * lays it out, and the executor runs it. SEND and RECEIVE are thus a RUN of a `send` and of a
  * `receive`; both occupy links, not workers, and a `receive` runs once in a step.

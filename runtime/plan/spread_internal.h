@@ -5,7 +5,6 @@
  *   spread.c        what a hybrid plan says: which task is where; the way of all
  *   spread_look.c   looks through the lists of tasks: what is read where, and so what comes from
  *                   where
- *   spread_order.c  puts receives where their sends stand
  *   spread_order.c  finds an order of all tasks of all places, and when what goes over
  *   spread_parts.c  makes the graph and the plan of each place
  *   transfer.c      the operators of send and receive tasks

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Looks through the list of tasks of each place: what is there when, what must come from another
- * place, and whether the order can be.
- *
- * A value is received right before the first task that reads it; the next version of what a place
- * holds, where no task of the place reads it, after all tasks: so nothing in a list comes before
- * what it has to do with at another place, as long as the lists themselves do not.
+ * place, and whether the order within the place can be.
  */
 #include "config.h"
 
@@ -23,6 +19,7 @@ struct look {
     uint32_t *runs;     /* per task: it stands in the list */
     uint32_t *ran;      /* per task: it has run by now */
     uint32_t *there;    /* per value: made, received or held by now */
+    uint32_t *last_use; /* per value: of held ones the entry that reads it last, or PLB_NONE */
     plb_value *value;   /* all that is there at some time */
     uint32_t n;
 };
@@ -46,6 +43,7 @@ static void hold(struct look *l, plb_value value)
     if (l->there[value] == l->stamp)
         return;
     add_value(l, value);
+    l->last_use[value] = PLB_NONE;
     if (l->s->holder[value] == PLB_NONE)
         l->s->holder[value] = l->place;
 }
@@ -53,7 +51,8 @@ static void hold(struct look *l, plb_value value)
 /* ---- what comes from another place ---- */
 
 /* Of the places that make a value the one from which it comes here the soonest. */
-static enum plb_status find_source(const struct look *l, plb_value value, uint32_t *from_out)
+static enum plb_status find_source(const struct look *l, plb_value value,
+                                   struct plb__arrival *arrival)
 {
     const struct plb__spreader *s = l->s;
     const struct plb_value_info *info = plb_graph_value(s->graph, value);
@@ -67,7 +66,8 @@ static enum plb_status find_source(const struct look *l, plb_value value, uint32
         if (!(seconds < least))
             continue;
         least = seconds;
-        *from_out = s->place[k];
+        arrival->from = s->place[k];
+        arrival->maker = s->entry[k];
     }
     if (!(least < HUGE_VAL))
         return plb_fail(PLB_ERROR_INVALID, "%s needs '%s', and there is no way to it from %s%s",
@@ -94,14 +94,19 @@ static enum plb_status push_arrival(struct plb__spreader *s, struct plb__arrival
 }
 
 /* What is the next version of something makes this place hold the first one. */
-static enum plb_status receive(struct look *l, plb_value value, uint32_t before)
+static enum plb_status receive(struct look *l, plb_value value, uint32_t reader)
 {
-    struct plb__arrival arrival = {
-        .value = value, .to = l->place, .before = before, .replaces = l->s->carried[value]};
+    struct plb__arrival arrival = {.value = value,
+                                   .to = l->place,
+                                   .replaces = l->s->carried[value],
+                                   .reader = reader,
+                                   .after = PLB_NONE};
 
-    PLB_TRY(find_source(l, value, &arrival.from));
-    if (arrival.replaces != PLB_NONE)
+    PLB_TRY(find_source(l, value, &arrival));
+    if (arrival.replaces != PLB_NONE) {
         hold(l, arrival.replaces);
+        arrival.after = l->last_use[arrival.replaces];
+    }
     add_value(l, value);
     return push_arrival(l->s, arrival);
 }
@@ -118,6 +123,7 @@ static enum plb_status read_initial(struct look *l, const struct plb_task *task,
                         plb__place_name(l->s, l->place), task->name, name_of(l, value),
                         name_of(l, next));
     hold(l, value);
+    l->last_use[value] = l->i;
     return PLB_OK;
 }
 
@@ -178,18 +184,9 @@ static enum plb_status receive_versions(struct look *l)
         const struct plb_value_info *info = plb_graph_value(l->s->graph, value);
 
         if (info->next != PLB_NONE && l->there[info->next] != l->stamp)
-            PLB_TRY(receive(l, info->next, l->i));
+            PLB_TRY(receive(l, info->next, PLB_NONE));
     }
     return PLB_OK;
-}
-
-static int compare_arrivals(const void *a, const void *b)
-{
-    const struct plb__arrival *x = a, *y = b;
-
-    if (x->before != y->before)
-        return x->before < y->before ? -1 : 1;
-    return (x->value > y->value) - (x->value < y->value);
 }
 
 static int compare_values(const void *a, const void *b)
@@ -238,8 +235,6 @@ static enum plb_status look_at_place(struct look *l)
     for (l->i = in_place[l->place]; l->i < in_place[l->place + 1]; l->i++)
         PLB_TRY(look_at_run(l));
     PLB_TRY(receive_versions(l));
-    qsort(&s->arrival[s->in_to[l->place]], s->n_arrivals - s->in_to[l->place], sizeof *s->arrival,
-          compare_arrivals);
     s->in_to[l->place + 1] = s->n_arrivals;
     return keep_values(l);
 }
@@ -251,8 +246,9 @@ static enum plb_status prepare(struct look *l)
     l->runs = calloc(tasks, sizeof *l->runs);
     l->ran = calloc(tasks, sizeof *l->ran);
     l->there = calloc(values, sizeof *l->there);
+    l->last_use = calloc(values, sizeof *l->last_use);
     l->value = malloc(values * sizeof *l->value);
-    if (!l->runs || !l->ran || !l->there || !l->value)
+    if (!l->runs || !l->ran || !l->there || !l->last_use || !l->value)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to look at %u tasks", l->s->n_tasks);
     return PLB_OK;
 }
@@ -267,6 +263,7 @@ enum plb_status plb__spread_look(struct plb__spreader *s)
     free(l.runs);
     free(l.ran);
     free(l.there);
+    free(l.last_use);
     free(l.value);
     return status;
 }

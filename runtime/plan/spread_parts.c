@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Makes the graph and the plan of each place: its tasks in the order of their first run, a receive
- * task where a value arrives, a send task right behind the run that makes what another place gets.
+ * Makes the graph and the plan of each place: its tasks in the order of their first run, and between
+ * them, by their ranks, the receive tasks of what arrives and the send tasks of what leaves.
  */
 #include "config.h"
 
@@ -22,12 +22,12 @@ struct maker {
     struct plb_part *part;
     struct plb_plan draft;
     uint32_t n_tasks;
-    /* Arrivals from place p: leaving[in_from[p]] to leaving[in_from[p + 1] - 1]. */
+    const struct plb_task *latest; /* of the cut graph: the one that was listed last */
+    /* Arrivals from place p, by their moments: leaving[in_from[p]] to leaving[in_from[p + 1] - 1]. */
     uint32_t *in_from, *leaving;
-    plb_value *number;    /* per value of the cut graph: in the part; PLB_NONE between places */
-    uint32_t *first_send; /* per value: 1 + the first of its arrivals from here; 0: none */
-    uint32_t *next_send;  /* per arrival: 1 + the next one of its value */
-    plb_task_id *task;    /* per task of the cut graph: in the part; PLB_NONE between places */
+    uint32_t *moment;  /* per arrival: by rank, then by number: the same at both ends */
+    plb_value *number; /* per value of the cut graph: in the part; PLB_NONE between places */
+    plb_task_id *task; /* per task of the cut graph: in the part; PLB_NONE between places */
     plb_value *list;      /* room for the operands of any task */
 };
 
@@ -124,7 +124,8 @@ static void set_range(const struct plb_value_info *info, struct plb_task_cells *
     cells->high[1] = info->col0 + info->type.shape.dim[1];
 }
 
-/* A send or a receive belongs to what the task that makes the value belongs to. */
+/* A send or a receive works on what the task works on that makes the value. Phase and block are those
+ * of what this place does meanwhile, so that its passes through the model are not torn. */
 static enum plb_status add_transfer(struct maker *m, const struct plb_operator *op,
                                     uint32_t transfer)
 {
@@ -142,8 +143,8 @@ static enum plb_status add_transfer(struct maker *m, const struct plb_operator *
     struct plb_task_cells cells = {.op = op,
                                    .name = name,
                                    .attributes = &attributes,
-                                   .phase = made->phase,
-                                   .block = made->block,
+                                   .phase = m->latest->phase,
+                                   .block = m->latest->block,
                                    .micro_batch = made->micro_batch,
                                    .shard = made->shard,
                                    .source = PLB_NONE,
@@ -167,60 +168,53 @@ static enum plb_status add_transfer(struct maker *m, const struct plb_operator *
 
 /* ---- the list ---- */
 
-static enum plb_status send_outputs(struct maker *m, plb_task_id id)
-{
-    const struct plb_task *task = plb_graph_task(m->s->graph, id);
-
-    for (uint32_t j = 0; j < task->out_start[task->n_out]; j++)
-        for (uint32_t k = m->first_send[task->out[j]]; k; k = m->next_send[k - 1])
-            PLB_TRY(add_transfer(m, &plb__send, k - 1));
-    return PLB_OK;
-}
-
 static enum plb_status add_run(struct maker *m, plb_task_id id)
 {
-    if (m->task[id] != PLB_NONE)
-        return draft_run(m, m->task[id]);
-    PLB_TRY(add_task(m, id));
-    return send_outputs(m, id);
+    m->latest = plb_graph_task(m->s->graph, id);
+    return m->task[id] != PLB_NONE ? draft_run(m, m->task[id]) : add_task(m, id);
+}
+
+/* What arrives and what leaves before the entry of this rank, in the order of their moments. */
+static enum plb_status add_transfers(struct maker *m, uint32_t rank, uint32_t *to, uint32_t *from)
+{
+    const struct plb__spreader *s = m->s;
+    uint32_t to_end = s->in_to[m->place + 1], from_end = m->in_from[m->place + 1];
+
+    for (;;) {
+        bool arrives = *to < to_end && s->arrival[*to].rank < rank;
+        bool leaves = *from < from_end && s->arrival[m->leaving[*from]].rank < rank;
+
+        if (!arrives && !leaves)
+            return PLB_OK;
+        if (arrives && (!leaves || m->moment[*to] < m->moment[m->leaving[*from]]))
+            PLB_TRY(add_transfer(m, &plb__receive, (*to)++));
+        else
+            PLB_TRY(add_transfer(m, &plb__send, m->leaving[(*from)++]));
+    }
 }
 
 static enum plb_status add_list(struct maker *m)
 {
     const struct plb__spreader *s = m->s;
-    uint32_t end = s->hybrid->in_place[m->place + 1], k = s->in_to[m->place];
+    uint32_t to = s->in_to[m->place], from = m->in_from[m->place];
 
-    for (uint32_t i = s->hybrid->in_place[m->place]; i <= end; i++) {
-        for (; k < s->in_to[m->place + 1] && s->arrival[k].before == i; k++)
-            PLB_TRY(add_transfer(m, &plb__receive, k));
-        if (i < end)
-            PLB_TRY(add_run(m, s->hybrid->run[i]));
+    m->latest = plb_graph_task(s->graph, s->hybrid->run[s->hybrid->in_place[m->place]]);
+    for (uint32_t i = s->hybrid->in_place[m->place]; i < s->hybrid->in_place[m->place + 1]; i++) {
+        PLB_TRY(add_transfers(m, s->rank[i], &to, &from));
+        PLB_TRY(add_run(m, s->hybrid->run[i]));
     }
-    return PLB_OK;
+    return add_transfers(m, PLB_NONE, &to, &from);
 }
 
 /* ---- one place ---- */
-
-static void list_sends(struct maker *m)
-{
-    for (uint32_t k = m->in_from[m->place + 1]; k-- > m->in_from[m->place];) {
-        uint32_t a = m->leaving[k];
-        plb_value value = m->s->arrival[a].value;
-
-        m->next_send[a] = m->first_send[value];
-        m->first_send[value] = a + 1;
-    }
-}
 
 /* Entries of the tables that all places use become empty again. */
 static void forget_place(struct maker *m)
 {
     const struct plb_hybrid *h = m->s->hybrid;
 
-    for (uint32_t k = 0; k < m->s->n_there[m->place]; k++) {
+    for (uint32_t k = 0; k < m->s->n_there[m->place]; k++)
         m->number[m->part->value[k]] = PLB_NONE;
-        m->first_send[m->part->value[k]] = 0;
-    }
     for (uint32_t i = h->in_place[m->place]; i < h->in_place[m->place + 1]; i++)
         m->task[h->run[i]] = PLB_NONE;
     m->n_tasks = 0;
@@ -253,7 +247,6 @@ static enum plb_status make_part(struct maker *m)
     m->part->transfer = malloc(tasks * sizeof *m->part->transfer);
     if (!m->part->graph || !m->part->task || !m->part->transfer)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a part of %zu tasks", tasks);
-    list_sends(m);
     PLB_TRY(add_values(m));
     PLB_TRY(add_list(m));
     PLB_TRY(carry_values(m));
@@ -288,19 +281,44 @@ static enum plb_status make_transfers(struct maker *m)
     return PLB_OK;
 }
 
-/* Arrivals by the place from which they come, in their order. */
-static void sort_leaving(struct maker *m)
+struct moment {
+    uint32_t rank, arrival;
+};
+
+static int compare_moments(const void *a, const void *b)
+{
+    const struct moment *x = a, *y = b;
+
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return (x->arrival > y->arrival) - (x->arrival < y->arrival);
+}
+
+/* Arrivals by their moments, and so by the place from which they come. */
+static enum plb_status sort_leaving(struct maker *m)
 {
     const struct plb__spreader *s = m->s;
+    struct moment *moment = malloc(((size_t)s->n_arrivals + 1) * sizeof *moment);
     uint32_t n = s->hybrid->n_places;
 
+    if (!moment)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %u transfers", s->n_arrivals);
+    for (uint32_t k = 0; k < s->n_arrivals; k++)
+        moment[k] = (struct moment){s->arrival[k].rank, k};
+    qsort(moment, s->n_arrivals, sizeof *moment, compare_moments);
     for (uint32_t p = 0; p < n; p++)
         m->in_from[p + 1] += m->in_from[p];
-    for (uint32_t k = s->n_arrivals; k-- > 0;)
-        m->leaving[--m->in_from[s->arrival[k].from + 1]] = k;
+    for (uint32_t k = s->n_arrivals; k-- > 0;) {
+        uint32_t arrival = moment[k].arrival;
+
+        m->moment[arrival] = k;
+        m->leaving[--m->in_from[s->arrival[arrival].from + 1]] = arrival;
+    }
     /* Each entry has moved to where the one before it ends. */
     memmove(&m->in_from[0], &m->in_from[1], n * sizeof *m->in_from);
     m->in_from[n] = s->n_arrivals;
+    free(moment);
+    return PLB_OK;
 }
 
 static enum plb_status prepare(struct maker *m)
@@ -316,12 +334,11 @@ static enum plb_status prepare(struct maker *m)
     }
     m->in_from = calloc((size_t)s->hybrid->n_places + 1, sizeof *m->in_from);
     m->leaving = malloc(((size_t)s->n_arrivals + 1) * sizeof *m->leaving);
-    m->next_send = calloc((size_t)s->n_arrivals + 1, sizeof *m->next_send);
+    m->moment = malloc(((size_t)s->n_arrivals + 1) * sizeof *m->moment);
     m->number = malloc(values * sizeof *m->number);
-    m->first_send = calloc(values, sizeof *m->first_send);
     m->task = malloc(tasks * sizeof *m->task);
     m->list = malloc(most * sizeof *m->list);
-    if (!m->in_from || !m->leaving || !m->next_send || !m->number || !m->first_send || !m->task ||
+    if (!m->in_from || !m->leaving || !m->moment || !m->number || !m->task ||
         !m->list)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to make the parts of %u places",
                         s->hybrid->n_places);
@@ -338,15 +355,14 @@ enum plb_status plb__spread_parts(struct plb__spreader *s)
     if (status == PLB_OK)
         status = make_transfers(&m);
     if (status == PLB_OK)
-        sort_leaving(&m);
+        status = sort_leaving(&m);
     for (; status == PLB_OK && m.place < s->hybrid->n_places; m.place++)
         status = make_part(&m);
     plb_plan_clear(&m.draft);
     free(m.in_from);
     free(m.leaving);
-    free(m.next_send);
+    free(m.moment);
     free(m.number);
-    free(m.first_send);
     free(m.task);
     free(m.list);
     return status;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The parts of a hybrid plan in virtual time, and the proof that they end: both play all parts
- * (play.c), the proof with tasks and transfers that take no time.
+ * The parts of a hybrid plan in virtual time: all are played at once (play.c), and summed up.
  */
 #include "config.h"
 
+#include "runtime/plan/hybrid.h"
 #include "runtime/plan/play.h"
-#include "runtime/plan/spread_internal.h"
 #include "runtime/plan/walk.h"
 
 #include <stdlib.h>
@@ -124,33 +123,6 @@ static void clear(struct stages *s)
     free(s->cast.carriage);
     free(s->walk);
     free(s->walked);
-}
-
-/* ---- the proof ---- */
-
-static enum plb_status play_timeless(struct stages *s, bool in_order, const double *zeros)
-{
-    double seconds;
-
-    PLB_TRY(create(s));
-    for (uint32_t p = 0; p < s->cast.n_programs; p++)
-        PLB_TRY(set_program(s, p, in_order, zeros));
-    return plb__play(&s->cast, &seconds);
-}
-
-enum plb_status plb__spread_prove(const struct plb__spreader *spreader)
-{
-    struct stages s = {.spread = spreader->spread, .places = spreader->places};
-    double *zeros = calloc((size_t)spreader->n_tasks + 1, sizeof *zeros);
-    enum plb_status status;
-
-    if (!zeros)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to prove a plan of %u tasks",
-                        spreader->n_tasks);
-    status = play_timeless(&s, spreader->hybrid->in_order, zeros);
-    clear(&s);
-    free(zeros);
-    return status;
 }
 
 /* ---- transfers ---- */

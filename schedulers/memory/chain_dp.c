@@ -9,7 +9,8 @@
  * raised as far as the layout keeps the limits.
  *
  * What skip connections carry over many blocks the table only knows as there all the time. So for
- * graphs that have such values its plans for more memory than there is are squeezed as well
+ * graphs that have such values, and for parts of pipelines, in which values of several micro-batches
+ * are there at once, its plans for more memory than there is are squeezed as well
  * (chain_skips.h), "online" is asked, and the plan with the fewest seconds is taken. It is asked,
  * too, where no plan of the table fits because of what comes from another tier for the update.
  *

@@ -115,14 +115,15 @@ static bool reads_forward(const struct ordering *o, plb_task_id t)
     return false;
 }
 
-/* May the task run now, reading gradients alone, and is there no more memory in use after it? */
+/* May the task run now, reading gradients alone, and is there no more memory in use after it?
+ * Transfers have their turns in an order that other places know of, and stay there. */
 static bool frees(const struct ordering *o, plb_task_id t)
 {
     const struct plb__chain *chain = o->chain;
     const struct plb_task *task = plb_graph_task(chain->problem->graph, t);
     size_t freed = 0;
 
-    if (reads_forward(o, t) || !is_ready(o, t))
+    if (task->op->once || reads_forward(o, t) || !is_ready(o, t))
         return false;
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++) {
         plb_value v = task->in[j];

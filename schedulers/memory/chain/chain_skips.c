@@ -18,6 +18,16 @@ enum { TASKS_FOR_ALL_TARGETS = 1000, TARGETS_APART = 4 };
  * most to squeezing, that for little most to the table. */
 static const size_t targets[] = {100, 90, 80, 72, 65, 57, 50, 42, 35};
 
+/* Of a pipeline a place has one part, and goes on with the next micro-batch before it comes back to
+ * the last one. */
+static bool is_part(const plb_graph_t *graph)
+{
+    for (plb_task_id t = 0; t < plb_graph_tasks(graph); t++)
+        if (plb_graph_task(graph, t)->op->once)
+            return true;
+    return false;
+}
+
 bool plb__chains_have_skips(const struct plb__chains *chains,
                             const struct plb_problem *problem)
 {
@@ -34,7 +44,7 @@ bool plb__chains_have_skips(const struct plb__chains *chains,
                 skipping += chains->sizes.bytes[v];
         }
     }
-    return skipping > all / SKIPS_PARTS;
+    return skipping > all / SKIPS_PARTS || is_part(problem->graph);
 }
 
 enum plb_status plb__chains_squeeze(const struct plb__chains *chains,

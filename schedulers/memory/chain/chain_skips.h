@@ -9,7 +9,8 @@
 
 #include "schedulers/memory/chain/chain_write.h"
 
-/* Do values that cross several borders take more than a small part of what the pass makes? */
+/* Do values that cross several borders take more than a small part of what the pass makes, or is the
+ * graph a part of a hybrid plan, whose passes are interleaved? */
 bool plb__chains_have_skips(const struct plb__chains *chains,
                             const struct plb_problem *problem);
 

@@ -8,7 +8,8 @@
  * make a gradient again takes the whole way back. So a task that reads gradients alone, and leaves
  * less than half of what it frees, has its turn as soon as they are there. (Where a task frees
  * about as much as it makes, little memory would be gained by that, and workers that take cells one
- * by one would wait for each other.)
+ * by one would wait for each other.) Transfers to other places have no turn but their own: there is
+ * an order of all that all places do, which must not become a circle.
  */
 #include "config.h"
 
@@ -66,7 +67,7 @@ static bool frees(const struct ordering *r, plb_task_id t)
     const struct plb_task *task = plb_graph_task(o->graph, t);
     size_t made = 0, freed = 0;
 
-    if (task->phase != PLB_PHASE_BACKWARD || r->missing[t] > 0 ||
+    if (task->phase != PLB_PHASE_BACKWARD || task->op->once || r->missing[t] > 0 ||
         !reads_gradients_alone(o->graph, task))
         return false;
     for (uint32_t j = 0; j < task->in_start[task->n_in]; j++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Parts under memory policies: what was received cannot be made again, what is sent is sent once,
- * and the bits stay.
+ * places do not come to wait for each other, and the bits stay.
  */
 #include "config.h"
 
@@ -9,6 +9,7 @@
 #include "runtime/plan/writer.h"
 #include "schedulers/schedulers.h"
 #include "tests/runtime/plan/stages.h"
+#include "tests/support/gpt.h"
 #include "tests/support/parts.h"
 #include "tests/support/plb_test.h"
 #include "tests/support/random_graph.h"
@@ -16,10 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STAGES 2
+#define STAGES    2
+#define TASKS_MAX 4096
 
 struct bench {
     struct random_graph graph;
+    struct gpt gpt; /* whose graphs these are, if there is one */
     plb_places_t *places;
     struct plb_hybrid hybrid;
     struct plb_spread spread;
@@ -43,6 +46,33 @@ static void bench_make(struct bench *b, uint64_t seed)
     PLB_REQUIRE(b->spread.n_transfers > 0);
 }
 
+/* A GPT in four micro-batches, one forward, one backward. */
+static void bench_make_gpt(struct bench *b, double *seconds)
+{
+    const struct gpt_options options = {.layers = 4,
+                                        .hidden = 16,
+                                        .heads = 2,
+                                        .sequence = 24,
+                                        .batch = 8,
+                                        .vocabulary = 40,
+                                        .dtype = PLB_F32,
+                                        .micro_batches = 4};
+    const double *kinds[] = {seconds};
+    struct plb_parallel_problem problem = {.seconds = kinds};
+
+    *b = (struct bench){.places = stages_places(STAGES)};
+    PLB_REQUIRE(b->places != NULL && gpt_make(&options, &b->gpt) == PLB_OK);
+    PLB_REQUIRE(plb_graph_tasks(b->gpt.graph) < TASKS_MAX);
+    b->graph.whole = plb_model_graph(b->gpt.model);
+    problem.graph = b->graph.graph = b->gpt.graph;
+    problem.places = b->places;
+    PLB_REQUIRE(plb_costs_of_graph(NULL, b->gpt.graph, seconds, NULL) == PLB_OK);
+    if (plb_hybrid_make(&plb_parallel_1f1b, &problem, PLB_EVENT_DRIFT, NULL, &b->hybrid,
+                        &b->spread) != PLB_OK)
+        PLB_CHECK_STRING(plb_error_message(), "");
+    PLB_REQUIRE(b->spread.n_transfers > 0);
+}
+
 static void plans_clear(struct bench *b)
 {
     for (int p = 0; p < STAGES; p++) {
@@ -57,7 +87,10 @@ static void bench_clear(struct bench *b)
     plb_spread_clear(&b->spread);
     plb_hybrid_clear(&b->hybrid);
     plb_places_destroy(b->places);
-    random_graph_clear(&b->graph);
+    if (b->gpt.model)
+        gpt_clear(&b->gpt);
+    else
+        random_graph_clear(&b->graph);
 }
 
 static enum plb_status plan_part(struct bench *b, int p, const struct plb_memory_policy *policy,
@@ -144,6 +177,61 @@ static void every_policy_plans_parts(void)
     }
 }
 
+/* ---- pipelines under budgets ---- */
+
+/* With the layouts' waits all comes to its end, in the order of the schedule; running again takes
+ * time. */
+static void check_time(struct bench *b, const double *seconds, double *makespan_out)
+{
+    const struct plb_plan *const plan[] = {&b->plan[0], &b->plan[1]};
+    const struct plb_layout *const layout[] = {&b->layout[0], &b->layout[1]};
+    const double *const kinds[] = {seconds};
+    const struct plb_spread_problem problem = {.places = b->places,
+                                               .in_order = b->hybrid.in_order,
+                                               .plan = plan,
+                                               .layout = layout,
+                                               .seconds = kinds};
+    struct plb_spread_simulation simulation = {0};
+
+    if (plb_spread_simulate(&b->spread, b->graph.graph, &problem, &simulation) != PLB_OK)
+        PLB_CHECK_STRING(plb_error_message(), "");
+    for (int p = 0; p < STAGES && simulation.place; p++)
+        PLB_CHECK_EQ(simulation.place[p].peak, plb_layout_device_bytes(&b->layout[p]));
+    *makespan_out = simulation.seconds;
+    plb_spread_simulation_clear(&simulation);
+}
+
+static void plan_parts(struct bench *b, const struct plb_memory_policy *policy, double share)
+{
+    for (int p = 0; p < STAGES; p++) {
+        double *seconds;
+
+        if (plan_part(b, p, policy, share, &seconds) != PLB_OK)
+            PLB_CHECK_STRING(plb_error_message(), policy->name);
+        free(seconds);
+    }
+}
+
+static void pipelines_keep_budgets_and_bits(void)
+{
+    static const struct plb_memory_policy *const policy[] = {
+        &plb_memory_none, &plb_memory_chain_dp, &plb_memory_online, &plb_memory_swap};
+    static const double share[] = {1.2, 0.65, 0.65, 0.65};
+    static double seconds[TASKS_MAX];
+    double kept = 0, makespan = 0;
+    struct bench b;
+
+    bench_make_gpt(&b, seconds);
+    for (size_t k = 0; k < sizeof policy / sizeof policy[0]; k++) {
+        plan_parts(&b, policy[k], share[k]);
+        check_time(&b, seconds, k == 0 ? &kept : &makespan);
+        PLB_CHECK(k == 0 || makespan >= kept);
+        check_bits(&b);
+        plans_clear(&b);
+    }
+    bench_clear(&b);
+}
+
 /* ---- what runs once ---- */
 
 static plb_task_id find_transfer(const struct plb_part *part, bool sends)
@@ -213,4 +301,5 @@ static void the_writer_keeps_what_was_received(void)
 }
 
 PLB_TEST_MAIN("runtime/plan/hybrid_memory", NULL, NULL, PLB_TEST(every_policy_plans_parts),
+              PLB_TEST(pipelines_keep_budgets_and_bits),
               PLB_TEST(transfers_run_once), PLB_TEST(the_writer_keeps_what_was_received))
