@@ -15,6 +15,9 @@ palombe_SOURCES += \
 	%D%/compare_run.c \
 	%D%/doctor.c %D%/doctor.h %D%/doctor_cuda.c \
 	%D%/generate.c \
+	%D%/granularity.c \
+	%D%/granularity.h \
+	%D%/granularity_picture.c \
 	%D%/inspect.c \
 	%D%/interrupt.c \
 	%D%/machine.c \

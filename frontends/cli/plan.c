@@ -293,6 +293,12 @@ enum plb_status cli_plan(const struct plb_settings *settings)
     struct plb_budget budget;
     enum plb_status status;
 
+    if (plb_settings_switch(settings, OPTION_GRANULARITY))
+        return cli_plan_granularity(settings);
+    if (plb_settings_given(settings, OPTION_PLATFORM))
+        return plb_fail(PLB_ERROR_INVALID,
+                        "--platform is for --granularity here; plans for several "
+                        "devices are what 'palombe simulate' shows");
     PLB_TRY(check_out(settings));
     PLB_TRY(plb_budget_read(plb_settings_text(settings, OPTION_MEMORY_BUDGET), &budget));
     PLB_TRY(plb_memory_policy_find(plb_settings_text(settings, OPTION_MEMORY), &policy));
