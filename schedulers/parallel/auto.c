@@ -224,7 +224,7 @@ static enum plb_status try_all(struct choice *x)
     enum plb_status status;
 
     status = plb__auto_graph_read(x->jobs, x->problem->places, x->problem->seconds,
-                                  x->jobs->micro_batches, &graph);
+                                  x->jobs->micro_batches, false, &graph);
     if (status == PLB_OK) {
         for (size_t i = 0; status == PLB_OK && i < sizeof rules / sizeof *rules; i++)
             status = try_own(x, &graph, rules[i]);

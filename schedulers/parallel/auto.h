@@ -91,16 +91,18 @@ void plb_auto_profile_divide(struct plb_auto_profile *profile);
 enum plb_status plb_auto_profile_check(const struct plb_auto_profile *profile);
 
 /* What a graph costs (whole or cut, one or several micro-batches, split into shards or not), by its
- * tasks' block, phase, micro-batch and shard: blocks of equal cost share a record. `samples` of all
- * its micro-batches together; `seconds` per kind of device and task; each task has `task_seconds` of
- * the kind's platform in it. */
+ * tasks' block, phase, micro-batch and shard. A unit is a position in the forward pass where these
+ * are few, else a block; units of equal cost share a record. `samples` of all its micro-batches
+ * together; `seconds` per kind of device and task; each task has `task_seconds` of the kind's
+ * platform in it. PLB_ERROR_INVALID: a graph that is no such thing. */
 enum plb_status plb_auto_profile_of_graph(const plb_graph_t *graph, const plb_places_t *places,
                                           const double *const *seconds, uint32_t samples,
                                           struct plb_auto_profile *profile_out);
-/* Finds what the blocks may recompute, by asking the policy chain-dp for plans of one micro-batch
- * under several budgets. */
-enum plb_status plb_auto_profile_recompute(const plb_graph_t *graph, const double *seconds,
-                                           struct plb_auto_profile *profile);
+/* The same with the model's blocks as units, and what they may recompute: found by asking the memory
+ * policy chain-dp for plans of the graph under several budgets. */
+enum plb_status plb_auto_profile_of_blocks(const plb_graph_t *graph, const plb_places_t *places,
+                                           const double *const *seconds, uint32_t samples,
+                                           struct plb_auto_profile *profile_out);
 
 /* ---- what is wanted ---- */
 

@@ -36,6 +36,7 @@ libpalombe_la_SOURCES += \
 	schedulers/parallel/auto/plan.c \
 	schedulers/parallel/auto/planning.h \
 	schedulers/parallel/auto/profile.c \
+	schedulers/parallel/auto/profile_options.c \
 	schedulers/parallel/auto/profile_graph.c schedulers/parallel/auto/graph.h \
 	schedulers/parallel/auto/recompute.c \
 	schedulers/parallel/auto/rows.c schedulers/parallel/auto/rows.h \

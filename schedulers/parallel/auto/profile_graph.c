@@ -276,7 +276,7 @@ static void reader_clear(struct reader *r)
 }
 
 enum plb_status plb__auto_graph_read(const struct plb__jobs *jobs, const plb_places_t *places,
-                                     const double *const *seconds, uint32_t samples,
+                                     const double *const *seconds, uint32_t samples, bool by_block,
                                      struct plb__auto_graph *read_out)
 {
     struct reader r = {.jobs = jobs, .places = places, .seconds = seconds,
@@ -290,11 +290,11 @@ enum plb_status plb__auto_graph_read(const struct plb__jobs *jobs, const plb_pla
     if (plb_places_kinds(places) > PLB_AUTO_KINDS)
         return plb_fail(PLB_ERROR_INVALID, "%u kinds of devices: at most %d",
                         plb_places_kinds(places), PLB_AUTO_KINDS);
-    for (int by_block = jobs->positions > POSITIONS_MAX; status == PLB_OK && !done && by_block < 2;
-         by_block++) {
+    for (int coarse = by_block || jobs->positions > POSITIONS_MAX;
+         status == PLB_OK && !done && coarse < 2; coarse++) {
         reader_clear(&r);
         plb__auto_graph_clear(&r.read);
-        status = read_by(&r, by_block > 0, &done);
+        status = read_by(&r, coarse > 0, &done);
     }
     reader_clear(&r);
     if (status == PLB_OK && !done)
@@ -323,11 +323,33 @@ enum plb_status plb_auto_profile_of_graph(const plb_graph_t *graph, const plb_pl
     enum plb_status status;
 
     PLB_TRY(plb__jobs_find(graph, &jobs));
-    status = plb__auto_graph_read(&jobs, places, seconds, samples, &read);
+    status = plb__auto_graph_read(&jobs, places, seconds, samples, false, &read);
     plb__jobs_clear(&jobs);
     if (status != PLB_OK)
         return status;
     free(read.bound);
     *profile_out = read.profile;
     return PLB_OK;
+}
+
+enum plb_status plb_auto_profile_of_blocks(const plb_graph_t *graph, const plb_places_t *places,
+                                           const double *const *seconds, uint32_t samples,
+                                           struct plb_auto_profile *profile_out)
+{
+    struct plb__auto_graph read;
+    struct plb__jobs jobs;
+    enum plb_status status;
+
+    PLB_TRY(plb__jobs_find(graph, &jobs));
+    status = plb__auto_graph_read(&jobs, places, seconds, samples, true, &read);
+    if (status == PLB_OK) {
+        status = plb__auto_graph_options(&jobs, plb_places_costs(places, 0), seconds[0], &read);
+        if (status == PLB_OK)
+            *profile_out = read.profile;
+        else
+            plb_auto_profile_clear(&read.profile);
+        free(read.bound);
+    }
+    plb__jobs_clear(&jobs);
+    return status;
 }

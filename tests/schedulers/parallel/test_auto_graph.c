@@ -53,11 +53,12 @@ static plb_places_t *make_places(uint32_t fast, uint32_t slow, double bytes_per_
     return places;
 }
 
-static void subject_make(struct subject *x, const char *tensor, plb_places_t *places)
+static const struct gpt_options small = {.layers = 3, .hidden = 32, .heads = 4, .sequence = 8,
+                                         .batch = 8, .vocabulary = 64, .dtype = PLB_F32,
+                                         .micro_batches = 4};
+
+static void subject_make(struct subject *x, struct gpt_options options, plb_places_t *places)
 {
-    struct gpt_options options = {.layers = 3, .hidden = 32, .heads = 4, .sequence = 8,
-                                  .batch = 8, .vocabulary = 64, .dtype = PLB_F32,
-                                  .micro_batches = 4, .tensor = tensor};
 
     *x = (struct subject){.places = places};
     PLB_REQUIRE(gpt_make(&options, &x->gpt) == PLB_OK);
@@ -133,12 +134,13 @@ static void never_slower_than_fixed_policies(void)
     uint32_t faster = 0;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct gpt_options options = small;
         struct subject x;
         size_t peak;
         double fixed, mine;
 
-        subject_make(&x, cases[i].tensor,
-                     make_places(cases[i].fast, cases[i].slow, cases[i].link));
+        options.tensor = cases[i].tensor;
+        subject_make(&x, options, make_places(cases[i].fast, cases[i].slow, cases[i].link));
         fixed = best_fixed(&x);
         mine = played(&x, &plb_parallel_auto, 0, &peak);
         if (getenv("PLB_TEST_SHOW"))
@@ -169,7 +171,7 @@ static void keeps_budgets_where_it_can(void)
     struct subject x;
     size_t peak, least, budget[4];
 
-    subject_make(&x, NULL, make_places(4, 0, 1e12));
+    subject_make(&x, small, make_places(4, 0, 1e12));
     least = least_peak(&x);
     PLB_CHECK(played(&x, &plb_parallel_auto, 0, &peak) < HUGE_VAL);
     PLB_CHECK(peak > least); /* the fastest plan is not the leanest */
@@ -189,7 +191,7 @@ static void profiles_say_what_tasks_take(void)
     struct plb_auto_profile profile;
     double tasks = 0, units = 0;
 
-    subject_make(&x, NULL, make_places(2, 0, 1e9));
+    subject_make(&x, small, make_places(2, 0, 1e9));
     PLB_REQUIRE(plb_auto_profile_of_graph(x.gpt.graph, x.places, x.row, 8, &profile) == PLB_OK);
     PLB_CHECK(plb_auto_profile_check(&profile) == PLB_OK);
     PLB_CHECK_EQ(profile.micro_batches, 4);
@@ -207,6 +209,32 @@ static void profiles_say_what_tasks_take(void)
     PLB_CHECK_EQ(plb_auto_profile_of_graph(x.gpt.graph, x.places, x.row, 6, &profile),
                  PLB_ERROR_INVALID);
     PLB_CHECK_CONTAINS(plb_error_message(), "6 samples in a graph of 4 micro-batches");
+    plb_auto_profile_clear(&profile);
+    subject_clear(&x);
+}
+
+static void blocks_may_recompute(void)
+{
+    struct subject x;
+    struct plb_auto_profile profile;
+    const struct plb_auto_unit *block;
+    struct gpt_options options = small;
+
+    options.sequence = 64;
+    options.micro_batches = 1;
+    subject_make(&x, options, make_places(2, 0, 1e9));
+    PLB_REQUIRE(plb_auto_profile_of_blocks(x.gpt.graph, x.places, x.row, 8, &profile) == PLB_OK);
+    PLB_CHECK(plb_auto_profile_check(&profile) == PLB_OK);
+    PLB_REQUIRE(profile.n_units >= 5); /* what precedes, three blocks, what follows */
+    PLB_CHECK_EQ(profile.unit[2], profile.unit[1]);
+    block = &profile.record[profile.unit[1]];
+    PLB_CHECK(block->n_options >= 3);
+    for (uint32_t o = 1; o < block->n_options; o++) {
+        PLB_CHECK(block->option[o].held < block->option[o - 1].held);
+        PLB_CHECK(block->option[o].again > block->option[o - 1].again);
+    }
+    PLB_CHECK(block->option[block->n_options - 1].held < 0.7);
+    PLB_CHECK(block->option[block->n_options - 1].again <= 2);
     plb_auto_profile_clear(&profile);
     subject_clear(&x);
 }
@@ -281,6 +309,6 @@ static void orders_found_online_bear_more_noise(void)
 
 PLB_TEST_MAIN("schedulers/parallel/auto_graph", NULL, NULL,
               PLB_TEST(never_slower_than_fixed_policies), PLB_TEST(keeps_budgets_where_it_can),
-              PLB_TEST(profiles_say_what_tasks_take),
+              PLB_TEST(profiles_say_what_tasks_take), PLB_TEST(blocks_may_recompute),
               PLB_TEST(sizes_of_tasks_trade_host_and_overlap),
               PLB_TEST(orders_found_online_bear_more_noise))
