@@ -7,4 +7,4 @@ examples_gpt2_SOURCES = examples/gpt2.c
 examples_gpt2_LDADD = libpalombe.la
 examples_mlp_SOURCES = examples/mlp.c
 examples_mlp_LDADD = libpalombe.la
-EXTRA_DIST += examples/policy/Makefile examples/policy/keep_every.c
+EXTRA_DIST += examples/policy/Makefile examples/policy/keep_every.c examples/policy/by_halves.c

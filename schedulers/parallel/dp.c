@@ -30,7 +30,7 @@ static enum plb_status plan(const struct plb_parallel_problem *problem,
     uint32_t shards = plb__shards_of(problem->graph), n = plb_places_count(problem->places);
 
     if (problem->degrees.stages > 1)
-        return plb_fail(PLB_ERROR_INVALID, "'dp' has one stage, not %u: take a pipeline, such as "
+        return plb_fail(PLB_ERROR_INVALID, "there is one stage, not %u: take a pipeline, such as "
                         "'1f1b', with replicas", problem->degrees.stages);
     mine.degrees.stages = 1;
     if (mine.degrees.replicas == 0)

@@ -28,10 +28,10 @@ static enum plb_status plan(const struct plb_parallel_problem *problem,
     uint32_t shards = plb__shards_of(problem->graph), n = plb_places_count(problem->places);
 
     if (problem->degrees.stages > 1)
-        return plb_fail(PLB_ERROR_INVALID, "'tp' has one stage, not %u: take a pipeline, such as "
+        return plb_fail(PLB_ERROR_INVALID, "there is one stage, not %u: take a pipeline, such as "
                         "'1f1b', whose stages have several places", problem->degrees.stages);
     if (shards == 1 && n > 1)
-        return plb_fail(PLB_ERROR_INVALID, "'tp': the graph is not divided into shards, %u places "
+        return plb_fail(PLB_ERROR_INVALID, "the graph is not divided into shards, %u places "
                         "would have nothing to do: make the model with a tensor degree", n - 1);
     mine.degrees.stages = 1;
     if (mine.degrees.replicas == 0)

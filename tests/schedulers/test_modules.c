@@ -112,6 +112,44 @@ static void a_policy_from_outside_plans(void)
     PLB_CHECK(again == policy);
 }
 
+/* The same library has policies of another question. */
+static void a_parallel_policy_from_outside_plans(void)
+{
+    const struct plb_parallel_policy *policy = NULL;
+    struct plb_parallel_problem hybrid_problem = {.graph = graph.graph,
+                                                  .seconds = (const double *const[]){seconds}};
+    struct plb_hybrid hybrid = {.policy = ""};
+    struct plb_spread spread = {0};
+    struct plb_policy_entry *list = NULL;
+    plb_costs_t *costs = NULL;
+    plb_places_t *places = NULL;
+    int n = 0, outside = 0;
+
+    put(directory("beside", false), "outside", "outside.so");
+    PLB_REQUIRE(plb_parallel_policy_find("outside-at:1", &policy) == PLB_OK);
+    PLB_CHECK_STRING(policy->name, "outside-at:1");
+    PLB_REQUIRE(plb_costs_create(problem.platform, &costs) == PLB_OK);
+    PLB_REQUIRE(plb_places_uniform(3, costs, 1e9, 0, &places) == PLB_OK);
+    hybrid_problem.places = places;
+    PLB_REQUIRE(plb_hybrid_make(policy, &hybrid_problem, PLB_EVENT_DRIFT, NULL, &hybrid, &spread) ==
+                PLB_OK);
+    PLB_CHECK(spread.part[1].graph && !spread.part[0].graph && !spread.part[2].graph);
+    PLB_CHECK_STRING(hybrid.policy, "outside-at:1");
+    PLB_CHECK_EQ(plb_parallel_policy_find("outside", &policy), PLB_ERROR_INVALID);
+    PLB_CHECK_CONTAINS(plb_error_message(), "unknown parallel policy 'outside'; known are: none, ");
+    PLB_CHECK_EQ(plb_parallel_policy_find("outside-at", &policy), PLB_ERROR_INVALID);
+    PLB_CHECK_CONTAINS(plb_error_message(), "needs an argument: outside-at:PLACE");
+    PLB_REQUIRE(plb_parallel_policy_list(&list, &n) == PLB_OK);
+    for (int k = 0; k < n; k++)
+        outside += list[k].policy && list[k].origin;
+    PLB_CHECK_EQ(outside, 1);
+    free(list);
+    plb_spread_clear(&spread);
+    plb_hybrid_clear(&hybrid);
+    plb_places_destroy(places);
+    plb_costs_destroy(costs);
+}
+
 static void a_wrong_plan_is_refused(void)
 {
     struct plb_plan plan = {0};
@@ -365,6 +403,7 @@ static void a_replay_must_be_of_this_graph(void)
 }
 
 PLB_TEST_MAIN("schedulers/modules", setup, teardown, PLB_TEST(a_policy_from_outside_plans),
+              PLB_TEST(a_parallel_policy_from_outside_plans),
               PLB_TEST(a_wrong_plan_is_refused), PLB_TEST(a_library_that_cannot_be_used_says_why),
               PLB_TEST(the_list_has_all), PLB_TEST(a_directory_that_is_none_is_told),
               PLB_TEST(a_name_that_is_taken_stays_with_its_owner), PLB_TEST(arguments_are_checked),

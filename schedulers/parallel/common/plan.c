@@ -18,12 +18,10 @@ struct shape {
     uint32_t replicas, stages, chunks, members; /* chunks of a stage, places of a stage */
 };
 
-static enum plb_status fail_division(const struct plb__pipe_rule *rule, uint32_t places,
-                                     const struct shape *shape)
+static enum plb_status fail_division(uint32_t places, const struct shape *shape)
 {
-    return plb_fail(PLB_ERROR_INVALID, "'%s': %u places cannot be divided among %u replicas of %u "
-                    "stages with %u places each", rule->name, places, shape->replicas,
-                    shape->stages, shape->members);
+    return plb_fail(PLB_ERROR_INVALID, "%u places cannot be divided among %u replicas of %u stages "
+                    "with %u places each", places, shape->replicas, shape->stages, shape->members);
 }
 
 static enum plb_status find_chunks(const struct plb__pipe_rule *rule, uint32_t asked,
@@ -50,14 +48,14 @@ static enum plb_status find_shape(const struct plb__jobs *jobs,
     shape->members = jobs->shards;
     shape->stages = degrees->stages;
     if (shape->replicas > jobs->micro_batches)
-        return plb_fail(PLB_ERROR_INVALID, "'%s': %u micro-batches are fewer than %u replicas",
-                        rule->name, jobs->micro_batches, shape->replicas);
+        return plb_fail(PLB_ERROR_INVALID, "%u micro-batches are fewer than %u replicas",
+                        jobs->micro_batches, shape->replicas);
     if (jobs->micro_batches % shape->replicas != 0)
-        return plb_fail(PLB_ERROR_INVALID, "'%s': %u micro-batches cannot be divided among %u "
-                        "replicas", rule->name, jobs->micro_batches, shape->replicas);
+        return plb_fail(PLB_ERROR_INVALID, "%u micro-batches cannot be divided among %u "
+                        "replicas", jobs->micro_batches, shape->replicas);
     if (n < shape->replicas || n % shape->replicas != 0)
-        return plb_fail(PLB_ERROR_INVALID, "'%s': %u places cannot be divided among %u replicas",
-                        rule->name, n, shape->replicas);
+        return plb_fail(PLB_ERROR_INVALID, "%u places cannot be divided among %u replicas", n,
+                        shape->replicas);
     groups = n / shape->replicas;
     if (shape->stages == 0 && groups < shape->members)
         shape->members = groups;
@@ -66,10 +64,10 @@ static enum plb_status find_shape(const struct plb__jobs *jobs,
     else if (jobs->shards > 1 && groups / shape->stages < shape->members)
         shape->members = groups / shape->stages;
     if (shape->members == 0 || groups != shape->stages * shape->members)
-        return fail_division(rule, n, shape);
+        return fail_division(n, shape);
     if (jobs->shards % shape->members != 0)
-        return plb_fail(PLB_ERROR_INVALID, "'%s': %u shards cannot be divided among the %u places of "
-                        "a stage", rule->name, jobs->shards, shape->members);
+        return plb_fail(PLB_ERROR_INVALID, "%u shards cannot be divided among the %u places of a "
+                        "stage", jobs->shards, shape->members);
     return PLB_OK;
 }
 
