@@ -22,10 +22,12 @@
  * transfer stands right after the task that makes its value: in each part send and receive stand
  * where this order has them. So parts that are run in their order come to their end under whatever
  * layout, and a plan that a memory policy makes of a part does, if it keeps that order for what runs
- * for the first time (or moves tasks, not transfers, forward in it). A part is a graph like any other, and what is done at its place is a plan like any other
- * (plan.h): so a memory policy plans each part for its device, the checker proves it, the layout
- * lays it out, and the executor runs it. SEND and RECEIVE are thus a RUN of a `send` and of a
- * `receive`; both occupy links, not workers, and a `receive` runs once in a step.
+ * for the first time (or moves tasks, not transfers, forward in it).
+ *
+ * A part is a graph like any other, and what is done at its place is a plan like any other (plan.h):
+ * so a memory policy plans each part for its device, the checker proves it, the layout lays it out,
+ * and the executor runs it. SEND and RECEIVE are thus a RUN of a `send` and of a `receive`; both
+ * occupy links, not workers, and a `receive` runs once in a step.
  *
  * Thread-safety: pure.
  */

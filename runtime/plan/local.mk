@@ -13,6 +13,7 @@ libpalombe_la_SOURCES += \
 	runtime/plan/document.c \
 	runtime/plan/document.h \
 	runtime/plan/finish.c \
+	runtime/plan/heap.h \
 	runtime/plan/hybrid.c \
 	runtime/plan/hybrid_file.c \
 	runtime/plan/keep.c runtime/plan/keep_update.c \

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "runtime/plan/heap.h"
 #include "runtime/plan/play.h"
 #include "runtime/plan/stuck.h"
 
@@ -14,21 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Something at a time; ordered by time, then by its number. */
-struct event {
-    double time;
-    uint32_t number;
-};
-
-struct heap {
-    struct event *event;
-    uint32_t n;
-};
-
 /* Makes one copy after the other; that of the device's link to itself, which there is not, RUNs in
  * main memory. */
 struct engine {
-    struct heap ready; /* all at time 0 */
+    struct plb__heap ready; /* all at time 0 */
     bool busy;
 };
 
@@ -36,15 +26,15 @@ struct engine {
 
 /* What a place has. */
 struct stage {
-    struct heap ready; /* RUNs on the device; all at time 0 */
-    struct heap idle;  /* workers; all at time 0 */
+    struct plb__heap ready; /* RUNs on the device; all at time 0 */
+    struct plb__heap idle;  /* workers; all at time 0 */
     struct engine engine[ENGINES];
     bool touched; /* something may start there */
 };
 
 /* Ways out and in, and their crossings. */
 struct port {
-    struct heap waiting; /* carriages, by the time at which they were ready */
+    struct plb__heap waiting; /* carriages, by the time at which they were ready */
     uint32_t users;      /* carriages that pass it */
     bool busy;
 };
@@ -52,7 +42,6 @@ struct port {
 struct carried {
     uint32_t end[2]; /* the instructions: send, receive */
     uint32_t left;   /* ends that are not ready */
-    double ready;    /* when both were */
 };
 
 struct play {
@@ -60,59 +49,15 @@ struct play {
     struct plb__order order;
     uint32_t *place; /* per instruction */
     double now;
-    struct heap running; /* by the time at which they end; of a carriage its send */
+    struct plb__heap running; /* by the time at which they end; of a carriage its send */
     struct stage *stage;
     uint32_t *touched; /* places where something may start */
     uint32_t n_touched;
     struct carried *carried;
     struct port *port;
-    struct heap candidates; /* carriages that may start, by the time at which they were ready */
+    struct plb__heap candidates; /* carriages that may start, by when they were ready */
     uint32_t ended;
 };
-
-/* ---- a heap ---- */
-
-static bool before(struct event a, struct event b)
-{
-    return a.time < b.time || (!(a.time > b.time) && a.number < b.number);
-}
-
-static void push(struct heap *heap, double time, uint32_t number)
-{
-    struct event event = {time, number};
-    uint32_t at = heap->n++;
-
-    for (; at > 0 && before(event, heap->event[(at - 1) / 2]); at = (at - 1) / 2)
-        heap->event[at] = heap->event[(at - 1) / 2];
-    heap->event[at] = event;
-}
-
-static struct event pop(struct heap *heap)
-{
-    struct event top = heap->event[0], last = heap->event[--heap->n];
-    uint32_t at = 0;
-
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-
-        if (child + 1 < heap->n && before(heap->event[child + 1], heap->event[child]))
-            child++;
-        if (child >= heap->n || !before(heap->event[child], last))
-            break;
-        heap->event[at] = heap->event[child];
-        at = child;
-    }
-    heap->event[at] = last;
-    return top;
-}
-
-static enum plb_status make_room(struct heap *heap, size_t n)
-{
-    heap->event = malloc((n + 1) * sizeof *heap->event);
-    if (!heap->event)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory to simulate %zu instructions", n);
-    return PLB_OK;
-}
 
 /* ---- instructions ---- */
 
@@ -160,6 +105,11 @@ static int engine_of(const struct plb__program *program,
     return 2 * (int)instruction->tier + (duplex && instruction->code == PLB_OFFLOAD);
 }
 
+static size_t bytes_of(const struct plb__program *program, plb_value value)
+{
+    return plb_type_bytes(&plb_graph_value(program->graph, value)->type);
+}
+
 double plb__program_seconds(const struct plb__program *program, uint32_t i)
 {
     const struct plb_instruction *instruction = &program->plan->instruction[i];
@@ -172,7 +122,7 @@ double plb__program_seconds(const struct plb__program *program, uint32_t i)
     case PLB_FETCH:
         return plb_transfer_seconds(program->platform, instruction->tier,
                                     instruction->code == PLB_OFFLOAD,
-                                    plb_type_bytes(&plb_graph_value(program->graph, subject)->type));
+                                    bytes_of(program, subject));
     default:
         return 0;
     }
@@ -194,7 +144,7 @@ static void start(struct play *p, uint32_t i, int lane)
     double end = p->now + plb__program_seconds(program, i - program->first);
 
     *time_of(p, i) = (struct plb_simulated){p->now, end, lane};
-    push(&p->running, end, i);
+    plb__heap_push(&p->running, end, i);
 }
 
 static void make_ready(struct play *p, uint32_t i)
@@ -205,18 +155,17 @@ static void make_ready(struct play *p, uint32_t i)
     uint32_t carriage = carriage_of(program, instruction);
 
     if (carriage != PLB_NONE) {
-        p->carried[carriage].ready = p->now;
         if (--p->carried[carriage].left == 0)
-            push(&p->candidates, p->now, carriage);
+            plb__heap_push(&p->candidates, p->now, carriage);
         return;
     }
     touch(p, p->place[i]);
     if (is_worked(instruction))
-        push(&stage->ready, 0, i);
+        plb__heap_push(&stage->ready, 0, i);
     else if (instruction->code == PLB_DROP)
         start(p, i, -1);
     else
-        push(&stage->engine[engine_of(program, instruction)].ready, 0, i);
+        plb__heap_push(&stage->engine[engine_of(program, instruction)].ready, 0, i);
 }
 
 static void release_followers(struct play *p, uint32_t i)
@@ -242,19 +191,19 @@ static uint32_t busy_port(const struct play *p, const struct plb__carriage *carr
 static void call_next(struct play *p, uint32_t port)
 {
     if (!p->port[port].busy && p->port[port].waiting.n > 0) {
-        struct event next = pop(&p->port[port].waiting);
+        struct plb__event next = plb__heap_pop(&p->port[port].waiting);
 
-        push(&p->candidates, next.time, next.number);
+        plb__heap_push(&p->candidates, next.time, next.number);
     }
 }
 
-static enum plb_status wait_for_port(struct play *p, uint32_t port, struct event carriage)
+static enum plb_status wait_for_port(struct play *p, uint32_t port, struct plb__event carriage)
 {
-    struct heap *waiting = &p->port[port].waiting;
+    struct plb__heap *waiting = &p->port[port].waiting;
 
     if (!waiting->event)
-        PLB_TRY(make_room(waiting, p->port[port].users));
-    push(waiting, carriage.time, carriage.number);
+        PLB_TRY(plb__heap_create(waiting, p->port[port].users));
+    plb__heap_push(waiting, carriage.time, carriage.number);
     return PLB_OK;
 }
 
@@ -269,14 +218,14 @@ static void start_carriage(struct play *p, uint32_t k)
     for (int side = 0; side < 2; side++)
         *time_of(p, p->carried[k].end[side]) =
             (struct plb_simulated){carriage->start, carriage->end, -1};
-    push(&p->running, carriage->end, p->carried[k].end[0]);
+    plb__heap_push(&p->running, carriage->end, p->carried[k].end[0]);
 }
 
 /* One that was called to a port and cannot start there makes way for the next one. */
 static enum plb_status start_carriages(struct play *p)
 {
     while (p->candidates.n > 0) {
-        struct event candidate = pop(&p->candidates);
+        struct plb__event candidate = plb__heap_pop(&p->candidates);
         const struct plb__carriage *carriage = &p->cast->carriage[candidate.number];
         uint32_t busy = busy_port(p, carriage);
 
@@ -316,7 +265,7 @@ static void end(struct play *p, uint32_t i)
     }
     touch(p, p->place[i]);
     if (is_worked(instruction))
-        push(&stage->idle, 0, (uint32_t)time_of(p, i)->lane);
+        plb__heap_push(&stage->idle, 0, (uint32_t)time_of(p, i)->lane);
     else if (instruction->code != PLB_DROP)
         stage->engine[engine_of(program, instruction)].busy = false;
     release_followers(p, i);
@@ -332,7 +281,7 @@ static void start_copy(struct play *p, struct engine *engine)
 
     if (engine->busy || engine->ready.n == 0)
         return;
-    i = pop(&engine->ready).number;
+    i = plb__heap_pop(&engine->ready).number;
     instruction = instruction_of(p, i);
     engine->busy = true;
     lane = (int)instruction->tier + (instruction->code == PLB_OFFLOAD ? PLB_LANE_OUT : PLB_LANE_IN);
@@ -343,9 +292,9 @@ static void start_at(struct play *p, struct stage *stage)
 {
     stage->touched = false;
     while (stage->ready.n > 0 && stage->idle.n > 0) {
-        uint32_t i = pop(&stage->ready).number;
+        uint32_t i = plb__heap_pop(&stage->ready).number;
 
-        start(p, i, (int)pop(&stage->idle).number);
+        start(p, i, (int)plb__heap_pop(&stage->idle).number);
     }
     for (int k = 0; k < ENGINES; k++)
         start_copy(p, &stage->engine[k]);
@@ -367,7 +316,7 @@ static enum plb_status play_all(struct play *p)
     while (p->running.n > 0) {
         p->now = p->running.event[0].time;
         while (p->running.n > 0 && !(p->running.event[0].time > p->now))
-            end(p, pop(&p->running).number);
+            end(p, plb__heap_pop(&p->running).number);
         PLB_TRY(start_all(p));
     }
     return PLB_OK;
@@ -405,7 +354,7 @@ static enum plb_status prepare_moves(struct play *p, const struct plb__program *
     for (uint32_t i = 0; i < program->plan->n; i++) {
         const struct plb_instruction *instruction = &program->plan->instruction[i];
         uint32_t carriage = carriage_of(program, instruction);
-        struct heap *ready;
+        struct plb__heap *ready;
 
         if (carriage != PLB_NONE) {
             const struct plb_task *task = plb_graph_task(program->graph, instruction->subject);
@@ -423,7 +372,7 @@ static enum plb_status prepare_moves(struct play *p, const struct plb__program *
                             i, program->platform->name, plb_tier_name(instruction->tier));
         ready = &stage->engine[engine_of(program, instruction)].ready;
         if (!ready->event)
-            PLB_TRY(make_room(ready, program->plan->n));
+            PLB_TRY(plb__heap_create(ready, program->plan->n));
     }
     return PLB_OK;
 }
@@ -435,10 +384,10 @@ static enum plb_status prepare_place(struct play *p, uint32_t place)
 
     for (uint32_t i = 0; i < program->plan->n; i++)
         p->place[program->first + i] = place;
-    PLB_TRY(make_room(&stage->ready, program->plan->n));
-    PLB_TRY(make_room(&stage->idle, (size_t)program->platform->workers));
+    PLB_TRY(plb__heap_create(&stage->ready, program->plan->n));
+    PLB_TRY(plb__heap_create(&stage->idle, (size_t)program->platform->workers));
     for (int k = 0; k < program->platform->workers; k++)
-        push(&stage->idle, 0, (uint32_t)k);
+        plb__heap_push(&stage->idle, 0, (uint32_t)k);
     PLB_TRY(plb__order_program(&p->order, program->first, program->plan, program->graph,
                                &program->storage));
     PLB_TRY(prepare_moves(p, program, stage));
@@ -476,8 +425,8 @@ static enum plb_status prepare(struct play *p)
     p->port = calloc((size_t)cast->n_ports + 1, sizeof *p->port);
     if (!p->place || !p->stage || !p->touched || !p->carried || !p->port)
         return plb_fail(PLB_ERROR_MEMORY, "no memory to simulate %u instructions", n);
-    PLB_TRY(make_room(&p->running, n));
-    PLB_TRY(make_room(&p->candidates, cast->n_carriages));
+    PLB_TRY(plb__heap_create(&p->running, n));
+    PLB_TRY(plb__heap_create(&p->candidates, cast->n_carriages));
     for (uint32_t k = 0; k < cast->n_programs; k++)
         PLB_TRY(prepare_place(p, k));
     return prepare_carriages(p);
