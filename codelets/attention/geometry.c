@@ -76,8 +76,7 @@ enum plb_status plb__check_dropout(const struct plb_operator *op,
     int64_t first = types->attributes->i[PLB__FIRST_HEAD];
     int64_t heads = types->attributes->i[PLB__HEADS], all = types->attributes->i[PLB__ALL_HEADS];
 
-    if (all == 0 ? first != 0
-                 : first < 0 || all < heads || all > INT32_MAX || first > all - heads)
+    if (all == 0 ? first != 0 : first < 0 || all < heads || all > INT32_MAX || first > all - heads)
         return plb_fail(PLB_ERROR_INVALID,
                         "%s: %" PRId64 " heads from %" PRId64 " on are not some of %" PRId64
                         " in all",

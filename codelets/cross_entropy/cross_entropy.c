@@ -10,7 +10,8 @@
  *
  * cross_entropy_part does the same for a range of the classes, columns `first` on of rows of
  * `classes` in all: it makes part[N,2] = (lse over the range, logit of the target, 0 where that is
- * elsewhere), and zeros for a negative target. cross_entropy_merge.c makes lse and loss of the parts.
+ * elsewhere), and zeros for a negative target. cross_entropy_merge.c makes lse and loss of the
+ * parts.
  */
 #include "config.h"
 
@@ -152,8 +153,8 @@ static enum plb_status take_target(const struct plb_call *call, int64_t at, int6
     if (*target_out < classes)
         return PLB_OK;
     return plb_fail(PLB_ERROR_INVALID,
-                    "cross_entropy: target %" PRId64 " of row %" PRId64
-                    " is not below the %" PRId64 " columns of the logits",
+                    "cross_entropy: target %" PRId64 " of row %" PRId64 " is not below the %" PRId64
+                    " columns of the logits",
                     *target_out, call->low[0] + at, classes);
 }
 

@@ -163,8 +163,9 @@ static struct row row_of_part(const struct plb_call *call, int64_t at)
     const float *part = (const float *)call->in[PART].part[0].data + 2 * at;
     const float *dpart = (const float *)call->in[DPART].part[0].data + 2 * at;
 
-    return (struct row){call->low[0] + at, target - call->attributes->i[0], target < 0,
-                        part[0],           dpart[0],                        dpart[1]};
+    return (struct row){call->low[0] + at, target - call->attributes->i[0],
+                        target < 0,        part[0],
+                        dpart[0],          dpart[1]};
 }
 
 static enum plb_status cross_entropy_part_dx_cpu(const struct plb_call *call)

@@ -5,8 +5,8 @@
  *
  *   lse = log sum_j exp(lse_j),  loss = lse - sum_j logit_j,  0 for a negative target
  *
- * so that the logits of all classes never lie in one place (Shoeybi et al. 2019, section 3). And the
- * gradient of one part: dpart = dloss (exp(lse_j - lse), -1).
+ * so that the logits of all classes never lie in one place (Shoeybi et al. 2019, section 3). And
+ * the gradient of one part: dpart = dloss (exp(lse_j - lse), -1).
  */
 #include "config.h"
 

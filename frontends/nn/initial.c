@@ -61,10 +61,8 @@ static void fill_slice(const struct plb_parameter *parameter, uint64_t seed, int
     int64_t cols = parameter->share.cols, each = cols == columns ? rows : 1;
 
     for (int64_t r = 0; r < rows; r += each)
-        fill_normal(seed, stream,
-                    (uint64_t)((tensor_row0 + r) * columns + parameter->share.col0),
-                    (uint64_t)(each * cols), (float)parameter->deviation,
-                    data + (row0 + r) * cols);
+        fill_normal(seed, stream, (uint64_t)((tensor_row0 + r) * columns + parameter->share.col0),
+                    (uint64_t)(each * cols), (float)parameter->deviation, data + (row0 + r) * cols);
 }
 
 static void fill_rows(const struct plb_parameter *parameter, uint64_t seed, int64_t row0,
@@ -130,8 +128,7 @@ static int drawing_threads(size_t elements)
 }
 
 /* A thread that cannot be had is done without. */
-void plb_parameter_initialize_all(const struct plb_parameter *parameter, uint64_t seed,
-                                  float *data)
+void plb_parameter_initialize_all(const struct plb_parameter *parameter, uint64_t seed, float *data)
 {
     size_t elements = (size_t)plb_shape_elements(&parameter->shape);
     int64_t rows = parameter->shape.dim[0], row = plb_shape_row_elements(&parameter->shape);

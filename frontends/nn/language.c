@@ -87,8 +87,8 @@ static plb_value cached(struct plb__language *language, plb_value qkv, int layer
         .head_dim = config->head_dim,
         .sequence = options->sequence,
     };
-    struct plb_shape shape = plb_shape2(options->batch * options->capacity,
-                                        2 * attention.kv_heads * attention.head_dim);
+    struct plb_shape shape =
+        plb_shape2(options->batch * options->capacity, 2 * attention.kv_heads * attention.head_dim);
     char name[64];
 
     snprintf(name, sizeof name, n > 1 ? "cache.%d#%dof%d" : "cache.%d", layer, j, n);

@@ -45,9 +45,8 @@ bool plb__layer_name(plb_model_t *model, const char *layer, const char *kind,
 
     if (n >= 0 && n < PLB__LAYER_NAME_BYTES)
         return true;
-    plb_graph_fail(
-        plb_model_graph(model),
-        plb_fail(PLB_ERROR_INVALID, "the layer's name \"%.40s...\" is too long", layer));
+    plb_graph_fail(plb_model_graph(model),
+                   plb_fail(PLB_ERROR_INVALID, "the layer's name \"%.40s...\" is too long", layer));
     return false;
 }
 

@@ -57,19 +57,19 @@ plb_value plb_nn_add(plb_model_t *model, plb_value a, plb_value b);
 plb_value plb_nn_loss(plb_model_t *model, plb_value logits, plb_value classes);
 
 /*
- * Tensor parallelism (Shoeybi et al. 2019, "Megatron-LM", section 3). A struct plb_shards is a value
- * in n parts, each made by tasks of one shard; a parallel policy decides where these run. A block
- * begins with a product whose weight is split by columns of its result, goes on part by part, and
- * ends with one whose weight is split by columns of its input:
+ * Tensor parallelism (Shoeybi et al. 2019, "Megatron-LM", section 3). A struct plb_shards is a
+ * value in n parts, each made by tasks of one shard; a parallel policy decides where these run. A
+ * block begins with a product whose weight is split by columns of its result, goes on part by part,
+ * and ends with one whose weight is split by columns of its input:
  *
  *   h = plb_nn_linear_columns(m, x, n, &(struct plb_columns){{4 * C}, 1, 1}, true, "up");
  *   h = plb_nn_each(m, h, gelu, NULL);
  *   x = plb_nn_add(m, x, plb_nn_linear_rows(m, &h, C, true, "down"));
  *
  * With n = 1 these make the graph of the layers above, the same to the last bit. With more, each
- * shard's weight is a parameter of its own, "NAME.weight#0of2"; files, and initial values, are those
- * of the unsplit one. Sums over shards have another order than the product's own sum: results agree
- * within rounding (that of an embedding exactly).
+ * shard's weight is a parameter of its own, "NAME.weight#0of2"; files, and initial values, are
+ * those of the unsplit one. Sums over shards have another order than the product's own sum: results
+ * agree within rounding (that of an embedding exactly).
  */
 
 /* Columns of a split result: groups of `features`, each in pieces of `unit` that stay together (a

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Layers in shards: parameters and tasks of each part. With one part they are the layers of layers.c.
+/* Layers in shards: parameters and tasks of each part. With one part they are the layers of
+ * layers.c.
  */
 #include "config.h"
 
@@ -67,8 +68,8 @@ static plb_value shard_of(plb_model_t *model, const char *layer, const char *kin
     return plb_model_shard(model, name, tensor, share, initial, deviation);
 }
 
-/* The sum of values first to last - 1, in a balanced binary tree. Sums of some of them are made where
- * their first term was, so that they go on at once, or like that of all by rows. */
+/* The sum of values first to last - 1, in a balanced binary tree. Sums of some of them are made
+ * where their first term was, so that they go on at once, or like that of all by rows. */
 static plb_value tree(plb_model_t *model, const struct plb_shards *x, int first, int last)
 {
     int middle = first + (last - first + 1) / 2;
@@ -87,8 +88,7 @@ static bool check_columns(plb_model_t *model, const struct plb_columns *columns,
     bool ok = columns->groups >= 1 && columns->groups <= PLB_SLICES_MAX && columns->unit >= 1;
 
     for (int g = 0; ok && g < columns->groups; g++)
-        ok = columns->features[g] % columns->unit == 0 &&
-             columns->features[g] / columns->unit >= n;
+        ok = columns->features[g] % columns->unit == 0 && columns->features[g] / columns->unit >= n;
     if (!ok)
         plb_graph_fail(plb_model_graph(model),
                        plb_fail(PLB_ERROR_INVALID,
@@ -120,9 +120,9 @@ struct plb_shards plb_nn_linear_columns(plb_model_t *model, plb_value x, int n,
         plb_value w = shard_of(model, name, "weight", plb_shape2(features, inputs), &share,
                                PLB_INITIAL_NORMAL, deviation);
         share.cols = 1;
-        plb_value b = bias ? shard_of(model, name, "bias", plb_shape1(features), &share,
-                                      PLB_INITIAL_ZEROS, 0)
-                           : PLB_NONE;
+        plb_value b =
+            bias ? shard_of(model, name, "bias", plb_shape1(features), &share, PLB_INITIAL_ZEROS, 0)
+                 : PLB_NONE;
         plb_model_set_shard(model, n, j);
         y.part[j] = plb_linear(g, x, w, b);
     }

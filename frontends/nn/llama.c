@@ -46,8 +46,8 @@ static struct plb_shards packed_linear(struct plb__language *language, plb_value
 
     for (int i = 0; i < packing->n; i++)
         columns.features[i] = packing->rows[i];
-    struct plb_shards y = plb_nn_linear_columns(language->model, x, language->degree, &columns,
-                                                bias, packing->name);
+    struct plb_shards y =
+        plb_nn_linear_columns(language->model, x, language->degree, &columns, bias, packing->name);
     map(language, packing, layer, "weight");
     if (bias)
         map(language, packing, layer, "bias");

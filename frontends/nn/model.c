@@ -231,8 +231,8 @@ static enum plb_status append(plb_model_t *model, struct plb_parameter *paramete
 /* Makes a parameter like this one, of which names are copied. */
 static plb_value make(plb_model_t *model, struct plb_parameter parameter)
 {
-    parameter.value = add_value(model, parameter.name, PLB_ROLE_PARAMETER, model->options.dtype,
-                                parameter.shape);
+    parameter.value =
+        add_value(model, parameter.name, PLB_ROLE_PARAMETER, model->options.dtype, parameter.shape);
     if (parameter.value == PLB_NONE)
         return PLB_NONE;
     parameter.master = model->options.dtype == PLB_F32 ? parameter.value : PLB_NONE;
@@ -253,8 +253,7 @@ static plb_value share_old(plb_model_t *model, const struct plb_parameter *old,
 {
     char had[80], asked[80];
 
-    if (plb_shape_equal(&old->shape, &wanted->shape) &&
-        old->share.shards == wanted->share.shards)
+    if (plb_shape_equal(&old->shape, &wanted->shape) && old->share.shards == wanted->share.shards)
         return old->value;
     plb_type_print(&(struct plb_type){model->options.dtype, old->shape}, had, sizeof had);
     plb_type_print(&(struct plb_type){model->options.dtype, wanted->shape}, asked, sizeof asked);
@@ -268,8 +267,8 @@ static plb_value share_old(plb_model_t *model, const struct plb_parameter *old,
 static plb_value find_or_make(plb_model_t *model, const char *name, struct plb_parameter *wanted)
 {
     char tensor[2 * SCOPE_BYTES], full[2 * SCOPE_BYTES + 32];
-    int n = snprintf(tensor, sizeof tensor, "%s%s%s", model->scope, model->scope[0] ? "." : "",
-                     name);
+    int n =
+        snprintf(tensor, sizeof tensor, "%s%s%s", model->scope, model->scope[0] ? "." : "", name);
 
     if (n < 0 || (size_t)n >= sizeof tensor) {
         plb_graph_fail(
@@ -319,13 +318,14 @@ static enum plb_status check_share(const char *name, const struct plb_shape *ten
     *rows_out = row;
     if (within && row > 0 && share->shard >= 0 && share->shard < share->shards)
         return PLB_OK;
-    return plb_fail(PLB_ERROR_INVALID, "shard %d of %d of parameter \"%s\" is not within its rows "
-                    "and columns", share->shard, share->shards, name);
+    return plb_fail(PLB_ERROR_INVALID,
+                    "shard %d of %d of parameter \"%s\" is not within its rows "
+                    "and columns",
+                    share->shard, share->shards, name);
 }
 
 plb_value plb_model_shard(plb_model_t *model, const char *name, struct plb_shape tensor,
-                          const struct plb_share *share, enum plb_initial initial,
-                          double deviation)
+                          const struct plb_share *share, enum plb_initial initial, double deviation)
 {
     struct plb_parameter wanted = {.shape = tensor,
                                    .tensor_shape = tensor,
@@ -364,7 +364,8 @@ static enum plb_status check_pieces(const struct plb_parameter *parameter,
     }
     if (row != parameter->tensor_shape.dim[0])
         return plb_fail(PLB_ERROR_INVALID, "the pieces of parameter \"%s\" cover %lld of %lld rows",
-                        parameter->tensor, (long long)row, (long long)parameter->tensor_shape.dim[0]);
+                        parameter->tensor, (long long)row,
+                        (long long)parameter->tensor_shape.dim[0]);
     return PLB_OK;
 }
 

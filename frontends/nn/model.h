@@ -52,7 +52,8 @@ struct plb_slice {
 
 #define PLB_SLICES_MAX 3
 
-/* Shard `shard` of `shards` of a tensor: some of its rows, `cols` of their columns from `col0` on. */
+/* Shard `shard` of `shards` of a tensor: some of its rows, `cols` of their columns from `col0` on.
+ */
 struct plb_share {
     int shard, shards;
     int64_t col0, cols;
@@ -68,7 +69,8 @@ struct plb_shards {
 };
 
 /* A parameter, in the shape in which the layers read it: linear weights are [out, in]. What stands
- * in files, and begins as it does, is the tensor: the parameter itself, or what it is a shard of. */
+ * in files, and begins as it does, is the tensor: the parameter itself, or what it is a shard of.
+ */
 struct plb_parameter {
     const char *name; /* of a shard "TENSOR#SHARDofSHARDS" */
     struct plb_shape shape;
@@ -80,8 +82,8 @@ struct plb_parameter {
     bool decay;       /* weight decay applies: matrices and kernels, not biases or norms */
     plb_value value;  /* what layers read, of the model's dtype */
     plb_value master; /* f32; the same value in an f32 model, else PLB_NONE until it is trained */
-    int n_pieces;     /* 1, the tensor's own name, unless plb_model_map() said otherwise; of a tensor
-                         in shards, those of shard 0 count */
+    int n_pieces; /* 1, the tensor's own name, unless plb_model_map() said otherwise; of a tensor
+                     in shards, those of shard 0 count */
     const struct plb_piece *pieces;
 };
 
@@ -113,13 +115,14 @@ plb_value plb_model_parameter(plb_model_t *model, const char *name, struct plb_s
 
 /* A shard of the tensor SCOPE.NAME of shape `tensor`. Its initial values are those that an unsplit
  * parameter would have at its place. All shards of a tensor must be asked for, and have each of its
- * elements once between them. PLB_NONE and a failed graph where a share is not within the tensor. */
+ * elements once between them. PLB_NONE and a failed graph where a share is not within the tensor.
+ */
 plb_value plb_model_shard(plb_model_t *model, const char *name, struct plb_shape tensor,
                           const struct plb_share *share, enum plb_initial initial,
                           double deviation);
 
-/* Tasks on whole rows (norms, sums, residuals) made from now on belong to no shard, or with n > 1 to
- * n shards by their rows. */
+/* Tasks on whole rows (norms, sums, residuals) made from now on belong to no shard, or with n > 1
+ * to n shards by their rows. */
 void plb_model_divide_rows(plb_model_t *model, int n);
 bool plb_model_divided(const plb_model_t *model);
 /* Tasks made from now on belong to shard j of n; with n = 1, or j = -1, to what
@@ -137,7 +140,8 @@ const struct plb_parameter *plb_model_parameter_at(const plb_model_t *model, int
 const struct plb_parameter *plb_model_parameter_find(const plb_model_t *model, const char *name);
 /* The number of trained elements. */
 int64_t plb_model_elements(const plb_model_t *model);
-/* A hash of names, shapes and order of tensors: what tells one model's checkpoint from another's. */
+/* A hash of names, shapes and order of tensors: what tells one model's checkpoint from another's.
+ */
 uint64_t plb_model_fingerprint(const plb_model_t *model);
 
 /* Adds the f32 master "NAME.master" (role STATE) of each parameter of a model that is not f32. */

@@ -65,8 +65,8 @@ static enum plb_status move_shard(plb_store_t *store, const struct plb_parameter
     snprintf(name, sizeof name, "%s%s%s", shard->name, kind ? "." : "", kind ? kind : "");
     if (!whole && !read)
         copy(shard, element, tensor, data, false);
-    enum plb_status status = read ? plb_store_read(store, name, data, bytes)
-                                  : plb_store_write(store, name, data, bytes);
+    enum plb_status status =
+        read ? plb_store_read(store, name, data, bytes) : plb_store_write(store, name, data, bytes);
     if (!whole && read && status == PLB_OK)
         copy(shard, element, tensor, data, true);
     if (!whole)

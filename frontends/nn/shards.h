@@ -10,7 +10,8 @@
 void plb__shard_take(const struct plb_parameter *shard, size_t bytes, const void *tensor,
                      void *data);
 
-/* Shard j of the tensor that `parameter` is a shard of. PLB_ERROR_INVALID when the model lacks it. */
+/* Shard j of the tensor that `parameter` is a shard of. PLB_ERROR_INVALID when the model lacks it.
+ */
 enum plb_status plb__shard_find(const plb_model_t *model, const struct plb_parameter *parameter,
                                 int j, const struct plb_parameter **shard_out);
 

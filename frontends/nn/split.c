@@ -34,9 +34,8 @@ static enum plb_status add_range(struct plb_split *split, int64_t first, int64_t
                                  int64_t degree)
 {
     if (degree < 1 || degree > PLB_SHARDS_MAX)
-        return plb_fail(PLB_ERROR_INVALID,
-                        "a degree of tensor parallelism is 1 to %d, not %lld", PLB_SHARDS_MAX,
-                        (long long)degree);
+        return plb_fail(PLB_ERROR_INVALID, "a degree of tensor parallelism is 1 to %d, not %lld",
+                        PLB_SHARDS_MAX, (long long)degree);
     struct plb_split_range *before = split->n > 0 ? &split->range[split->n - 1] : NULL;
     if (before && before->last + 1 == first && before->degree == degree) {
         before->last = last;
@@ -71,10 +70,11 @@ static enum plb_status read_blocks(struct plb_split *split, const char *word, in
     if (!read_number(word, &first, &end))
         return unreadable(word);
     if (*end ? *next > 0 : *next == 0 && split->n > 0)
-        return plb_fail(PLB_ERROR_INVALID,
-                        "\"%s\": degrees of tensor parallelism are given for each block in turn, or "
-                        "for ranges of blocks, not both",
-                        word);
+        return plb_fail(
+            PLB_ERROR_INVALID,
+            "\"%s\": degrees of tensor parallelism are given for each block in turn, or "
+            "for ranges of blocks, not both",
+            word);
     if (!*end) {
         PLB_TRY(add_range(split, *next, *next, first));
         *next += 1;
@@ -142,10 +142,9 @@ static enum plb_status check_divides(const struct plb_split_range *range, const 
 {
     if (number % range->degree == 0)
         return PLB_OK;
-    return plb_fail(PLB_ERROR_INVALID,
-                    "blocks %lld to %lld cannot be split %d ways: they have %lld %s",
-                    (long long)range->first, (long long)range->last, range->degree,
-                    (long long)number, what);
+    return plb_fail(
+        PLB_ERROR_INVALID, "blocks %lld to %lld cannot be split %d ways: they have %lld %s",
+        (long long)range->first, (long long)range->last, range->degree, (long long)number, what);
 }
 
 static enum plb_status check_range(const struct plb_split_range *range,
@@ -165,7 +164,7 @@ static enum plb_status check_range(const struct plb_split_range *range,
 }
 
 enum plb_status plb_split_check(const struct plb_split *split,
-                                 const struct plb_model_config *config)
+                                const struct plb_model_config *config)
 {
     int vocabulary = plb_split_degree(split, -1);
 

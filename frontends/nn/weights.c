@@ -222,9 +222,8 @@ static enum plb_status append_weights(plb_safetensors_writer_t *writer, const pl
         if (parameter->share.shard > 0)
             continue;
         char *data = malloc(count * plb_dtype_bytes(dtype));
-        enum plb_status status =
-            data ? plb__tensor_read(model, store, parameter, NULL, dtype, data)
-                 : no_memory(parameter->tensor);
+        enum plb_status status = data ? plb__tensor_read(model, store, parameter, NULL, dtype, data)
+                                      : no_memory(parameter->tensor);
         if (status == PLB_OK)
             status = append_pieces(writer, tensor, dtype, parameter, data);
         free(data);
@@ -256,8 +255,8 @@ enum plb_status plb_weights_save(const plb_model_t *model, plb_store_t *store, c
     return finish(writer, status);
 }
 
-/* A tensor of the optimizer's file: a value of role STATE that exists before the step, or all shards
- * of one. */
+/* A tensor of the optimizer's file: a value of role STATE that exists before the step, or all
+ * shards of one. */
 struct state {
     char name[STATE_BYTES];
     struct plb_type type;
@@ -272,7 +271,8 @@ static bool state_of(const plb_model_t *model, const struct plb_value_info *info
     const char *dot = strrchr(info->name, '.');
 
     *state = (struct state){.type = info->type};
-    snprintf(state->name, sizeof state->name, "%.*s", dot ? (int)(dot - info->name) : 0, info->name);
+    snprintf(state->name, sizeof state->name, "%.*s", dot ? (int)(dot - info->name) : 0,
+             info->name);
     const struct plb_parameter *parameter = plb_model_parameter_find(model, state->name);
     if (!parameter || parameter->share.shards == 1) {
         snprintf(state->name, sizeof state->name, "%s", info->name);
@@ -330,9 +330,9 @@ static enum plb_status append_state(plb_safetensors_writer_t *writer, plb_model_
         enum plb_status status =
             data ? read_state(model, store, &state, data) : no_memory(state.name);
         if (status == PLB_OK)
-            status = plb_safetensors_writer_append(
-                writer, tensor, plb_stored_dtype_of(state.type.dtype), data,
-                (uint64_t)plb_shape_elements(&state.type.shape));
+            status = plb_safetensors_writer_append(writer, tensor,
+                                                   plb_stored_dtype_of(state.type.dtype), data,
+                                                   (uint64_t)plb_shape_elements(&state.type.shape));
         free(data);
         PLB_TRY(status);
     }
@@ -360,17 +360,16 @@ static enum plb_status load_state(const plb_model_t *model, plb_store_t *store,
     enum plb_dtype dtype = state->type.dtype;
 
     PLB_TRY(plb_safetensors_require(set, state->name, &tensor));
-    PLB_TRY(plb_safetensors_check_shape(set, tensor, state->type.shape.rank,
-                                        state->type.shape.dim));
-    PLB_TRY(plb_safetensors_read(set, tensor, 0, tensor->elements, plb_stored_dtype_of(dtype),
-                                 data));
+    PLB_TRY(
+        plb_safetensors_check_shape(set, tensor, state->type.shape.rank, state->type.shape.dim));
+    PLB_TRY(
+        plb_safetensors_read(set, tensor, 0, tensor->elements, plb_stored_dtype_of(dtype), data));
     if (state->parameter)
         return plb__tensor_write(model, store, state->parameter, state->kind, dtype, data);
     return plb_store_write(store, state->name, data, plb_type_bytes(&state->type));
 }
 
-enum plb_status plb_state_load(plb_model_t *model, plb_store_t *store,
-                               const plb_safetensors_t *set)
+enum plb_status plb_state_load(plb_model_t *model, plb_store_t *store, const plb_safetensors_t *set)
 {
     struct state state;
 

@@ -4,8 +4,8 @@
  *
  * A store has the tensors of a model once a session of it was created (runtime/run/session.h). All
  * functions go tensor by tensor, so they need room for two copies of the largest one. A tensor that
- * the model has in shards is one in a file: what a model split t ways has saved can be loaded by one
- * that is split otherwise, or not.
+ * the model has in shards is one in a file: what a model split t ways has saved can be loaded by
+ * one that is split otherwise, or not.
  *
  * Thread-safety: as session.h.
  */
@@ -34,8 +34,9 @@ enum plb_status plb_weights_load(const plb_model_t *model, plb_store_t *store,
  */
 enum plb_status plb_weights_save(const plb_model_t *model, plb_store_t *store, const char *path);
 
-/* The optimizer's state: all values of role STATE of the model's graph that exist before the step, by
- * their names. Loading refuses (PLB_ERROR_FORMAT) a file that lacks one or has one of another shape. */
+/* The optimizer's state: all values of role STATE of the model's graph that exist before the step,
+ * by their names. Loading refuses (PLB_ERROR_FORMAT) a file that lacks one or has one of another
+ * shape. */
 enum plb_status plb_state_save(plb_model_t *model, plb_store_t *store, const char *path);
 enum plb_status plb_state_load(plb_model_t *model, plb_store_t *store,
                                const plb_safetensors_t *set);

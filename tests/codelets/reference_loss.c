@@ -53,8 +53,8 @@ void reference_cross_entropy_dx(const struct reference_call *call)
     }
 }
 
-/* part = (lse of the columns, logit of the target or 0 where it is none of them), zeros where the row
- * is ignored. */
+/* part = (lse of the columns, logit of the target or 0 where it is none of them), zeros where the
+ * row is ignored. */
 void reference_cross_entropy_part(const struct reference_call *call)
 {
     int64_t n = reference_dim(&call->in[0], 0), v = reference_dim(&call->in[0], 1);

@@ -167,17 +167,17 @@ static void shards_begin_as_the_tensor(void)
 static void shares_must_be_within_their_tensor(void)
 {
     static const struct plb_share shares[] = {
-        {2, 2, 0, 5, 1, {{0, 9, 0}}},  {-1, 2, 0, 5, 1, {{0, 9, 0}}},
-        {0, 2, 1, 5, 1, {{0, 9, 0}}},  {0, 2, -1, 5, 1, {{0, 9, 0}}},
-        {0, 2, 0, 5, 1, {{0, 9, 1}}},  {0, 2, 0, 5, 1, {{1, 8, 0}}},
-        {0, 2, 0, 5, 1, {{0, 0, 0}}},  {0, 2, 0, 5, 0, {{0, 9, 0}}},
-        {0, 2, 0, 0, 1, {{0, 9, 0}}},  {0, 2, 0, 5, 2, {{0, 4, 0}, {5, 4, 5}}},
+        {2, 2, 0, 5, 1, {{0, 9, 0}}}, {-1, 2, 0, 5, 1, {{0, 9, 0}}},
+        {0, 2, 1, 5, 1, {{0, 9, 0}}}, {0, 2, -1, 5, 1, {{0, 9, 0}}},
+        {0, 2, 0, 5, 1, {{0, 9, 1}}}, {0, 2, 0, 5, 1, {{1, 8, 0}}},
+        {0, 2, 0, 5, 1, {{0, 0, 0}}}, {0, 2, 0, 5, 0, {{0, 9, 0}}},
+        {0, 2, 0, 0, 1, {{0, 9, 0}}}, {0, 2, 0, 5, 2, {{0, 4, 0}, {5, 4, 5}}},
     };
 
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
         plb_model_t *m = make();
-        PLB_CHECK_EQ(
-            plb_model_shard(m, "w", plb_shape2(9, 5), &shares[i], PLB_INITIAL_ZEROS, 0), PLB_NONE);
+        PLB_CHECK_EQ(plb_model_shard(m, "w", plb_shape2(9, 5), &shares[i], PLB_INITIAL_ZEROS, 0),
+                     PLB_NONE);
         PLB_CHECK_EQ(plb_model_status(m), PLB_ERROR_INVALID);
         PLB_CHECK_CONTAINS(plb_error_message(), "parameter \"w\"");
         plb_model_destroy(m);
@@ -210,7 +210,8 @@ static void layers_refuse_what_cannot_be_split(void)
         struct plb_columns columns;
         int n;
     } cases[] = {
-        {{{8}, 1, 4}, 3}, {{{8, 2}, 2, 1}, 3}, {{{9}, 1, 2}, 2}, {{{8}, 1, 1}, 65}, {{{8}, 0, 1}, 2},
+        {{{8}, 1, 4}, 3},  {{{8, 2}, 2, 1}, 3}, {{{9}, 1, 2}, 2},
+        {{{8}, 1, 1}, 65}, {{{8}, 0, 1}, 2},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -233,8 +234,28 @@ static void layers_refuse_what_cannot_be_split(void)
     plb_model_destroy(m);
 }
 
+/* Numbers of shards, by rows or not, are those that a split can have. */
+static void numbers_of_shards_have_bounds(void)
+{
+    static const struct {
+        int shard;
+        enum plb_status status;
+    } cases[] = {{0, PLB_OK},
+                 {-1, PLB_OK},
+                 {PLB_SHARD_BY_ROWS(2), PLB_OK},
+                 {PLB_SHARD_BY_ROWS(PLB_SHARDS_MAX), PLB_OK},
+                 {PLB_SHARD_BY_ROWS(PLB_SHARDS_MAX + 1), PLB_ERROR_INVALID}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        plb_model_t *m = make();
+        plb_graph_set_shard(plb_model_graph(m), cases[i].shard);
+        PLB_CHECK_EQ(plb_model_status(m), cases[i].status);
+        plb_model_destroy(m);
+    }
+}
+
 PLB_TEST_MAIN("frontends/nn/split", NULL, NULL, PLB_TEST(degrees_are_read),
               PLB_TEST(bad_degrees_are_refused), PLB_TEST(one_way_is_no_split),
               PLB_TEST(shards_begin_as_the_tensor), PLB_TEST(shares_must_be_within_their_tensor),
               PLB_TEST(fingerprints_of_models_do_not_know_shards),
-              PLB_TEST(layers_refuse_what_cannot_be_split))
+              PLB_TEST(layers_refuse_what_cannot_be_split), PLB_TEST(numbers_of_shards_have_bounds))

@@ -266,7 +266,8 @@ static void a_sequence_split_changes_no_bit(void)
 
 enum { B = 2, T = 12, N = B * T, V = 50 };
 
-/* Runs a model with fresh parameters on a batch, or token by token through the cache: logits[N, V]. */
+/* Runs a model with fresh parameters on a batch, or token by token through the cache: logits[N, V].
+ */
 static void run_logits(enum plb_model_family family, const char *split, bool cached, float *logits)
 {
     struct plb_model_config config = config_of(family);
@@ -302,8 +303,8 @@ static void run_logits(enum plb_model_family family, const char *split, bool cac
         PLB_REQUIRE(plb_session_step(session, (uint64_t)at) == PLB_OK);
         for (int j = 0, first = 0; j < language.parts.n; j++) {
             plb_value part = language.parts.part[j];
-            int width = (int)plb_graph_value(plb_model_graph(language.model), part)
-                            ->type.shape.dim[1];
+            int width =
+                (int)plb_graph_value(plb_model_graph(language.model), part)->type.shape.dim[1];
             float *data = malloc((size_t)(rows * width) * sizeof *data);
             PLB_REQUIRE(data != NULL);
             PLB_REQUIRE(plb_session_read(session, part, data,
@@ -343,10 +344,8 @@ static plb_graph_t *cut_graph(const char *split, struct plb_language *language_o
     const struct plb_optimizer optimizer = plb_optimizer_default(PLB_OPTIMIZER_ADAMW);
     const struct plb_cut_options slices = {.target_seconds = 1e-5};
     struct plb_model_config config = config_of(PLB_FAMILY_GPT2);
-    struct plb_language_options options = {.mode = PLB_LANGUAGE_TRAIN,
-                                           .batch = 8,
-                                           .sequence = 32,
-                                           .split = split_of(&config, split)};
+    struct plb_language_options options = {
+        .mode = PLB_LANGUAGE_TRAIN, .batch = 8, .sequence = 32, .split = split_of(&config, split)};
     struct plb_training training;
     plb_graph_t *cut;
 
@@ -406,8 +405,8 @@ static void check_widths(plb_model_t *model)
 
 static void tasks_have_the_numbers_of_their_shards(void)
 {
-    static const char *const inner[] = {"attention",    "attention_dx", "gelu", "gelu_dx",
-                                        "linear",       "linear_dx",    "linear_dw", NULL};
+    static const char *const inner[] = {"attention", "attention_dx", "gelu",      "gelu_dx",
+                                        "linear",    "linear_dx",    "linear_dw", NULL};
     static const char *const norms[] = {"layer_norm", "layer_norm_dx", NULL};
     static const char *const dropout[] = {"dropout", NULL};
     static const char *const loss[] = {"cross_entropy_part", NULL};
