@@ -3,25 +3,13 @@
  * dp: data parallel. Each replica has the whole model and some of the micro-batches; gradients are
  * summed over replicas in the graph's fixed tree, and every replica updates its parameters, or, with
  * divided state, one does and sends them (ZeRO-1: Rajbhandari et al. 2020, "ZeRO", section 5.1). A
- * graph in shards takes as many places for each replica.
+ * graph in shards takes as many places for each replica. Within a replica micro-batches come one
+ * after the other, as in a pipeline of one stage.
  */
 #include "config.h"
 
 #include "schedulers/parallel/common/jobs.h"
 #include "schedulers/schedulers.h"
-
-static enum plb_status order(const struct plb__pipeline *pipeline,
-                             struct plb__schedule *schedule_out)
-{
-    return plb__order_in_turns(pipeline, "dp", 0, schedule_out);
-}
-
-static const struct plb__pipe_rule rule = {
-    .name = "dp",
-    .fused = true,
-    .chunks = 1,
-    .order = order,
-};
 
 static enum plb_status plan(const struct plb_parallel_problem *problem,
                             struct plb_hybrid *hybrid_out)
@@ -35,7 +23,7 @@ static enum plb_status plan(const struct plb_parallel_problem *problem,
     mine.degrees.stages = 1;
     if (mine.degrees.replicas == 0)
         mine.degrees.replicas = n > shards ? n / shards : 1;
-    return plb__pipe_plan(&mine, &rule, hybrid_out);
+    return plb__pipe_plan(&mine, &plb__rule_1f1b, hybrid_out);
 }
 
 const struct plb_parallel_policy plb_parallel_dp = {

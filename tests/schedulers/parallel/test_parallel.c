@@ -430,8 +430,6 @@ static void degrees_that_cannot_be_are_said(void)
                   "a multiple of the stages, not for 4 at 3 stages");
     check_refused(chain.graph, &plb_parallel_dp, 2, (struct plb_degrees){.stages = 2},
                   "policy 'dp': there is one stage, not 2");
-    check_refused(chain.graph, &plb_parallel_tp, 2, (struct plb_degrees){.stages = 2},
-                  "policy 'tp': there is one stage, not 2");
     check_refused(chain.graph, &plb_parallel_tp, 2, none,
                   "the graph is not divided into shards, 1 places would have nothing to do");
     plb_model_destroy(chain.model);
