@@ -223,13 +223,15 @@ static void forget_place(struct maker *m)
 static enum plb_status finish_plan(struct maker *m)
 {
     struct plb_part *part = m->part;
+    enum plb_status status;
 
     PLB_TRY(plb_plan_finish(part->graph, &m->draft, &part->plan));
     memcpy(part->plan.policy, m->s->hybrid->policy, sizeof part->plan.policy);
     part->plan.fingerprint = plb_graph_fingerprint(part->graph);
-    if (plb_plan_check(&part->plan, part->graph, NULL) != PLB_OK)
-        return plb_fail_within(PLB_ERROR_INVALID, "%s", plb__place_name(m->s, m->place));
-    return PLB_OK;
+    status = plb_plan_check(&part->plan, part->graph, NULL);
+    if (status != PLB_OK)
+        plb_fail_within(status, "%s", plb__place_name(m->s, m->place));
+    return status;
 }
 
 static enum plb_status make_part(struct maker *m)

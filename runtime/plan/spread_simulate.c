@@ -53,6 +53,7 @@ static enum plb_status find_storage(struct stages *s, uint32_t place,
     const struct plb_layout *layout = layout_of(s, place);
     struct plb__walk *walk = &s->walk[place];
     const struct plb_part *part = &s->spread->part[place];
+    enum plb_status status;
 
     if (!part->graph)
         return PLB_OK;
@@ -60,8 +61,9 @@ static enum plb_status find_storage(struct stages *s, uint32_t place,
         *storage_out = plb__storage_of(layout);
         return PLB_OK;
     }
-    if (plb__walk(plan_of(s, place), part->graph, NULL, walk) != PLB_OK)
-        return plb_fail_within(PLB_ERROR_INVALID, "%s", plb_places_at(s->places, place)->name);
+    status = plb__walk(plan_of(s, place), part->graph, NULL, walk);
+    if (status != PLB_OK)
+        return plb_fail_within(status, "%s", plb_places_at(s->places, place)->name);
     s->walked[place] = true;
     *storage_out = (struct plb__storage){.n_slots = walk->n_slots,
                                          .slot = walk->slot,

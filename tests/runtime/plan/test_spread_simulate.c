@@ -256,6 +256,44 @@ static void places_that_wait_for_each_other_are_told(void)
     plb_graph_destroy(g);
 }
 
+/* ---- short memory ---- */
+
+static void short_memory_is_told(void)
+{
+    plb_places_t *places = make_places(3, 1, 1e9, 0);
+    uint32_t survived = 0;
+    struct plb_hybrid hybrid;
+    struct pipe pipe;
+    double *seconds;
+
+    pipe_make(&pipe, 3, 3);
+    seconds = make_seconds(pipe.graph, 1);
+    list_1f1b(&pipe, &hybrid);
+    for (long n = 1; plb_test_alloc_available(); n++) {
+        struct plb_spread spread = {0};
+        struct plb_spread_simulation simulation = {0};
+        enum plb_status status;
+        char *text = NULL;
+
+        plb_test_alloc_fail_at(n);
+        status = simulate(&hybrid, pipe.graph, places, seconds, &spread, &simulation);
+        if (status == PLB_OK)
+            status = plb_hybrid_to_json(&hybrid, &text);
+        free(text);
+        plb_spread_simulation_clear(&simulation);
+        plb_spread_clear(&spread);
+        if (!plb_test_alloc_stop())
+            break;
+        PLB_CHECK(status == PLB_ERROR_MEMORY || status == PLB_OK);
+        survived += status == PLB_OK;
+    }
+    PLB_CHECK(survived <= 6); /* libc's qsort does without memory */
+    plb_hybrid_clear(&hybrid);
+    plb_places_destroy(places);
+    plb_graph_destroy(pipe.graph);
+    free(seconds);
+}
+
 /* ---- any plan ---- */
 
 struct span {
@@ -419,5 +457,6 @@ static void one_place_takes_as_long_as_its_plan(void)
 
 PLB_TEST_MAIN("runtime/plan/spread_simulate", NULL, NULL,
               PLB_TEST(one_f_one_b_has_the_published_bubble), PLB_TEST(transfers_wait_for_ports),
-              PLB_TEST(places_that_wait_for_each_other_are_told), PLB_TEST(times_keep_the_rules),
+              PLB_TEST(places_that_wait_for_each_other_are_told), PLB_TEST(short_memory_is_told),
+              PLB_TEST(times_keep_the_rules),
               PLB_TEST(one_place_takes_as_long_as_its_plan))
