@@ -49,6 +49,8 @@ enum plb_dtype cli_dtype(const struct plb_settings *settings);
 enum plb_status cli_start_runtime(const struct plb_settings *settings);
 /* Fills what --memory, --memory-budget, --offload-dir and --costs say of a session. The costs are to
  * be destroyed after the session; `costs_out` is NULL on entry and may stay so. */
+/* A line on what is spread over devices and how, if anything is. */
+void cli_say_parallel(const struct plb_settings *settings, const struct plb_session_info *info);
 enum plb_status cli_session_memory(const struct plb_settings *settings,
                                    struct plb_session_options *options, plb_costs_t **costs_out);
 /* Saves what the session measured where --record-costs says, if it does. */

@@ -68,6 +68,20 @@ enum plb_status cli_record_costs(const struct plb_settings *settings, const plb_
     return path && *path ? plb_costs_save(plb_session_costs(session), path) : PLB_OK;
 }
 
+void cli_say_parallel(const struct plb_settings *settings, const struct plb_session_info *info)
+{
+    char bytes[32];
+
+    if (strcmp(info->parallel, "none") == 0)
+        return;
+    cli_say(settings,
+            "parallel policy %s on %u devices: %u transfers of %s a step; simulated %.1f ms, "
+            "bubble %.1f %%\n",
+            info->parallel, info->devices, info->transfers,
+            cli_print_bytes((double)info->transferred, bytes, sizeof bytes),
+            1e3 * info->predicted_seconds, 100.0 * info->bubble);
+}
+
 char *cli_print_device(char *text, size_t size)
 {
     const struct plb_device *device = plb_runtime_device();

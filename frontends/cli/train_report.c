@@ -184,6 +184,19 @@ static enum plb_status report_json(const struct cli_run *run, const struct plb_l
         "note", info->note));
 }
 
+/* With the costs that were measured. */
+static void say_predicted(const struct cli_run *run, const struct plb_session_info *info)
+{
+    double seconds, bubble;
+
+    if (strcmp(info->parallel, "none") == 0 || run->steps == 0 ||
+        plb_session_predict(plb_trainer_session(run->trainer), &seconds, &bubble) != PLB_OK)
+        return;
+    cli_say(run->settings, "a step took %.1f ms; simulated with the times measured %.1f ms, bubble "
+                           "%.1f %%\n",
+            1e3 * run->seconds / (double)run->steps, 1e3 * seconds, 100.0 * bubble);
+}
+
 enum plb_status cli_run_report(const struct cli_run *run)
 {
     struct plb_session_info info;
@@ -196,6 +209,7 @@ enum plb_status cli_run_report(const struct cli_run *run)
         return report_json(run, &ledger, &info);
     if (info.note[0])
         cli_say(run->settings, "%s\n", info.note);
+    say_predicted(run, &info);
     printf("%s: step %" PRIu64, run->out, plb_trainer_steps(run->trainer));
     if (run->steps)
         printf(", loss %.4f", (double)run->loss);

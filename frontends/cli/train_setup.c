@@ -346,6 +346,7 @@ static void say_what(const struct cli_run *run)
             plb_dtype_name(run->options.dtype), info.tasks,
             cli_print_device(device, sizeof device), plb_runtime_scheduler(),
             cli_print_memory(&info, memory, sizeof memory));
+    cli_say_parallel(run->settings, &info);
 }
 
 /* A run that goes on may be told to go further than its schedule, whose last rate then stays. */

@@ -13,4 +13,4 @@ check_PROGRAMS += %D%/test_support
 TESTS += %D%/test_support
 tests_support_test_support_SOURCES = %D%/test_support.c
 
-EXTRA_DIST += %D%/tsan.supp
+EXTRA_DIST += %D%/tsan.supp %D%/lsan.supp
