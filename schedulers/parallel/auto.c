@@ -2,11 +2,11 @@
 /*
  * auto: the fastest of all that is known, for a graph that is there.
  *
- * Micro-batches and shards are the graph's. Stages, their places and degrees, replicas and the order
- * of jobs are chosen (auto.h) from a profile of the graph; and the fixed policies are asked with
- * every number of replicas that divides the places. Each plan is spread and played task by task, and
- * the fastest that keeps the budgets is taken; where none does (what a place recomputes or sends
- * away is its memory policy's to say), the fastest.
+ * Micro-batches and shards are the graph's. Stages, their places and degrees, replicas and the
+ * order of jobs are chosen (auto.h) from a profile of the graph; and the fixed policies are asked
+ * with every number of replicas that divides the places. Each plan is spread and played task by
+ * task, and the fastest that keeps the budgets is taken; where none does (what a place recomputes
+ * or sends away is its memory policy's to say), the fastest.
  */
 #include "config.h"
 
@@ -183,7 +183,8 @@ static enum plb_status try_plan(struct choice *x, const struct plb_auto_plan *pl
     return plb_fail(PLB_ERROR_INTERNAL, "a plan by the rule '%s'", plan->schedule);
 }
 
-/* A plan for one rule (NULL: any). Where memory is short, one that leaves it to the memory policy. */
+/* A plan for one rule (NULL: any). Where memory is short, one that leaves it to the memory
+ * policy. */
 static enum plb_status try_own(struct choice *x, const struct plb__auto_graph *graph,
                                const char *rule)
 {

@@ -3,11 +3,11 @@
  * Planning before the graph: how often a model is split, and where the pieces go.
  *
  * A *profile* says what a model costs: a chain of *units* (what stands before the first block, the
- * blocks, what follows), each with seconds, bytes and ways to hold less. Alike units share a record.
- * From a profile and the places plb_auto_plan_make() chooses the number of replicas, the stages of
- * each with their units, places and tensor degree, the number of micro-batches, the schedule, and
- * what each stage recomputes of each micro-batch. The caller builds the graph accordingly; the
- * policy "auto" (auto.c) places its tasks.
+ * blocks, what follows), each with seconds, bytes and ways to hold less. Alike units share a
+ * record. From a profile and the places plb_auto_plan_make() chooses the number of replicas, the
+ * stages of each with their units, places and tensor degree, the number of micro-batches, the
+ * schedule, and what each stage recomputes of each micro-batch. The caller builds the graph
+ * accordingly; the policy "auto" (auto.c) places its tasks.
  *
  * The search is a dynamic program over (first unit, stages that follow, first place) in the manner
  * of Zheng et al. 2022 ("Alpa", section 5.2) and Tarnawski et al. 2021 ("Piper", section 4); what
@@ -68,7 +68,7 @@ struct plb_auto_unit {
     uint32_t exchanges;     /* transfers that this takes each way */
     uint32_t n_options;     /* of recomputation, by falling `held`; the first is {1, 0} */
     struct plb_auto_option option[PLB_AUTO_OPTIONS];
-    struct plb_auto_work work[PLB_AUTO_KINDS][PLB_AUTO_DEGREES]; /* by kind of device, log2(degree) */
+    struct plb_auto_work work[PLB_AUTO_KINDS][PLB_AUTO_DEGREES]; /* by kind, log2(degree) */
 };
 
 struct plb_auto_profile {
@@ -85,7 +85,8 @@ struct plb_auto_profile {
 enum plb_status plb_auto_profile_create(uint32_t n_records, uint32_t n_units, uint32_t kinds,
                                         uint32_t samples, struct plb_auto_profile *profile_out);
 void plb_auto_profile_clear(struct plb_auto_profile *profile);
-/* Seconds of degrees above 1 from those of degree 1, divided evenly, what the runtime adds apart. */
+/* Seconds of degrees above 1 from those of degree 1, divided evenly, what the runtime adds
+ * apart. */
 void plb_auto_profile_divide(struct plb_auto_profile *profile);
 /* PLB_ERROR_INVALID names the unit and the figure that cannot be. */
 enum plb_status plb_auto_profile_check(const struct plb_auto_profile *profile);
@@ -98,8 +99,8 @@ enum plb_status plb_auto_profile_check(const struct plb_auto_profile *profile);
 enum plb_status plb_auto_profile_of_graph(const plb_graph_t *graph, const plb_places_t *places,
                                           const double *const *seconds, uint32_t samples,
                                           struct plb_auto_profile *profile_out);
-/* The same with the model's blocks as units, and what they may recompute: found by asking the memory
- * policy chain-dp for plans of the graph under several budgets. */
+/* The same with the model's blocks as units, and what they may recompute: found by asking the
+ * memory policy chain-dp for plans of the graph under several budgets. */
 enum plb_status plb_auto_profile_of_blocks(const plb_graph_t *graph, const plb_places_t *places,
                                            const double *const *seconds, uint32_t samples,
                                            struct plb_auto_profile *profile_out);
@@ -134,7 +135,7 @@ struct plb_auto_stage {
 
 struct plb_auto_plan {
     uint32_t replicas, micro_batches; /* of the step, all replicas together */
-    uint32_t *in_replica;             /* stages of replica r: stage[in_replica[r]] to ... [r + 1] - 1 */
+    uint32_t *in_replica;             /* stages of replica r: stage[in_replica[r]] and so on */
     uint32_t *share;                  /* per replica: its micro-batches */
     struct plb_auto_stage *stage;
     uint32_t n_places;

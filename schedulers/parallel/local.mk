@@ -34,7 +34,7 @@ libpalombe_la_SOURCES += \
 	schedulers/parallel/auto/make.c \
 	schedulers/parallel/auto/orders.c \
 	schedulers/parallel/auto/plan.c \
-	schedulers/parallel/auto/planning.h \
+	schedulers/parallel/auto/planning.c schedulers/parallel/auto/planning.h \
 	schedulers/parallel/auto/profile.c \
 	schedulers/parallel/auto/profile_options.c \
 	schedulers/parallel/auto/profile_graph.c schedulers/parallel/auto/graph.h \

@@ -23,7 +23,8 @@ void plb__auto_draft_clear(struct plb__auto_draft *draft)
     draft->part = NULL;
 }
 
-enum plb_status plb__auto_draft_copy(const struct plb__auto_draft *draft, struct plb__auto_draft *copy_out)
+enum plb_status plb__auto_draft_copy(const struct plb__auto_draft *draft,
+                                     struct plb__auto_draft *copy_out)
 {
     struct plb__auto_draft copy = *draft;
 
@@ -187,7 +188,8 @@ static enum plb_status play_part(struct plb__auto_draft *draft, uint32_t c,
     return plb__judge(&slice, &part->line, rule, refine, &part->verdict);
 }
 
-enum plb_status plb__auto_draft_play(struct plb__auto_draft *draft, const struct plb__pipe_rule *rule,
+enum plb_status plb__auto_draft_play(struct plb__auto_draft *draft,
+                                     const struct plb__pipe_rule *rule,
                                 bool refine, uint32_t *played)
 {
     draft->seconds = 0;
@@ -292,7 +294,8 @@ static uint32_t first_chunk(const struct plb__line *line, uint32_t s)
     return first;
 }
 
-static void write_replica(const struct plb__auto_draft *draft, uint32_t r, struct plb_auto_plan *plan)
+static void write_replica(const struct plb__auto_draft *draft, uint32_t r,
+                          struct plb_auto_plan *plan)
 {
     const struct plb__rows *rows = draft->rows;
     const struct plb__part *part = &draft->part[rows->class_of[r]];
@@ -320,7 +323,8 @@ static void write_replica(const struct plb__auto_draft *draft, uint32_t r, struc
 }
 
 enum plb_status plb__auto_draft_write(const struct plb_auto_problem *problem,
-                                 const struct plb__auto_draft *draft, struct plb_auto_plan *plan_out)
+                                      const struct plb__auto_draft *draft,
+                                      struct plb_auto_plan *plan_out)
 {
     struct plb_auto_plan plan = {.replicas = draft->rows->replicas,
                                  .micro_batches = draft->micro_batches,

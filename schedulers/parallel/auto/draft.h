@@ -2,9 +2,9 @@
 /*
  * Drafts: whole plans before they are written down.
  *
- * A draft divides a fleet into replicas, deals micro-batches and gives each class of replicas a line.
- * The search fills a *pool* with the drafts that the formula says are the fastest; these are then
- * played, each under every rule.
+ * A draft divides a fleet into replicas, deals micro-batches and gives each class of replicas a
+ * line. The search fills a *pool* with the drafts that the formula says are the fastest; these are
+ * then played, each under every rule.
  *
  * Not public. Thread-safety: pure.
  */
@@ -32,7 +32,8 @@ struct plb__auto_draft {
 
 void plb__auto_draft_clear(struct plb__auto_draft *draft);
 /* PLB_ERROR_MEMORY. The verdicts stay behind. */
-enum plb_status plb__auto_draft_copy(const struct plb__auto_draft *draft, struct plb__auto_draft *copy_out);
+enum plb_status plb__auto_draft_copy(const struct plb__auto_draft *draft,
+                                     struct plb__auto_draft *copy_out);
 
 /* Where the replicas of a class lie. `tables` is brought up to date with the replicas, too. */
 struct plb__slice plb__auto_draft_slice(const struct plb__rows *rows, struct plb__tables *tables,
@@ -40,7 +41,8 @@ struct plb__slice plb__auto_draft_slice(const struct plb__rows *rows, struct plb
 
 /* Plays the draft under a rule, with lines of that rule's chunks in place of its own where it has
  * several; draft->seconds is HUGE_VAL when it does not go. `played` counts. */
-enum plb_status plb__auto_draft_play(struct plb__auto_draft *draft, const struct plb__pipe_rule *rule,
+enum plb_status plb__auto_draft_play(struct plb__auto_draft *draft,
+                                     const struct plb__pipe_rule *rule,
                                 bool refine, uint32_t *played);
 
 #define PLB__POOL 64u
@@ -55,6 +57,7 @@ void plb__auto_pool_clear(struct plb__auto_pool *pool);
 
 /* Writes the draft down as played, its slowest class's bubble with it. PLB_ERROR_MEMORY. */
 enum plb_status plb__auto_draft_write(const struct plb_auto_problem *problem,
-                                 const struct plb__auto_draft *draft, struct plb_auto_plan *plan_out);
+                                      const struct plb__auto_draft *draft,
+                                      struct plb_auto_plan *plan_out);
 
 #endif

@@ -4,8 +4,8 @@
  *
  * A *fleet* is the places in some order, those with fast links between them next to each other. A
  * group of 2^d places for the shards of a stage is a run of the row; so is a replica (a *slice*).
- * Which order is best depends on the model where kinds differ, so several are tried: all that differ
- * on small fleets, else a few by speed and by links.
+ * Which order is best depends on the model where kinds differ, so several are tried: all that
+ * differ on small fleets, else a few by speed and by links.
  *
  * Not public. Thread-safety: pure.
  */

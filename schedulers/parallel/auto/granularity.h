@@ -2,10 +2,10 @@
 /*
  * How large tasks should be, and what is decided before the run.
  *
- * A step is divided twice: into micro-batches, and each job of a stage into tasks of a target size.
- * Small pieces overlap better and keep all workers of a place busy; each costs the runtime
- * `task_seconds`. plb_granularity_make() plans and plays every pair of a number of micro-batches and
- * a target, and gives one row for each; the row with the least seconds is what "auto" takes.
+ * A step is divided twice: into micro-batches, and each job of a stage into tasks of a target
+ * size. Small pieces overlap better and keep all workers of a place busy; each costs the runtime
+ * `task_seconds`. plb_granularity_make() plans and plays every pair of a number of micro-batches
+ * and a target, and gives one row for each; the row with the least seconds is what "auto" takes.
  *
  * An order of jobs can be fixed before the run, from expected times, or found during it, from real
  * ones. plb_granularity_noise() plays both under times that are off by a known amount.
@@ -62,8 +62,8 @@ struct plb_granularity_noise {
 };
 #define PLB_GRANULARITY_NOISES 4
 
-/* For the plan's first replica, its chunks taken for stages. PLB_ERROR_INVALID: no seeds, a plan for
- * latency; PLB_ERROR_MEMORY: a capacity that holds not even one micro-batch. */
+/* For the plan's first replica, its chunks taken for stages. PLB_ERROR_INVALID: no seeds, a plan
+ * for latency; PLB_ERROR_MEMORY: a capacity that holds not even one micro-batch. */
 enum plb_status plb_granularity_noise(const struct plb_auto_problem *problem,
                                       const struct plb_auto_plan *plan, uint32_t seeds,
                                       struct plb_granularity_noise row_out[PLB_GRANULARITY_NOISES]);

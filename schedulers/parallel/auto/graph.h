@@ -18,8 +18,8 @@ struct plb__auto_graph {
     uint32_t *bound; /* unit u has positions bound[u] to bound[u + 1] - 1 */
 };
 
-/* `by_block`: whatever the number of positions. PLB_ERROR_INVALID: a graph without forward tasks, or
- * whose parts are of too many sorts. */
+/* `by_block`: whatever the number of positions. PLB_ERROR_INVALID: a graph without forward tasks,
+ * or whose parts are of too many sorts. */
 enum plb_status plb__auto_graph_read(const struct plb__jobs *jobs, const plb_places_t *places,
                                      const double *const *seconds, uint32_t samples, bool by_block,
                                      struct plb__auto_graph *read_out);

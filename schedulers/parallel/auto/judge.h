@@ -2,10 +2,10 @@
 /*
  * What a line really takes: its jobs are played under a schedule.
  *
- * Where a place cannot hold what the schedule keeps in flight, micro-batches recompute: at each stage
- * just as many of those held at once as must, each no more than it must. Micro-batches that are held
- * together may take different levels (tables.h), and those of one stage others than those of the
- * next: in 1F1B a stage with s - 1 behind it holds min(m, s).
+ * Where a place cannot hold what the schedule keeps in flight, micro-batches recompute: at each
+ * stage just as many of those held at once as must, each no more than it must. Micro-batches that
+ * are held together may take different levels (tables.h), and those of one stage others than those
+ * of the next: in 1F1B a stage with s - 1 behind it holds min(m, s).
  *
  * Not public. Thread-safety: pure.
  */
@@ -37,7 +37,7 @@ struct plb__trial {
     struct plb__cost *cost;
     uint32_t *stage_of;
     double *figures;               /* all arrays of doubles */
-    double *room, *tail;           /* per stage: bytes for what is held, seconds after the last job */
+    double *room, *tail;           /* per stage: bytes for what is held; seconds at the end */
     double *transient_more;        /* per stage: bytes beside, when it recomputes */
     double *used;                  /* per stage: bytes that are not what is held */
     double *lean, *again;          /* [chunk][micro-batch] */

@@ -2,10 +2,10 @@
 /*
  * Recomputation within a group of units.
  *
- * Each unit can hold less of each micro-batch in flight by one *step* after the other, a step costs
- * seconds and frees bytes, and steps are on the lower hull of the unit's options; so taking them by
- * rising price is the best for every number of bytes that some prefix of them frees, and off by less
- * than one step for the others (the fractional knapsack: Dantzig 1957).
+ * Each unit can hold less of each micro-batch in flight by one *step* after the other, a step
+ * costs seconds and frees bytes, and steps are on the lower hull of the unit's options; so taking
+ * them by rising price is the best for every number of bytes that some prefix of them frees, and
+ * off by less than one step for the others (the fractional knapsack: Dantzig 1957).
  */
 #include "config.h"
 

@@ -9,6 +9,9 @@
 
 #include "schedulers/parallel/auto/draft.h"
 
+/* Places up to which every number of replicas is tried; and classes of replicas that differ. */
+#define PLB__SMALL_FLEET 16u
+
 /* All that plans of a problem are made from. */
 struct plb__auto_planning {
     const struct plb_auto_problem *problem;
@@ -34,12 +37,15 @@ enum plb_status plb__auto_planning_begin(const struct plb_auto_problem *problem,
 void plb__auto_planning_clear(struct plb__auto_planning *x);
 
 /* Plays a copy of the draft under a rule, and keeps it when it is the best so far. */
-enum plb_status plb__auto_planning_try(struct plb__auto_planning *x, const struct plb__auto_draft *draft,
+enum plb_status plb__auto_planning_try(struct plb__auto_planning *x,
+                                       const struct plb__auto_draft *draft,
                                   const struct plb__pipe_rule *rule, bool refine);
 /* Takes a played draft over: kept when it is the best so far, else dropped. */
-enum plb_status plb__auto_planning_take(struct plb__auto_planning *x, struct plb__auto_draft *draft);
+enum plb_status plb__auto_planning_take(struct plb__auto_planning *x,
+                                        struct plb__auto_draft *draft);
 /* Writes the best down, or says why there is none. */
-enum plb_status plb__auto_planning_end(struct plb__auto_planning *x, struct plb_auto_plan *plan_out);
+enum plb_status plb__auto_planning_end(struct plb__auto_planning *x,
+                                       struct plb_auto_plan *plan_out);
 
 /* plb_auto_plan_make() for the places that are left. */
 enum plb_status plb__auto_plan_without(const struct plb_auto_problem *problem, const bool *gone,

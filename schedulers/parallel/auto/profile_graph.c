@@ -52,7 +52,7 @@ static enum plb_status find_units(struct reader *r, bool by_block)
     r->read.bound[n] = positions;
     r->read.profile.n_units = n;
     if (n == 0 || n > PLB_AUTO_UNITS)
-        return plb_fail(PLB_ERROR_INVALID, "a graph of %u parts that can be put apart: from 1 to %d",
+        return plb_fail(PLB_ERROR_INVALID, "a graph of %u parts that can be put apart: 1 to %d",
                         n, PLB_AUTO_UNITS);
     r->unit = calloc(n, sizeof *r->unit);
     r->exchanged = calloc(n, sizeof *r->exchanged);

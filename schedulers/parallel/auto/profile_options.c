@@ -2,10 +2,10 @@
 /*
  * What the blocks of a graph can recompute: asked of the memory policy chain-dp.
  *
- * The policy plans the graph under falling shares of the activations' memory. Where a plan turns from
- * the forward to the backward pass of the first micro-batch, each unit holds some bytes; the tasks of
- * its forward pass that run again take some seconds. Each is a point, of all alike units together;
- * points that no other beats in both are the options.
+ * The policy plans the graph under falling shares of the activations' memory. Where a plan turns
+ * from the forward to the backward pass of the first micro-batch, each unit holds some bytes; the
+ * tasks of its forward pass that run again take some seconds. Each is a point, of all alike units
+ * together; points that no other beats in both are the options.
  */
 #include "config.h"
 
@@ -59,7 +59,8 @@ static enum plb_status find_tasks(struct asker *x)
 /* ---- one plan ---- */
 
 /* The first instruction of the backward pass; also counts what runs again. */
-static enum plb_status look_at_runs(struct asker *x, const struct plb_plan *plan, uint32_t *turn_out)
+static enum plb_status look_at_runs(struct asker *x, const struct plb_plan *plan,
+                                    uint32_t *turn_out)
 {
     const plb_graph_t *graph = x->jobs->graph;
     bool *seen = calloc((size_t)plb_graph_tasks(graph) + 1, sizeof *seen);
@@ -90,8 +91,8 @@ static void look_at_memory(struct asker *x, const struct plb_layout *layout, uin
         const struct plb_slot *slot = &layout->slot[s];
         plb_task_id maker = plb_graph_value(x->jobs->graph, slot->value)->producer;
 
-        if (slot->tier == PLB_DEVICE && maker != PLB_NONE && x->unit_of[maker] != PLB_NONE && slot->begin < turn &&
-            slot->end > turn)
+        if (slot->tier == PLB_DEVICE && maker != PLB_NONE && x->unit_of[maker] != PLB_NONE &&
+            slot->begin < turn && slot->end > turn)
             x->held[x->unit_of[maker]] += (double)slot->bytes;
     }
 }

@@ -269,9 +269,9 @@ static enum plb_status place_stage(struct search *x, const struct stage *stage,
     return PLB_OK;
 }
 
-/* Seconds of a micro-batch at a stage with `stages` - 1 behind it; HUGE_VAL when memory does not hold
- * it. 1F1B has min(m, stages) micro-batches in flight; a schedule that keeps a capacity may have
- * fewer, where that is better than to recompute, and waits for them now and then. */
+/* Seconds of a micro-batch at a stage with `stages` - 1 behind it; HUGE_VAL when memory does not
+ * hold it. 1F1B has min(m, stages) micro-batches in flight; a schedule that keeps a capacity may
+ * have fewer, where that is better than to recompute, and waits for them now and then. */
 static double price(const struct plb__slice *slice, const struct plb__group *group,
                     uint32_t stages, struct plb__cost *cost)
 {

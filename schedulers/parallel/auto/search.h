@@ -2,17 +2,18 @@
 /*
  * Lines: pipelines of one replica, found by dynamic programming.
  *
- * State (u, k, s): units from u on, in s stages, the first of which begins at entry k of the slice.
- * Kept are all pairs (slowest stage, sum of stages) of which no other is better in both: m
- * micro-batches through stages of t_1, ..., t_s seconds take m max t + share (sum t - max t), with a
- * share of 1 for 1F1B (Zheng et al. 2022, "Alpa", equation 2) and less where W fills the gaps. Their search fixes the slowest stage and repeats; keeping pairs needs
- * one pass. States are filled from the last stage to the first, because a stage with s - 1 stages
- * behind it holds min(m, s) micro-batches in 1F1B, which is what decides on memory and on
- * recomputation (as in Tarnawski et al. 2021, "Piper", section 4).
+ * State (u, k, s): units from u on, in s stages, the first of which begins at entry k of the
+ * slice. Kept are all pairs (slowest stage, sum of stages) of which no other is better in both: m
+ * micro-batches through stages of t_1, ..., t_s seconds take m max t + share (sum t - max t), with
+ * a share of 1 for 1F1B (Zheng et al. 2022, "Alpa", equation 2) and less where W fills the gaps.
+ * Their search fixes the slowest stage and repeats; keeping pairs needs one pass. States are
+ * filled from the last stage to the first, because a stage with s - 1 stages behind it holds
+ * min(m, s) micro-batches in 1F1B, which is what decides on memory and on recomputation (as in
+ * Tarnawski et al. 2021, "Piper", section 4).
  *
  * A pair is dropped when what it can at best become is beyond the best line found by more than
- * `slack`: every unit not placed yet takes its least seconds, and the slowest stage is at least what
- * an even division over the places left makes.
+ * `slack`: every unit not placed yet takes its least seconds, and the slowest stage is at least
+ * what an even division over the places left makes.
  *
  * Not public. Thread-safety: pure.
  */
@@ -62,8 +63,8 @@ struct plb__slice {
     double coarse;           /* pairs that differ by this share are one */
 };
 
-/* Seconds of any line by the formula, for one list of schedules (plb__lines.best); HUGE_VAL: it does
- * not fit. */
+/* Seconds of any line by the formula, for one list of schedules (plb__lines.best); HUGE_VAL: it
+ * does not fit. */
 double plb__line_seconds(const struct plb__slice *slice, const struct plb__line *line,
                          uint32_t list);
 /* Seconds of the end of a step at a stage: gradients summed over replicas, update. */

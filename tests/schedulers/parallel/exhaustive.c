@@ -155,8 +155,10 @@ static bool same_row(const struct plb_auto_problem *problem, const uint32_t *a, 
                      uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (plb_places_at(problem->places, a[i])->kind != plb_places_at(problem->places, b[i])->kind ||
-            problem->budget[a[i]] != problem->budget[b[i]])
+        const struct plb_place *x = plb_places_at(problem->places, a[i]);
+        const struct plb_place *y = plb_places_at(problem->places, b[i]);
+
+        if (x->kind != y->kind || problem->budget[a[i]] != problem->budget[b[i]])
             return false;
         for (uint32_t k = 0; k < n; k++)
             if (plb_places_seconds(problem->places, a[i], a[k], 1000) !=
@@ -166,8 +168,8 @@ static bool same_row(const struct plb_auto_problem *problem, const uint32_t *a, 
     return true;
 }
 
-static uint32_t all_rows(const struct plb_auto_problem *problem, uint32_t n, uint32_t row[24][PLACES],
-                         uint32_t at, uint32_t count)
+static uint32_t all_rows(const struct plb_auto_problem *problem, uint32_t n,
+                         uint32_t row[24][PLACES], uint32_t at, uint32_t count)
 {
     uint32_t *mine = row[count];
 

@@ -9,7 +9,8 @@
 
 #include "schedulers/parallel/auto.h"
 
-/* Seconds of the best plan; HUGE_VAL: there is none. `plans_out` gets the number of plans played. */
+/* Seconds of the best plan; HUGE_VAL: there is none. `plans_out` gets the number of plans
+ * played. */
 double exhaustive_seconds(const struct plb_auto_problem *problem, uint64_t *plans_out);
 
 /* Random instances: 2 to 5 units, 1 to 4 places of up to 2 kinds on up to 2 nodes. */

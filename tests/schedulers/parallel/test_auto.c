@@ -298,7 +298,8 @@ struct oracle {
     double best, uniform;
 };
 
-/* All ways to give each stage's micro-batches one of three levels; stages that need none have none. */
+/* All ways to give each stage's micro-batches one of three levels; stages that need none have
+ * none. */
 static struct oracle try_all_levels(const struct instance *x, uint32_t stages, uint32_t m)
 {
     uint32_t entry[4] = {0, 1, 2, 3}, of[16], n_levels, cells = stages * m, ways = 1;

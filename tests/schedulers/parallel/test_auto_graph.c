@@ -144,7 +144,8 @@ static void never_slower_than_fixed_policies(void)
         fixed = best_fixed(&x);
         mine = played(&x, &plb_parallel_auto, 0, &peak);
         if (getenv("PLB_TEST_SHOW"))
-            printf("%u fast %u slow: fixed %g auto %g\n", cases[i].fast, cases[i].slow, fixed, mine);
+            printf("%u fast %u slow: fixed %g auto %g\n", cases[i].fast, cases[i].slow, fixed,
+                   mine);
         PLB_CHECK(mine <= fixed * (1 + 1e-9));
         faster += mine < 0.99 * fixed;
         subject_clear(&x);
