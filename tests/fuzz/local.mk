@@ -4,6 +4,7 @@ plb_fuzz_targets = \
 	%D%/fuzz_costs \
 	%D%/fuzz_json_config \
 	%D%/fuzz_plan \
+	%D%/fuzz_platform \
 	%D%/fuzz_safetensors \
 	%D%/fuzz_safetensors_index \
 	%D%/fuzz_tokenizer
@@ -16,6 +17,8 @@ tests_fuzz_fuzz_json_config_SOURCES = %D%/fuzz_json_config.c $(plb_fuzz_replay)
 tests_fuzz_fuzz_json_config_LDADD = libpalombe.la
 tests_fuzz_fuzz_plan_SOURCES = %D%/fuzz_plan.c $(plb_fuzz_replay)
 tests_fuzz_fuzz_plan_LDADD = libpalombe.la
+tests_fuzz_fuzz_platform_SOURCES = %D%/fuzz_platform.c $(plb_fuzz_replay)
+tests_fuzz_fuzz_platform_LDADD = libpalombe.la
 tests_fuzz_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(plb_fuzz_replay)
 tests_fuzz_fuzz_safetensors_LDADD = libpalombe.la
 tests_fuzz_fuzz_safetensors_index_SOURCES = %D%/fuzz_safetensors_index.c $(plb_fuzz_replay)

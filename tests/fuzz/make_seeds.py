@@ -130,6 +130,27 @@ def costs_seeds():
         yield json.dumps(costs, separators=(",", ":")).encode()
 
 
+def platform_seeds():
+    core = {"name": "core", "workers": 1, "memory": {"device": "unlimited"},
+            "flops_per_second": {"f32": 1e9}, "bytes_per_second": 1e9, "task_seconds": 0}
+    wire = {"bytes_per_second": 1e9, "latency_seconds": 1e-3}
+    node = {"name": "n", "devices": [{"kind": "core", "count": 2}], "link": wire}
+    file = {"format": "palombe platform", "version": 1, "kinds": [core], "nodes": [node]}
+    far = [{**node, "site": "a"}, {**node, "name": "m", "site": "b", "network": wire}]
+    for platform in (file, {**file, "note": "n", "kinds": [core, {**core, "name": "c"}]},
+                     {**file, "nodes": [{**node, "count": 3, "network": wire}]},
+                     {**file, "nodes": [{**node, "count": 3, "network": {**wire, "shared": False}}]},
+                     {**file, "nodes": far, "links": [{**wire, "sites": ["a", "b"]}]},
+                     {**file, "nodes": far, "links": [wire]}, {**file, "nodes": far},
+                     {**file, "nodes": [{**node, "count": 65536}]},
+                     {**file, "nodes": [{**node, "link": None}]},
+                     {**file, "nodes": [node, node]}, {**file, "kinds": [core, core]},
+                     {**file, "kinds": [{"name": "core", "costs": "h200"}]},
+                     {**file, "kinds": [{**core, "bytes_per_second": -1}]}, {**file, "version": 2},
+                     {**file, "nodes": [{**node, "devices": [{"kind": "card"}]}]}, {}):
+        yield json.dumps(platform, separators=(",", ":")).encode()
+
+
 def plan_seeds():
     head = {"format": "palombe plan 1", "policy": "p", "graph": "0123456789abcdef"}
     kept = [["run", 0], ["run", 1], ["run", 2], ["run", 3, 1], ["drop", 4, "device"],
@@ -152,6 +173,7 @@ def plan_seeds():
 
 def main():
     for name, seeds in (("costs", costs_seeds()), ("plan", plan_seeds()),
+                        ("platform", platform_seeds()),
                         ("safetensors", safetensors_seeds()), ("safetensors_index", index_seeds()),
                         ("json_config", config_seeds()), ("tokenizer", tokenizer_seeds())):
         folder = os.path.join(sys.argv[1], name)
