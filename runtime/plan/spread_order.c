@@ -170,7 +170,7 @@ static void rank_arrivals(struct plb__spreader *s)
         if (arrival->after != PLB_NONE && s->rank[arrival->after] > arrival->rank)
             arrival->rank = s->rank[arrival->after];
     }
-    for (uint32_t p = 0; p < s->hybrid->n_places; p++)
+    for (uint32_t p = 0; s->n_arrivals > 0 && p < s->hybrid->n_places; p++)
         qsort(&s->arrival[s->in_to[p]], s->in_to[p + 1] - s->in_to[p], sizeof *s->arrival,
               compare_arrivals);
 }
