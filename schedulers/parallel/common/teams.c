@@ -224,8 +224,8 @@ static double cut_bytes(const struct balance *b, uint32_t k)
     return b->jobs->forward[k] + b->jobs->backward[k];
 }
 
-/* Moves the beginning of chunk c to where the two stages beside it are most even, among cuts that move
- * at most `most` bytes; true: it has moved. */
+/* Moves the beginning of chunk c to where the slower of the two stages beside it is fastest, among cuts
+ * that move at most `most` bytes; true: it has moved. */
 static bool move_cut(struct balance *b, uint32_t c, double most)
 {
     uint32_t *bound = b->team->bound, best = bound[c];
@@ -235,15 +235,14 @@ static bool move_cut(struct balance *b, uint32_t c, double most)
     if (before == after)
         return false;
     for (uint32_t k = bound[c - 1] + 1; k < bound[c + 1]; k++) {
-        double x, y;
+        double slower;
 
         if (k != was && cut_bytes(b, k) > most)
             continue;
         bound[c] = k;
-        x = stage_seconds(b, before);
-        y = stage_seconds(b, after);
-        if (x * x + y * y < least * (1 - 1e-9) || (k == was && x * x + y * y <= least)) {
-            least = x * x + y * y;
+        slower = fmax(stage_seconds(b, before), stage_seconds(b, after));
+        if (slower < least * (1 - 1e-9) || (k == was && slower <= least)) {
+            least = slower;
             best = k;
         }
     }
@@ -258,15 +257,18 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What the cheapest quarter of all cuts move at most: those at whose sides little is kept. */
+/* What the cheapest quarter of all cuts move at most, or the present ones do. */
 static double cheap_cut(struct balance *b)
 {
     uint32_t n = b->jobs->positions - 1;
+    double most = 0;
 
     for (uint32_t k = 0; k < n; k++)
         b->best[k] = cut_bytes(b, k + 1);
     qsort(b->best, n, sizeof *b->best, compare_doubles);
-    return b->best[n / 4];
+    for (uint32_t c = 1; c < b->team->chunks; c++)
+        most = fmax(most, cut_bytes(b, b->team->bound[c]));
+    return fmax(most, b->best[n / 4]);
 }
 
 /* The slowest chunk is not the slowest stage: cuts are moved one by one until that helps no more. */

@@ -37,7 +37,8 @@ struct subject {
     struct plb_parallel_problem problem;
     plb_places_t *places;
     double *seconds;
-    const double *rows[1];
+    const double *rows[2]; /* per kind of device */
+    double *slow;          /* twice the seconds, for the second kind where there is one */
 };
 
 static void subject_make(struct subject *x, const plb_graph_t *graph, plb_places_t *places)
@@ -55,6 +56,7 @@ static void subject_clear(struct subject *x)
 {
     plb_places_destroy(x->places);
     free(x->seconds);
+    free(x->slow);
 }
 
 /* ---- a chain of equal layers ---- */
@@ -143,6 +145,7 @@ static uint32_t most_in_flight(const plb_graph_t *graph, const struct plb_hybrid
 struct outcome {
     double bubble, seconds;
     uint32_t in_flight; /* at the place with most */
+    double busy[2];     /* of the first two places */
 };
 
 static struct outcome simulate(const struct plb_parallel_policy *policy, struct subject *x)
@@ -150,7 +153,7 @@ static struct outcome simulate(const struct plb_parallel_policy *policy, struct 
     struct plb_hybrid hybrid = {.policy = ""};
     struct plb_spread spread = {0};
     struct plb_spread_simulation simulation = {0};
-    struct outcome outcome = {-1, -1, 0};
+    struct outcome outcome = {-1, -1, 0, {0, 0}};
 
     if (plb_hybrid_make(policy, &x->problem, PLB_EVENT_DRIFT, NULL, &hybrid, &spread) == PLB_OK &&
         plb_spread_simulate(&spread, x->problem.graph,
@@ -162,6 +165,9 @@ static struct outcome simulate(const struct plb_parallel_policy *policy, struct 
         outcome.seconds = simulation.seconds;
         for (uint32_t p = 0; p < hybrid.n_places; p++) {
             uint32_t n = most_in_flight(x->problem.graph, &hybrid, p);
+
+            if (p < 2)
+                outcome.busy[p] = simulation.place[p].busy_seconds;
 
             outcome.in_flight = n > outcome.in_flight ? n : outcome.in_flight;
         }
@@ -231,6 +237,47 @@ static void replicas_work_side_by_side(void)
                        even(&plb_parallel_1f1b, 2, 8 / replicas, 1, 1).seconds, 1e-9);
         PLB_CHECK_NEAR(even(&plb_parallel_dp, 1, 8, 2, replicas).seconds, 8.0 / replicas * 3,
                        1e-9);
+    }
+}
+
+/* A device of half the speed gets half as many layers, whichever end it is at, with one chunk at each
+ * stage and with two. */
+static void slow_places_get_less(void)
+{
+    static const char text[] =
+        "{\"format\": \"palombe platform\", \"version\": 1, \"kinds\": ["
+        "{\"name\": \"fast\", \"workers\": 1, \"memory\": {\"device\": \"unlimited\"},"
+        " \"flops_per_second\": {\"f32\": 2e9}, \"bytes_per_second\": 2e9,"
+        " \"task_seconds\": 1e-6},"
+        "{\"name\": \"slow\", \"workers\": 1, \"memory\": {\"device\": \"unlimited\"},"
+        " \"flops_per_second\": {\"f32\": 1e9}, \"bytes_per_second\": 1e9,"
+        " \"task_seconds\": 1e-6}],"
+        " \"nodes\": [{\"name\": \"n\", \"devices\": [{\"kind\": \"fast\", \"count\": 1},"
+        " {\"kind\": \"slow\", \"count\": 1}],"
+        " \"link\": {\"bytes_per_second\": 1e15, \"latency_seconds\": 0}}]}";
+    static const struct plb_parallel_policy *const policies[] = {&plb_parallel_zb_h1,
+                                                                 &plb_parallel_zb_v};
+
+    for (size_t k = 0; k < sizeof policies / sizeof policies[0]; k++) {
+        plb_places_t *places = NULL;
+        struct chain chain;
+        struct subject x;
+        struct outcome got;
+
+        PLB_REQUIRE(plb_places_from_json(text, sizeof text - 1, "two kinds", &places) == PLB_OK);
+        chain_make(12, 8, &chain);
+        subject_make(&x, chain.graph, places);
+        set_seconds(&x, 1);
+        x.slow = calloc((size_t)plb_graph_tasks(chain.graph) + 1, sizeof *x.slow);
+        PLB_REQUIRE(x.slow != NULL);
+        for (plb_task_id t = 0; t < plb_graph_tasks(chain.graph); t++)
+            x.slow[t] = 2 * x.seconds[t];
+        x.rows[1] = x.slow;
+        got = simulate(policies[k], &x);
+        PLB_CHECK_NEAR(got.busy[0], 8 * 8 * 3, 1e-6);
+        PLB_CHECK_NEAR(got.busy[1], 8 * 4 * 3 * 2, 1e-6);
+        subject_clear(&x);
+        plb_model_destroy(chain.model);
     }
 }
 
@@ -482,6 +529,7 @@ static void names_are_found(void)
 }
 
 PLB_TEST_MAIN("schedulers/parallel/parallel", NULL, NULL, PLB_TEST(bubbles_come_out_of_tasks),
-              PLB_TEST(replicas_work_side_by_side), PLB_TEST(plans_of_random_graphs_are_right),
+              PLB_TEST(replicas_work_side_by_side), PLB_TEST(slow_places_get_less),
+              PLB_TEST(plans_of_random_graphs_are_right),
               PLB_TEST(plans_of_a_gpt_are_right), PLB_TEST(degrees_that_cannot_be_are_said),
               PLB_TEST(memory_may_fail_anywhere), PLB_TEST(names_are_found))
