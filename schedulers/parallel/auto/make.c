@@ -17,7 +17,7 @@
 #define SLACK        0.02
 #define COARSE_SMALL 1e-12
 #define COARSE       1e-3
-#define JOBS_MAX     600000.0 /* played in all, refined plans apart */
+#define JOBS_MAX     300000.0 /* played in all, refined plans apart */
 #define REFINED_JOBS 4000.0   /* of drafts that trade recomputation, the best first */
 
 /* ---- searching ---- */
