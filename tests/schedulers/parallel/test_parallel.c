@@ -240,6 +240,26 @@ static void replicas_work_side_by_side(void)
     }
 }
 
+/* Without a budget zb-greedy takes what 2p micro-batches hold; under one that leaves nothing it goes on
+ * with one micro-batch at a time, and what that takes is for a memory policy to find. */
+static void budgets_bound_what_is_in_flight(void)
+{
+    const size_t budget[] = {1, 1, 1, 1}, plenty[] = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
+    struct chain chain;
+    struct subject x;
+
+    chain_make(4, 16, &chain);
+    subject_make(&x, chain.graph, make_places(4, NO_TRAVEL, 0));
+    set_seconds(&x, 1);
+    PLB_CHECK(simulate(&plb_parallel_zb_greedy, &x).in_flight <= 8);
+    x.problem.budget = plenty;
+    PLB_CHECK(simulate(&plb_parallel_zb_greedy, &x).in_flight > 4);
+    x.problem.budget = budget;
+    PLB_CHECK_EQ(simulate(&plb_parallel_zb_greedy, &x).in_flight, 1);
+    subject_clear(&x);
+    plb_model_destroy(chain.model);
+}
+
 /* A device of half the speed gets half as many layers, whichever end it is at, with one chunk at each
  * stage and with two. */
 static void slow_places_get_less(void)
@@ -530,6 +550,7 @@ static void names_are_found(void)
 
 PLB_TEST_MAIN("schedulers/parallel/parallel", NULL, NULL, PLB_TEST(bubbles_come_out_of_tasks),
               PLB_TEST(replicas_work_side_by_side), PLB_TEST(slow_places_get_less),
+              PLB_TEST(budgets_bound_what_is_in_flight),
               PLB_TEST(plans_of_random_graphs_are_right),
               PLB_TEST(plans_of_a_gpt_are_right), PLB_TEST(degrees_that_cannot_be_are_said),
               PLB_TEST(memory_may_fail_anywhere), PLB_TEST(names_are_found))
