@@ -159,7 +159,8 @@ static bool is_better(const struct plb__auto_planning *x, const struct plb__auto
            draft->rows->replicas > x->best.rows->replicas;
 }
 
-enum plb_status plb__auto_planning_take(struct plb__auto_planning *x, struct plb__auto_draft *draft)
+/* Takes a played draft over: kept when it is the best so far, else dropped. */
+static void take(struct plb__auto_planning *x, struct plb__auto_draft *draft)
 {
     if (is_better(x, draft)) {
         if (x->best.part)
@@ -169,7 +170,6 @@ enum plb_status plb__auto_planning_take(struct plb__auto_planning *x, struct plb
     } else {
         plb__auto_draft_clear(draft);
     }
-    return PLB_OK;
 }
 
 enum plb_status plb__auto_planning_try(struct plb__auto_planning *x,
@@ -182,8 +182,9 @@ enum plb_status plb__auto_planning_try(struct plb__auto_planning *x,
     PLB_TRY(plb__auto_draft_copy(draft, &copy));
     status = plb__auto_draft_play(&copy, rule, refine, &x->played);
     if (status == PLB_OK)
-        return plb__auto_planning_take(x, &copy);
-    plb__auto_draft_clear(&copy);
+        take(x, &copy);
+    else
+        plb__auto_draft_clear(&copy);
     return status;
 }
 

@@ -40,9 +40,6 @@ void plb__auto_planning_clear(struct plb__auto_planning *x);
 enum plb_status plb__auto_planning_try(struct plb__auto_planning *x,
                                        const struct plb__auto_draft *draft,
                                   const struct plb__pipe_rule *rule, bool refine);
-/* Takes a played draft over: kept when it is the best so far, else dropped. */
-enum plb_status plb__auto_planning_take(struct plb__auto_planning *x,
-                                        struct plb__auto_draft *draft);
 /* Writes the best down, or says why there is none. */
 enum plb_status plb__auto_planning_end(struct plb__auto_planning *x,
                                        struct plb_auto_plan *plan_out);

@@ -314,16 +314,21 @@ void plb__auto_graph_clear(struct plb__auto_graph *read)
     read->bound = NULL;
 }
 
-enum plb_status plb_auto_profile_of_graph(const plb_graph_t *graph, const plb_places_t *places,
-                                          const double *const *seconds, uint32_t samples,
-                                          struct plb_auto_profile *profile_out)
+static enum plb_status read_graph(const plb_graph_t *graph, const plb_places_t *places,
+                                  const double *const *seconds, uint32_t samples, bool by_block,
+                                  struct plb_auto_profile *profile_out)
 {
     struct plb__auto_graph read;
     struct plb__jobs jobs;
     enum plb_status status;
 
     PLB_TRY(plb__jobs_find(graph, &jobs));
-    status = plb__auto_graph_read(&jobs, places, seconds, samples, false, &read);
+    status = plb__auto_graph_read(&jobs, places, seconds, samples, by_block, &read);
+    if (status == PLB_OK && by_block) {
+        status = plb__auto_graph_options(&jobs, plb_places_costs(places, 0), seconds[0], &read);
+        if (status != PLB_OK)
+            plb__auto_graph_clear(&read);
+    }
     plb__jobs_clear(&jobs);
     if (status != PLB_OK)
         return status;
@@ -332,24 +337,16 @@ enum plb_status plb_auto_profile_of_graph(const plb_graph_t *graph, const plb_pl
     return PLB_OK;
 }
 
+enum plb_status plb_auto_profile_of_graph(const plb_graph_t *graph, const plb_places_t *places,
+                                          const double *const *seconds, uint32_t samples,
+                                          struct plb_auto_profile *profile_out)
+{
+    return read_graph(graph, places, seconds, samples, false, profile_out);
+}
+
 enum plb_status plb_auto_profile_of_blocks(const plb_graph_t *graph, const plb_places_t *places,
                                            const double *const *seconds, uint32_t samples,
                                            struct plb_auto_profile *profile_out)
 {
-    struct plb__auto_graph read;
-    struct plb__jobs jobs;
-    enum plb_status status;
-
-    PLB_TRY(plb__jobs_find(graph, &jobs));
-    status = plb__auto_graph_read(&jobs, places, seconds, samples, true, &read);
-    if (status == PLB_OK) {
-        status = plb__auto_graph_options(&jobs, plb_places_costs(places, 0), seconds[0], &read);
-        if (status == PLB_OK)
-            *profile_out = read.profile;
-        else
-            plb_auto_profile_clear(&read.profile);
-        free(read.bound);
-    }
-    plb__jobs_clear(&jobs);
-    return status;
+    return read_graph(graph, places, seconds, samples, true, profile_out);
 }

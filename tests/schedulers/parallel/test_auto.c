@@ -490,12 +490,19 @@ static void plans_for_latency(void)
 {
     struct subject x;
     struct plb_auto_plan first, next;
+    char *text;
 
     subject_make(&near_cards, &x); /* all places work on one sample */
     x.problem.goal = PLB_AUTO_FIRST_TOKEN;
     PLB_REQUIRE(plb_auto_plan_make(&x.problem, &first) == PLB_OK);
     PLB_CHECK_EQ(first.stage[0].degree, 4);
     PLB_CHECK_EQ(first.in_replica[1], 1);
+    PLB_CHECK_EQ(plb_auto_degree_of(&first, 5), 4);
+    PLB_REQUIRE(plb_auto_plan_print(&x.problem, &first, &text) == PLB_OK);
+    PLB_CHECK_CONTAINS(text, "1 replica, 1 micro-batch");
+    PLB_CHECK_CONTAINS(text, "0-17");
+    PLB_CHECK_CONTAINS(text, "and 3 more");
+    free(text);
     plb_auto_plan_clear(&first);
     subject_clear(&x);
 
