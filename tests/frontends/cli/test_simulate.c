@@ -72,8 +72,8 @@ static void bubbles_are_near_the_published_ones(void)
 
 static void the_same_figures_each_time(void)
 {
-    json_t *first = palombe_json(CARDS "--parallel 1f1b,dp --json");
-    json_t *again = palombe_json(CARDS "--parallel 1f1b,dp --json");
+    json_t *first = palombe_json(CARDS "--parallel 1f1b,gpipe --json");
+    json_t *again = palombe_json(CARDS "--parallel 1f1b,gpipe --json");
 
     for (size_t k = 0; k < 2; k++) {
         json_t *a = json_array_get(json_object_get(first, "policies"), k);
@@ -180,6 +180,46 @@ static void the_picture_has_all_policies(void)
     plb_test_output_free(&output);
 }
 
+/* ---- sizes of tasks ---- */
+
+static void small_tasks_cost_the_host_more(void)
+{
+    json_t *root = palombe_json("plan --granularity --platform laptop-2 " TINY "--json");
+    json_t *rows = json_object_get(root, "rows"), *orders = json_object_get(root, "orders");
+    size_t n = json_array_size(rows);
+    double host = 0.0;
+
+    PLB_REQUIRE(n > 1);
+    for (size_t k = 0; k < n; k++) {
+        json_t *row = json_array_get(rows, k);
+        bool first = k == 0 || number(row, "micro_batches") !=
+                                   number(json_array_get(rows, k - 1), "micro_batches");
+
+        PLB_CHECK(first || number(row, "host_share") >= host);
+        host = number(row, "host_share");
+        PLB_CHECK(number(row, "seconds") >=
+                  number(json_array_get(rows, (size_t)number(root, "best")), "seconds"));
+    }
+    PLB_CHECK(number(json_array_get(orders, 0), "before") == 1.0); /* without noise */
+    json_decref(root);
+}
+
+static void sizes_are_a_table_and_a_picture(void)
+{
+    struct plb_test_output output =
+        palombe("plan --granularity --platform laptop-2 " TINY "--out @sizes.svg");
+    char *text = plb_test_read_file(plb_test_tmp("sizes.svg"), NULL);
+
+    PLB_CHECK_EQ(output.status, 0);
+    PLB_CHECK_CONTAINS(output.out, "<- best");
+    PLB_CHECK_CONTAINS(output.out, "before the run  micro-batches");
+    PLB_CHECK_CONTAINS(text, "order found during it");
+    free(text);
+    plb_test_output_free(&output);
+    refuse("plan --granularity " TINY "--out sizes.json", 1, "ends in .svg");
+    refuse("plan " TINY "--platform laptop-2", 1, "--platform is for --granularity here");
+}
+
 /* ---- what is refused ---- */
 
 static void wrong_platforms(void)
@@ -214,4 +254,5 @@ PLB_TEST_MAIN("frontends/cli/simulate", set_up, NULL, PLB_TEST(bubbles_are_near_
               PLB_TEST(slow_links_take_their_time), PLB_TEST(memory_policies_plan_each_place),
               PLB_TEST(a_budget_that_is_too_small_names_the_place),
               PLB_TEST(one_row_for_each_policy), PLB_TEST(the_picture_has_all_policies),
+              PLB_TEST(small_tasks_cost_the_host_more), PLB_TEST(sizes_are_a_table_and_a_picture),
               PLB_TEST(wrong_platforms), PLB_TEST(wrong_policies), PLB_TEST(wrong_degrees))
