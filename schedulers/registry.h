@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The look-up of policies by name, whichever question they answer. A *family* is what is particular to
- * a question; memory/registry.c and parallel/registry.c have one each, with the list of the policies of
- * the tree, and the functions of schedulers.h.
+ * The look-up of policies by name, whichever question they answer. A *family* is what is particular
+ * to a question; memory/registry.c and parallel/registry.c have one each, with the list of the
+ * policies of the tree, and the functions of schedulers.h.
  */
 #ifndef PLB_SCHEDULERS_REGISTRY_H
 #define PLB_SCHEDULERS_REGISTRY_H

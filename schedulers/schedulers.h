@@ -3,9 +3,9 @@
  * The registry of scheduling policies.
  *
  * A policy is one file in the folder of the question it answers, ending in its record; the record
- * is listed in that folder's registry.c. What several policies share lies in a folder `common` beside them, what
- * a large one is made of in a folder of its own. Policies are chosen by name, on the command line
- * or by environment variable. Those in the shared objects of the directories that
+ * is listed in that folder's registry.c. What several policies share lies in a folder `common`
+ * beside them, what a large one is made of in a folder of its own. Policies are chosen by name, on
+ * the command line or by environment variable. Those in the shared objects of the directories that
  * PALOMBE_POLICY_PATH names (separated by colons) are found likewise; see doc/policies.md.
  *
  * Some take an argument after a colon: "replay:PATH", "log:POLICY".
@@ -41,9 +41,10 @@ extern const struct plb_memory_policy plb_memory_replay;
 const struct plb_memory_policy *const *plb_memory_policies(int *n_out);
 
 /* The memory policy of this name; NULL: what PALOMBE_MEMORY names, else "none". For a name with an
- * argument it is a copy of the policy's record, bound to the argument. PLB_ERROR_INVALID: the name is
- * unknown (the message lists the known ones and the libraries that could not be used), it lacks its
- * argument or has one too many, or it is that of a library that cannot be used (with the reason). */
+ * argument it is a copy of the policy's record, bound to the argument. PLB_ERROR_INVALID: the name
+ * is unknown (the message lists the known ones and the libraries that could not be used), it lacks
+ * its argument or has one too many, or it is that of a library that cannot be used (with the
+ * reason). */
 enum plb_status plb_memory_policy_find(const char *name,
                                        const struct plb_memory_policy **policy_out);
 
@@ -61,8 +62,8 @@ extern const struct plb_parallel_policy plb_parallel_auto;
 
 /* All parallel policies of the tree; `n_out` gets their number. */
 const struct plb_parallel_policy *const *plb_parallel_policies(int *n_out);
-/* The parallel policy of this name; NULL: what PALOMBE_PARALLEL names, else "none". PLB_ERROR_INVALID
- * as plb_memory_policy_find(). */
+/* The parallel policy of this name; NULL: what PALOMBE_PARALLEL names, else "none".
+ * PLB_ERROR_INVALID as plb_memory_policy_find(). */
 enum plb_status plb_parallel_policy_find(const char *name,
                                          const struct plb_parallel_policy **policy_out);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A parallel policy outside the tree: the first half of a model's blocks at the first place, the rest
- * at the second. What comes before the first block goes with it; all that belongs to no forward task
- * (sums of gradients, the update) is done at the first place.
+ * A parallel policy outside the tree: the first half of a model's blocks at the first place, the
+ * rest at the second. What comes before the first block goes with it; all that belongs to no
+ * forward task (sums of gradients, the update) is done at the first place.
  *
  *   make
  *   PALOMBE_POLICY_PATH=$PWD palombe simulate --parallel by-halves ...
  *
- * It says where each task is done, in the graph's own order; what must be sent from one place to the
- * other follows from that (runtime/plan/hybrid.h).
+ * It says where each task is done, in the graph's own order; what must be sent from one place to
+ * the other follows from that (runtime/plan/hybrid.h).
  */
 #include <palombe.h>
 

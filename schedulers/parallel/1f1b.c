@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * 1F1B (Narayanan et al. 2019, "PipeDream"; flushed at the end of a step as in Fan et al. 2021,
- * "DAPPLE"): once the first backward pass has come back, one forward and one backward pass in turns.
- * The bubble is that of GPipe, (p - 1)/(m + p - 1); stage s holds at most p - s micro-batches.
+ * "DAPPLE"): once the first backward pass has come back, one forward and one backward pass in
+ * turns. The bubble is that of GPipe, (p - 1)/(m + p - 1); stage s holds at most p - s
+ * micro-batches.
  *
- * "1f1b-split" has the same order, but the gradient of the weights is a job of its own: what goes to
- * the stage before leaves earlier.
+ * "1f1b-split" has the same order, but the gradient of the weights is a job of its own: what goes
+ * to the stage before leaves earlier.
  */
 #include "config.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * dp: data parallel. Each replica has the whole model and some of the micro-batches; gradients are
- * summed over replicas in the graph's fixed tree, and every replica updates its parameters, or, with
- * divided state, one does and sends them (ZeRO-1: Rajbhandari et al. 2020, "ZeRO", section 5.1). A
- * graph in shards takes as many places for each replica. Within a replica micro-batches come one
- * after the other, as in a pipeline of one stage.
+ * summed over replicas in the graph's fixed tree, and every replica updates its parameters, or,
+ * with divided state, one does and sends them (ZeRO-1: Rajbhandari et al. 2020, "ZeRO", section
+ * 5.1). A graph in shards takes as many places for each replica. Within a replica micro-batches
+ * come one after the other, as in a pipeline of one stage.
  */
 #include "config.h"
 

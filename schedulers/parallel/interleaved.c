@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Interleaved 1F1B (Narayanan et al. 2021, "Efficient Large-Scale Language Model Training on GPU
- * Clusters Using Megatron-LM", section 2.2): each stage has v chunks of the model, and micro-batches
- * pass in groups of p, one group through all chunks before the next. The bubble is
- * (p - 1)/(v m + p - 1); the first stage holds p (1 + (p - 1)/(p v)) micro-batches.
+ * Clusters Using Megatron-LM", section 2.2): each stage has v chunks of the model, and
+ * micro-batches pass in groups of p, one group through all chunks before the next. The bubble is (p
+ * - 1)/(v m + p - 1); the first stage holds p (1 + (p - 1)/(p v)) micro-batches.
  */
 #include "config.h"
 
@@ -16,8 +16,8 @@ static enum plb_status check(const struct plb__pipeline *pipeline)
 
     for (uint32_t c = 0; c < pipeline->chunks; c++)
         if (pipeline->stage_of[c] != c % p || pipeline->chunks % p != 0)
-            return plb_fail(PLB_ERROR_INVALID, "'interleaved' is defined for as many chunks at each "
-                            "of the stages in turn, not for %u chunks at %u stages",
+            return plb_fail(PLB_ERROR_INVALID, "'interleaved' is defined for as many chunks at "
+                            "each of the stages in turn, not for %u chunks at %u stages",
                             pipeline->chunks, p);
     if (m % p != 0)
         return plb_fail(PLB_ERROR_INVALID, "'interleaved' is defined for a number of micro-batches "

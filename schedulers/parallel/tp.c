@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * tp: tensor parallel. The shards of a graph (its layers were divided when it was made) lie side by
- * side, shard s at place s; with more places than shards there are replicas, as dp makes them. A graph
- * without shards is refused here.
+ * side, shard s at place s; with more places than shards there are replicas, as dp makes them. A
+ * graph without shards is refused here.
  */
 #include "config.h"
 

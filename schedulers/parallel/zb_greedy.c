@@ -2,9 +2,9 @@
 /*
  * zb-greedy: each stage, whenever it is free, takes what is ready, the gradient of inputs before a
  * forward pass before the gradient of weights, as long as memory allows. Times and travel may be as
- * uneven as they like. With the memory of 2p micro-batches it comes to the bubble of ZB-H1; with that
- * of p it lies between ZB-H1 and 1F1B with split gradients, than which it is never slower, because
- * that order is taken where it would be faster.
+ * uneven as they like. With the memory of 2p micro-batches it comes to the bubble of ZB-H1; with
+ * that of p it lies between ZB-H1 and 1F1B with split gradients, than which it is never slower,
+ * because that order is taken where it would be faster.
  */
 #include "config.h"
 

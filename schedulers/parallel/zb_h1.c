@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ZB-H1 (Qi et al. 2023, "Zero Bubble Pipeline Parallelism", section 2.2): 1F1B in which the gradient
- * of the weights waits, the longer the later the stage, and fills what would be a bubble at the end. A
- * stage then holds what the first one holds in 1F1B, p micro-batches. The bubble is
+ * ZB-H1 (Qi et al. 2023, "Zero Bubble Pipeline Parallelism", section 2.2): 1F1B in which the
+ * gradient of the weights waits, the longer the later the stage, and fills what would be a bubble
+ * at the end. A stage then holds what the first one holds in 1F1B, p micro-batches. The bubble is
  * (p - 1)(F + B - W), which is (p - 1)/(3m + p - 1) of the time when F = B = W.
  */
 #include "config.h"

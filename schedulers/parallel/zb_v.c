@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * ZB-V (Qi et al. 2023, "Zero Bubble Pipeline Parallelism", section 6; Qi et al. 2024, "Pipeline
- * Parallelism with Controllable Memory", V-ZB): two chunks of the model at each stage, laid as a V, so
- * that the last chunk lies where the first one does and its backward pass can begin at once. With what
- * 1F1B holds, p micro-batches at each stage, and F = B = W, no stage waits once it has begun: the
- * bubble is (p - 1)/(6m + p - 1) of the time in a step alone, counted in jobs of half a stage.
+ * Parallelism with Controllable Memory", V-ZB): two chunks of the model at each stage, laid as a V,
+ * so that the last chunk lies where the first one does and its backward pass can begin at once.
+ * With what 1F1B holds, p micro-batches at each stage, and F = B = W, no stage waits once it has
+ * begun: the bubble is (p - 1)/(6m + p - 1) of the time in a step alone, counted in jobs of half a
+ * stage.
  *
  * The papers find orders by search; here it is the greedy one under that capacity, which suits
  * whatever jobs take.
@@ -22,8 +23,8 @@ static enum plb_status order(const struct plb__pipeline *pipeline,
     for (uint32_t c = 0; is_v && c < pipeline->chunks; c++)
         is_v = pipeline->stage_of[c] == plb__rule_stage(&plb__rule_zb_v, c, pipeline->stages);
     if (!is_v)
-        return plb_fail(PLB_ERROR_INVALID, "'zb-v' is defined for two chunks at each stage that lie "
-                        "as a V, not for %u chunks at %u stages", pipeline->chunks,
+        return plb_fail(PLB_ERROR_INVALID, "'zb-v' is defined for two chunks at each stage that "
+                        "lie as a V, not for %u chunks at %u stages", pipeline->chunks,
                         pipeline->stages);
     return plb__order_greedily(pipeline, schedule_out);
 }

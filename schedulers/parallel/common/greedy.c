@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The order of jobs that comes out when each stage, whenever it is free, takes the best of what is
- * ready: list scheduling in virtual time. It follows whatever jobs take, travel and hold, and could be
- * asked during a run as well.
+ * ready: list scheduling in virtual time. It follows whatever jobs take, travel and hold, and could
+ * be asked during a run as well.
  */
 #include "config.h"
 
@@ -19,7 +19,7 @@ struct greedy {
     struct plb__orders orders;
     double *end;              /* per number of a job; below zero: not begun */
     uint32_t *begun;          /* per kind and chunk: micro-batches begun; they come in order */
-    double *reserve;          /* per chunk: bytes of one micro-batch in the later chunks of its stage */
+    double *reserve;          /* per chunk: of one micro-batch in the later chunks of its stage */
     uint32_t *first, *later;  /* per stage its first chunk; per chunk the next one of its stage */
     double *held;             /* per stage, when its job has ended */
     double *free_at, *look;   /* per stage: when its job ends; when to look at it next */

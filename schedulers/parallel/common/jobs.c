@@ -26,8 +26,8 @@ void plb__jobs_clear(struct plb__jobs *jobs)
 
 /* ---- positions ---- */
 
-/* Of tasks whose number in the whole graph grows with their own, those of a micro-batch are counted;
- * number_out[whole task] is the count. */
+/* Of tasks whose number in the whole graph grows with their own, those of a micro-batch are
+ * counted; number_out[whole task] is the count. */
 struct count {
     struct plb__jobs *jobs;
     plb_task_id n_whole;

@@ -4,15 +4,15 @@
  *
  * Forward tasks of a micro-batch have *positions*: those that the forward tasks of the whole graph
  * stand at, in their order. A backward task has the position of the forward task whose gradient it
- * is a part of. A chunk is a range of positions, the same for every micro-batch. A backward task is of
- * kind W when what it makes is read by nothing but sums of parameter gradients, else of kind B. All
- * the rest (sums over micro-batches, sums over the uses of a shared parameter, clipping, updates)
- * belongs to no job: it is done when what it reads is there.
+ * is a part of. A chunk is a range of positions, the same for every micro-batch. A backward task is
+ * of kind W when what it makes is read by nothing but sums of parameter gradients, else of kind B.
+ * All the rest (sums over micro-batches, sums over the uses of a shared parameter, clipping,
+ * updates) belongs to no job: it is done when what it reads is there.
  *
- * A *team* is one replica of the model: the micro-batches that it takes, the chunks of its stages and
- * the places of each stage. Tasks of shard s are done by place s of their stage, where there are n
- * places and more shards by place s % n. A task that is not divided is done by the first place of the
- * stage, or by all of them where that moves fewer bytes.
+ * A *team* is one replica of the model: the micro-batches that it takes, the chunks of its stages
+ * and the places of each stage. Tasks of shard s are done by place s of their stage, where there
+ * are n places and more shards by place s % n. A task that is not divided is done by the first
+ * place of the stage, or by all of them where that moves fewer bytes.
  *
  * Thread-safety: pure.
  */
@@ -36,17 +36,17 @@ struct plb__jobs {
     uint32_t positions, micro_batches;
     uint32_t shards;             /* 1: the graph is not split */
     struct plb__jobs_task *task; /* per task */
-    plb_value *replaces;         /* per value: the initial one whose next version it is, or PLB_NONE */
-    uint32_t *home;              /* per value: of a parameter that is updated the first position that
-                                    reads it, else PLB_NONE */
+    plb_value *replaces;         /* per value: the initial one that it replaces, or PLB_NONE */
+    uint32_t *home;              /* per value: of a parameter that is updated the first position
+                                    that reads it, else PLB_NONE */
     plb_value *sums_for;         /* per task of the rest: the parameter whose gradient it sums, or
                                     which it updates, or PLB_NONE */
     /* Per position, of the first micro-batch. */
     uint32_t *block;             /* of the model, -1 as UINT32_MAX */
-    double *held, *held_w;       /* bytes that its forward tasks leave for backward tasks anywhere; that
-                                    its W tasks read */
-    double *fixed;               /* bytes that are there before the step and after it: parameters, and
-                                    a share of the state */
+    double *held, *held_w;       /* bytes that its forward tasks leave for backward tasks
+                                    anywhere; that its W tasks read */
+    double *fixed;               /* bytes that are there before the step and after it: parameters,
+                                    and a share of the state */
     /* Per cut: between positions k - 1 and k, of a micro-batch: bytes that cross it. */
     double *forward, *backward;
 };
@@ -74,9 +74,9 @@ void plb__team_clear(struct plb__team *team);
 /* Room for all arrays; bounds and places are still to be filled in. */
 enum plb_status plb__team_create(uint32_t stages, uint32_t chunks, uint32_t places,
                                  struct plb__team *team_out);
-/* Fills in `bound` so that the slowest chunk is as fast as can be (within some hundredths, where that
- * moves fewer bytes), each on the places of its stage and with the sums and updates of its parameters.
- * PLB_ERROR_INVALID: more chunks than positions. */
+/* Fills in `bound` so that the slowest chunk is as fast as can be (within some hundredths, where
+ * that moves fewer bytes), each on the places of its stage and with the sums and updates of its
+ * parameters. PLB_ERROR_INVALID: more chunks than positions. */
 enum plb_status plb__team_balance(const struct plb__jobs *jobs,
                                   const struct plb_parallel_problem *problem,
                                   struct plb__team *team);
@@ -87,8 +87,8 @@ struct plb__team_pipeline {
     double *room;
 };
 
-/* Seconds, travel and bytes of a team's jobs. Capacities, where `in_flight` is not 0: by the budgets,
- * else as struct plb__pipe_rule has it; never less than one micro-batch takes. */
+/* Seconds, travel and bytes of a team's jobs. Capacities, where `in_flight` is not 0: by the
+ * budgets, else as struct plb__pipe_rule has it; never less than one micro-batch takes. */
 enum plb_status plb__team_pipeline(const struct plb__jobs *jobs,
                                    const struct plb_parallel_problem *problem,
                                    const struct plb__team *team, bool fused, double in_flight,
@@ -132,16 +132,16 @@ enum plb_status plb__placement_find(const struct plb__jobs *jobs,
                                     struct plb__placement *placement_out);
 void plb__placement_clear(struct plb__placement *placement);
 
-/* The tasks of each place, in order: jobs in the order of their schedule, the rest in between as soon
- * as what it reads is thought to be there. All lists follow one order of everything, so that places
- * cannot wait for each other for ever. */
+/* The tasks of each place, in order: jobs in the order of their schedule, the rest in between as
+ * soon as what it reads is thought to be there. All lists follow one order of everything, so that
+ * places cannot wait for each other for ever. */
 enum plb_status plb__hybrid_write(const struct plb__jobs *jobs,
                                   const struct plb_parallel_problem *problem,
                                   const struct plb__crew *crew, uint32_t n_crews, bool in_order,
                                   struct plb_hybrid *hybrid_out);
 
-/* What a pipeline policy does: teams of as many places as the degrees say, the rule's order for each,
- * and the plan. */
+/* What a pipeline policy does: teams of as many places as the degrees say, the rule's order for
+ * each, and the plan. */
 enum plb_status plb__pipe_plan(const struct plb_parallel_problem *problem,
                                const struct plb__pipe_rule *rule, struct plb_hybrid *hybrid_out);
 

@@ -7,8 +7,8 @@
 
 #include "schedulers/parallel/common/placement.h"
 
-/* Does somebody of the task's own job, or of a later job in its chunk, want its results at all places
- * of the stage? Known of values, latest first. */
+/* Does somebody of the task's own job, or of a later job in its chunk, want its results at all
+ * places of the stage? Known of values, latest first. */
 static void find_wanted(struct plb__finder *f)
 {
     const plb_graph_t *graph = f->jobs->graph;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Plays a schedule. The order at each stage is fixed, so that time is no matter of events: a job
- * starts when the one before it at its stage and the one that it waits for have ended, and a worklist
- * of stages that may go on finds all starts in one go through the jobs.
+ * starts when the one before it at its stage and the one that it waits for have ended, and a
+ * worklist of stages that may go on finds all starts in one go through the jobs.
  */
 #include "config.h"
 

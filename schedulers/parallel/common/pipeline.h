@@ -2,17 +2,18 @@
 /*
  * Pipelines: the order in which the stages of a pipeline do their jobs.
  *
- * A model is divided into *chunks*, one after the other; each lies on one *stage* (a group of places
- * that work on it together, here one clock), and a stage may have several chunks. Each micro-batch
- * makes three *jobs* in each chunk: F, its forward pass; B, the gradient of its inputs; W, the
- * gradient of its weights. F of chunk c waits for F of chunk c - 1, B of chunk c for B of chunk
- * c + 1 (of the last chunk: for its F), W for the B of its chunk and micro-batch; between chunks on
- * different stages the result travels for a while. A schedule is an order of the jobs of each stage;
- * a stage does them one after the other, each as soon as it can be. Where a job of kind B is *fused*
- * with its W, what it sends leaves when W has ended, too (that is how 1F1B is defined).
+ * A model is divided into *chunks*, one after the other; each lies on one *stage* (a group of
+ * places that work on it together, here one clock), and a stage may have several chunks. Each
+ * micro-batch makes three *jobs* in each chunk: F, its forward pass; B, the gradient of its inputs;
+ * W, the gradient of its weights. F of chunk c waits for F of chunk c - 1, B of chunk c for B of
+ * chunk c + 1 (of the last chunk: for its F), W for the B of its chunk and micro-batch; between
+ * chunks on different stages the result travels for a while. A schedule is an order of the jobs of
+ * each stage; a stage does them one after the other, each as soon as it can be. Where a job of kind
+ * B is *fused* with its W, what it sends leaves when W has ended, too (that is how 1F1B is
+ * defined).
  *
- * This is what the policies of schedulers/parallel/ decide on: from a graph of thousands of tasks to
- * some hundred jobs. jobs.h has the way there and back.
+ * This is what the policies of schedulers/parallel/ decide on: from a graph of thousands of tasks
+ * to some hundred jobs. jobs.h has the way there and back.
  *
  * Thread-safety: pure.
  */
@@ -68,8 +69,8 @@ struct plb__pipeline_times {
     uint32_t *rank;      /* per job: greater than that of all jobs that it waits for */
 };
 
-/* PLB_ERROR_INVALID: a job is missing or there twice, stands at another stage, or the stages wait for
- * each other for ever. */
+/* PLB_ERROR_INVALID: a job is missing or there twice, stands at another stage, or the stages wait
+ * for each other for ever. */
 enum plb_status plb__pipeline_play(const struct plb__pipeline *pipeline,
                                    const struct plb__schedule *schedule,
                                    struct plb__pipeline_times *times_out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The place of each task of a graph, given crews: tasks of jobs at the stages of their crew (which of
- * its places: members.c), then the rest (rest.c).
+ * The place of each task of a graph, given crews: tasks of jobs at the stages of their crew (which
+ * of its places: members.c), then the rest (rest.c).
  */
 #include "config.h"
 

@@ -9,7 +9,8 @@
 
 #define PLB__ALL_MEMBERS (UINT32_MAX - 1)
 
-/* Which places of a crew hold a parameter that is updated: those of its lowest chunk that reads it. */
+/* Which places of a crew hold a parameter that is updated: those of its lowest chunk that reads it.
+ * */
 struct plb__home {
     uint32_t chunk;  /* PLB_NONE: nobody has read it */
     uint32_t member; /* of the stage, or PLB__ALL_MEMBERS */
@@ -30,9 +31,9 @@ struct plb__finder {
     uint32_t n_jobs;
     uint32_t *crew_at;   /* per place; PLB_NONE */
 
-    uint32_t *member;        /* per task: of its stage, or PLB__ALL_MEMBERS; of the rest: PLB_NONE */
+    uint32_t *member;        /* per task: of its stage, or PLB__ALL_MEMBERS; the rest: PLB_NONE */
     bool *wanted;            /* per value: by shards, sooner or later, of its micro-batch's chunk */
-    uint32_t *parameter;     /* per initial value that has a next version: its number; else PLB_NONE */
+    uint32_t *parameter;     /* per initial value that has a next one: its number; else PLB_NONE */
     struct plb__home *home;  /* [crew][number] */
     uint32_t n_parameters;
     uint32_t *owner;         /* per number: the place that adds up its gradients */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What all pipeline policies do, apart from their rule: from the degrees to crews, from crews to the
- * plan. Places are taken in their order: those of a stage side by side, then the stages of a replica,
- * then the replicas.
+ * What all pipeline policies do, apart from their rule: from the degrees to crews, from crews to
+ * the plan. Places are taken in their order: those of a stage side by side, then the stages of a
+ * replica, then the replicas.
  */
 #include "config.h"
 
@@ -28,8 +28,8 @@ static enum plb_status find_chunks(const struct plb__pipe_rule *rule, uint32_t a
                                    uint32_t *chunks_out)
 {
     if (asked > 0 && rule->chunks > 0 && asked != rule->chunks)
-        return plb_fail(PLB_ERROR_INVALID, "'%s' is defined for %u chunk%s at each stage, not for %u",
-                        rule->name, rule->chunks, rule->chunks == 1 ? "" : "s", asked);
+        return plb_fail(PLB_ERROR_INVALID, "'%s' is defined for %u chunk%s at each stage, not for "
+                        "%u", rule->name, rule->chunks, rule->chunks == 1 ? "" : "s", asked);
     *chunks_out = asked > 0 ? asked : rule->chunks > 0 ? rule->chunks : CHUNKS_OF_A_STAGE;
     return PLB_OK;
 }

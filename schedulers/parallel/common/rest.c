@@ -4,9 +4,10 @@
  *
  *   - An update is done at the places of its parameter in every replica, or at one of them when the
  *     state is divided.
- *   - A sum of gradients is done where its terms are. Where they are at several places of a replica,
- *     at the place of the parameter; where they come from several replicas, at the parameter's *owner*:
- *     owners are spread so that each place of the same stage adds up about as many bytes.
+ *   - A sum of gradients is done where its terms are. Where they are at several places of a
+ *     replica, at the place of the parameter; where they come from several replicas, at the
+ *     parameter's *owner*: owners are spread so that each place of the same stage adds up about as
+ *     many bytes.
  *   - All else (losses, the norm) is done where its inputs are, or the largest of them is.
  */
 #include "config.h"
@@ -92,8 +93,8 @@ static void place_update(struct rest *r, plb_value of)
     }
 }
 
-/* Places where all inputs are; the crew that all of them are in, or PLB_NONE; and the lowest place of
- * the largest input. */
+/* Places where all inputs are; the crew that all of them are in, or PLB_NONE; and the lowest place
+ * of the largest input. */
 static void look_at_inputs(struct rest *r, plb_task_id t, uint32_t *crew_out, uint32_t *largest_out)
 {
     const struct plb__finder *f = r->f;

@@ -3,9 +3,9 @@
  * Rules: what a pipeline policy is made of.
  *
  * A rule is the published part of a pipeline policy: how many chunks a stage has, how they lie, and
- * in which order a stage does its jobs (pipeline.h). It is one constant record in the policy's file;
- * all else (cutting the model into chunks, finding places, writing the plan) is common to all of
- * them, in plb__pipe_plan().
+ * in which order a stage does its jobs (pipeline.h). It is one constant record in the policy's
+ * file; all else (cutting the model into chunks, finding places, writing the plan) is common to all
+ * of them, in plb__pipe_plan().
  *
  * Thread-safety: pure; a writer belongs to one thread.
  */
@@ -54,9 +54,9 @@ void plb__orders_add(struct plb__orders *orders, uint32_t stage, enum plb__job_k
 void plb__orders_end(struct plb__orders *orders, struct plb__schedule *schedule_out);
 void plb__orders_drop(struct plb__orders *orders);
 
-/* One F and one B in turns, after as many F as it takes for the first B to come back (1F1B). Where W
- * is apart, that of a micro-batch follows the B of the one that is `delay` times the stage's number
- * later. For one chunk at each stage; `name` is of the rule. */
+/* One F and one B in turns, after as many F as it takes for the first B to come back (1F1B). Where
+ * W is apart, that of a micro-batch follows the B of the one that is `delay` times the stage's
+ * number later. For one chunk at each stage; `name` is of the rule. */
 enum plb_status plb__order_in_turns(const struct plb__pipeline *pipeline, const char *name,
                                     uint32_t delay, struct plb__schedule *schedule_out);
 

@@ -45,8 +45,9 @@ enum plb_status plb__team_create(uint32_t stages, uint32_t chunks, uint32_t plac
 
 /* ---- seconds ---- */
 
-/* Sums of seconds over positions, per kind of device, kind of job, and whether tasks are shards. What
- * the rest takes for a parameter counts where the parameter is read, shared by the micro-batches. */
+/* Sums of seconds over positions, per kind of device, kind of job, and whether tasks are shards.
+ * What the rest takes for a parameter counts where the parameter is read, shared by the
+ * micro-batches. */
 struct loads {
     uint32_t positions;
     double *sum; /* [kind][job or rest][shard or not][position + 1] */
@@ -224,8 +225,8 @@ static double cut_bytes(const struct balance *b, uint32_t k)
     return b->jobs->forward[k] + b->jobs->backward[k];
 }
 
-/* Moves the beginning of chunk c to where the slower of the two stages beside it is fastest, among cuts
- * that move at most `most` bytes; true: it has moved. */
+/* Moves the beginning of chunk c to where the slower of the two stages beside it is fastest, among
+ * cuts that move at most `most` bytes; true: it has moved. */
 static bool move_cut(struct balance *b, uint32_t c, double most)
 {
     uint32_t *bound = b->team->bound, best = bound[c];
@@ -271,7 +272,8 @@ static double cheap_cut(struct balance *b)
     return fmax(most, b->best[n / 4]);
 }
 
-/* The slowest chunk is not the slowest stage: cuts are moved one by one until that helps no more. */
+/* The slowest chunk is not the slowest stage: cuts are moved one by one until that helps no more.
+ * */
 static void even_stages(struct balance *b)
 {
     double most = cheap_cut(b);
@@ -295,9 +297,9 @@ enum plb_status plb__team_balance(const struct plb__jobs *jobs,
     enum plb_status status;
 
     if (team->chunks > jobs->positions)
-        return plb_fail(PLB_ERROR_INVALID, "%u stages of %u chunks each are more than the %u layers "
-                        "of the model (tasks of a forward pass): take fewer stages", team->stages,
-                        team->chunks / team->stages, jobs->positions);
+        return plb_fail(PLB_ERROR_INVALID, "%u stages of %u chunks each are more than the %u "
+                        "layers of the model (tasks of a forward pass): take fewer stages",
+                        team->stages, team->chunks / team->stages, jobs->positions);
     b.best = malloc(cells * sizeof *b.best);
     b.from = malloc(cells * sizeof *b.from);
     status = b.best && b.from ? find_loads(jobs, problem, &b.loads)
@@ -339,8 +341,8 @@ static double travel(const struct plb_parallel_problem *problem, const struct pl
                      : 0;
 }
 
-/* Bytes that are left on the places of a stage beside parameters, state and gradients; HUGE_VAL: there
- * is no limit. */
+/* Bytes that are left on the places of a stage beside parameters, state and gradients; HUGE_VAL:
+ * there is no limit. */
 static double left_of_budget(const struct plb__jobs *jobs,
                              const struct plb_parallel_problem *problem,
                              const struct plb__team *team, uint32_t stage)

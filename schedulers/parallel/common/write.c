@@ -2,9 +2,9 @@
 /*
  * From schedules to the lists of tasks of a hybrid plan.
  *
- * All runs of all places stand in one order: by job, within a job by task, then what follows the job.
- * Whatever a run waits for comes before it there, and each place's list is a part of it; so no plan
- * that comes out of here can lock.
+ * All runs of all places stand in one order: by job, within a job by task, then what follows the
+ * job. Whatever a run waits for comes before it there, and each place's list is a part of it; so no
+ * plan that comes out of here can lock.
  */
 #include "config.h"
 

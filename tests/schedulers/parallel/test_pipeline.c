@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The orders of pipelines at the level of jobs: published bubbles and memory where F = B = W, and on
- * uneven pipelines that every order plays and keeps its capacity.
+ * The orders of pipelines at the level of jobs: published bubbles and memory where F = B = W, and
+ * on uneven pipelines that every order plays and keeps its capacity.
  */
 #include "config.h"
 
