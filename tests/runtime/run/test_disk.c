@@ -64,7 +64,10 @@ static enum plb_status make(const char *policy, const char *directory, double sh
                             struct steps *steps_out)
 {
     const struct plb_session_options options = {
-        .memory_policy = policy, .offload_dir = directory, .budget = {.share = share}};
+        .memory_policy = policy,
+        .offload_dir = directory,
+        .budget = {.share = share},
+        .drift = -1.0}; /* a look at costs would hold on to a program that is replaced */
 
     return steps_make(&graph, &options, steps_out);
 }
