@@ -111,37 +111,35 @@ static enum plb_status keep_line(const struct again *x, const struct plb__rows *
     return PLB_OK;
 }
 
-/* Seconds of an even division into as many stages of 2^d places as there can be; HUGE_VAL: none. */
-static enum plb_status try_even(const struct plb__slice *slice, uint32_t d,
-                                struct plb__line *line, double *seconds_out)
+/* Seconds, by the formula, of an even division into as many stages of 2^d places as there can be;
+ * HUGE_VAL: none. */
+static double try_even(const struct plb__slice *slice, uint32_t d, struct plb__line *line)
 {
     uint32_t units = slice->tables->n, p = slice->n >> d < units ? slice->n >> d : units;
-    struct plb__verdict verdict = {.seconds = HUGE_VAL};
 
-    if (plb__balance(slice, &plb__rule_1f1b, p, p, d, line))
-        PLB_TRY(plb__judge(slice, line, &plb__rule_1f1b, false, &verdict));
-    plb__verdict_clear(&verdict);
-    *seconds_out = verdict.seconds;
-    return PLB_OK;
+    return plb__balance(slice, &plb__rule_1f1b, p, p, d, line) ? plb__line_seconds(slice, line, 0)
+                                                               : HUGE_VAL;
 }
 
 /* The best of the even divisions; line->n is 0 when there is none. */
 static enum plb_status even_line(const struct plb__slice *slice, struct plb__line *line)
 {
-    double best = HUGE_VAL, seconds;
+    double best = HUGE_VAL;
     uint32_t best_d = 0;
 
     line->stage = calloc(slice->tables->n, sizeof *line->stage);
     if (!line->stage)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for a line of %u units", slice->tables->n);
     for (uint32_t d = 0; d < PLB_AUTO_DEGREES && 1u << d <= slice->n; d++) {
-        PLB_TRY(try_even(slice, d, line, &seconds));
+        double seconds = try_even(slice, d, line);
+
         if (seconds < best)
             best = seconds, best_d = d;
     }
     if (best < HUGE_VAL)
-        return try_even(slice, best_d, line, &seconds);
-    line->n = 0;
+        try_even(slice, best_d, line);
+    else
+        line->n = 0;
     return PLB_OK;
 }
 
