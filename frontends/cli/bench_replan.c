@@ -47,7 +47,7 @@ static struct plb_session_info info_of(const struct bench *b)
 static enum plb_status make_trainer(struct bench *b)
 {
     const struct plb_settings *s = b->settings;
-    struct plb_session_options session = {0};
+    struct plb_session_options session = {.parallel = "none"};
     struct plb_needs needs;
 
     PLB_TRY(cli_session_memory(s, &session, &b->costs));

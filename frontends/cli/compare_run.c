@@ -57,7 +57,8 @@ static enum plb_status make_trainer(struct run *run)
 {
     const struct plb_settings *s = run->comparison->settings;
     const char *known = run->comparison->costs;
-    struct plb_session_options options = {.memory_policy = run->pair->policy,
+    struct plb_session_options options = {.parallel = "none",
+                                          .memory_policy = run->pair->policy,
                                           .budget = run->pair->budget,
                                           .offload_dir = plb_settings_text(s, OPTION_OFFLOAD_DIR),
                                           .state = "device",

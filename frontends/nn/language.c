@@ -301,5 +301,7 @@ struct plb_session_options plb_language_session(const struct plb_language_option
     if (options->mode == PLB_LANGUAGE_CACHED && options->sequence == 1 &&
         result.cut.target_seconds == 0.0)
         result.cut.target_seconds = token_seconds;
+    if (options->mode == PLB_LANGUAGE_CACHED && !result.parallel)
+        result.parallel = "none"; /* tokens one by one have nothing to overlap */
     return result;
 }
