@@ -2,7 +2,6 @@
 /*
  * Data by name: which of the files that come with Palombe is meant.
  */
-#define _GNU_SOURCE
 #include "config.h"
 
 #include "runtime/base/data.h"
