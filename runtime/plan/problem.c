@@ -10,6 +10,7 @@
 #include "runtime/plan/walk.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The least budget is found to this part of what the activations need. */
@@ -101,13 +102,19 @@ static enum plb_status attempt(const struct plb_memory_policy *policy,
     return status;
 }
 
+/* Gradients that limits hold, and what the largest task has beside them. */
+static size_t held_bytes(const struct plb_problem *problem)
+{
+    if (!problem->limits.hold_gradients)
+        return 0;
+    return problem->needs.gradients + plb__needs_beside_gradients(problem->graph);
+}
+
 size_t plb_problem_floor(const struct plb_problem *problem)
 {
     const struct plb_needs *needs = &problem->needs;
-    size_t bytes = needs->initial + problem->limits.reserved, held = 0;
+    size_t bytes = needs->initial + problem->limits.reserved, held = held_bytes(problem);
 
-    if (problem->limits.hold_gradients)
-        held = needs->gradients + plb__needs_beside_gradients(problem->graph);
     return bytes + (held > needs->largest_task ? held : needs->largest_task);
 }
 
@@ -118,13 +125,22 @@ static enum plb_status refuse(const struct plb_memory_policy *policy,
     const struct plb_needs *needs = &problem->needs;
     const struct plb_task *task = plb_graph_task(problem->graph, needs->largest);
     size_t least = plb_problem_floor(problem);
+    char what[192];
 
     if (plb_plan_least(policy, problem, &least) != PLB_OK)
         least = plb_problem_floor(problem);
+    if (held_bytes(problem) > needs->largest_task)
+        snprintf(what, sizeof what, "%s of gradients and what the largest task has beside them need",
+                 plb_bytes_text((double)needs->gradients).text);
+    else
+        snprintf(what, sizeof what, "task %s needs", task ? task->name : "?");
     return plb_fail(PLB_ERROR_MEMORY,
-                    "task %s needs %s beside %s of initial values and %s of work space: that does "
+                    "%s %s beside %s of initial values and %s of work space: that does "
                     "not fit into a budget of %s; the least with policy '%s' is %zu bytes (%s)",
-                    task ? task->name : "?", plb_bytes_text((double)needs->largest_task).text,
+                    what,
+                    plb_bytes_text((double)(plb_problem_floor(problem) - needs->initial -
+                                            problem->limits.reserved))
+                        .text,
                     plb_bytes_text((double)needs->initial).text,
                     plb_bytes_text((double)problem->limits.reserved).text,
                     plb_bytes_text((double)problem->limits.bytes[PLB_DEVICE]).text, policy->name,
