@@ -55,6 +55,11 @@ void *cuda_runner_symbol(const char *name)
     return dlsym(library, name);
 }
 
+bool cuda_runner_wait(const struct plb_cuda_queue *queue)
+{
+    return synchronize(queue->stream) == 0;
+}
+
 const struct plb_cuda_operator *cuda_runner_operator(const char *name)
 {
     return module->work->find(name);

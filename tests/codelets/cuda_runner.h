@@ -31,6 +31,8 @@ void *cuda_runner_symbol(const char *name);
 
 /* A queue as the runner's calls get it: its stream, a workspace, a word for faults. */
 void cuda_runner_queue(struct plb_cuda_queue *queue_out);
+/* Waits for all that was enqueued; false: something of it has failed. */
+bool cuda_runner_wait(const struct plb_cuda_queue *queue);
 
 /* A kernel; NULL when the module lacks it. */
 const struct plb_cuda_operator *cuda_runner_operator(const char *name);

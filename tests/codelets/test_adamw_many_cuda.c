@@ -115,14 +115,6 @@ static int teardown(void)
     return 0;
 }
 
-static void wait_for(const struct plb_cuda_queue *queue)
-{
-    int (*synchronize)(struct CUstream_st * stream);
-
-    *(void **)&synchronize = cuda_runner_symbol("cudaStreamSynchronize");
-    PLB_CHECK_EQ(synchronize(queue->stream), 0);
-}
-
 static void many_have_the_bits_of_single_calls(void)
 {
     const struct plb_call *list[TENSORS];
@@ -134,14 +126,14 @@ static void many_have_the_bits_of_single_calls(void)
     prepare_all(tensors[0]);
     for (int k = 0; k < TENSORS; k++)
         PLB_CHECK_EQ(cuda_runner_operator("adamw")->run(&calls[k], &queue), PLB_OK);
-    wait_for(&queue);
+    PLB_CHECK(cuda_runner_wait(&queue));
     prepare_all(tensors[1]);
     for (int k = 0; k < TENSORS; k++)
         list[k] = &calls[k];
     launches = 0;
     plb_emulator_watch(count, NULL, true);
     PLB_CHECK_EQ(module->work->adamw_many(list, TENSORS, &queue), PLB_OK);
-    wait_for(&queue);
+    PLB_CHECK(cuda_runner_wait(&queue));
     PLB_CHECK(memcmp(tensors[0], tensors[1], sizeof tensors[0]) == 0);
     PLB_CHECK(tensors[0][0].f32[P][0] != plb_random_normal(1, 0, 0));
     PLB_CHECK(launches >= TENSORS / 2 / 8);

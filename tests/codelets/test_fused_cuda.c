@@ -65,14 +65,6 @@ static int teardown(void)
     return 0;
 }
 
-static void wait_for(const struct plb_cuda_queue *queue)
-{
-    int (*synchronize)(struct CUstream_st * stream);
-
-    *(void **)&synchronize = cuda_runner_symbol("cudaStreamSynchronize");
-    PLB_CHECK_EQ(synchronize(queue->stream), 0);
-}
-
 /* The same in both sets; results are what nothing makes. */
 static void fill(struct data *d, const struct size *size)
 {
@@ -203,13 +195,13 @@ static void check(const struct plb_cuda_fusion *fusion, const struct size *size,
     c = make(fusion, &data[0], in_place, size);
     PLB_CHECK_EQ(cuda_runner_operator(fusion->first)->run(&c.first, &queue), PLB_OK);
     PLB_CHECK_EQ(cuda_runner_operator(fusion->second)->run(&c.second, &queue), PLB_OK);
-    wait_for(&queue);
+    PLB_CHECK(cuda_runner_wait(&queue));
     fill(&data[1], size);
     c = make(fusion, &data[1], in_place, size);
     launches = 0;
     plb_emulator_watch(count, NULL, true);
     PLB_CHECK_EQ(fusion->run(&c.first, &c.second, fusion->in, keep, &queue), PLB_OK);
-    wait_for(&queue);
+    PLB_CHECK(cuda_runner_wait(&queue));
     PLB_CHECK_EQ(launches, 1);
     if (!keep) {
         if (size->columns < COLUMNS) /* held: nothing writes it */
