@@ -34,6 +34,16 @@ static enum plb_status find_chunks(const struct plb__pipe_rule *rule, uint32_t a
     return PLB_OK;
 }
 
+/* As many replicas as are asked for; else, where stages are, as many as use all places. */
+static uint32_t count_replicas(const struct plb_degrees *degrees, uint32_t places, uint32_t shards)
+{
+    if (degrees->replicas > 0)
+        return degrees->replicas;
+    if (degrees->stages == 0 || shards > places || degrees->stages > places / shards)
+        return 1;
+    return places / (degrees->stages * shards);
+}
+
 /* As many places for each stage as there are shards; where stages and replicas are both given, as
  * many as there are. */
 static enum plb_status find_shape(const struct plb__jobs *jobs,
@@ -44,7 +54,7 @@ static enum plb_status find_shape(const struct plb__jobs *jobs,
     uint32_t n = plb_places_count(problem->places), groups;
 
     PLB_TRY(find_chunks(rule, degrees->chunks, &shape->chunks));
-    shape->replicas = degrees->replicas ? degrees->replicas : 1;
+    shape->replicas = count_replicas(degrees, n, jobs->shards);
     shape->members = jobs->shards;
     shape->stages = degrees->stages;
     if (shape->replicas > jobs->micro_batches)
