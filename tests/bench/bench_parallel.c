@@ -9,7 +9,8 @@
  * what the simulator predicts with the costs that were measured meanwhile, and how far that is off;
  * rounds=10 after warm=2 that do not count. Costs are calibrated first, by warm steps of the first
  * policy: policies plan with them. Slices have at least rows=256. The ratios of interleaved medians
- * are what can be compared.
+ * are what can be compared. The last line says of how many pairs of policies the simulator knows
+ * which is the faster one.
  */
 #include "config.h"
 
@@ -22,7 +23,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { POLICIES = 8, ROUNDS = 1000 };
+enum { POLICIES = 16, ROUNDS = 1000 };
 
 static struct {
     const char *name;
@@ -38,6 +39,7 @@ struct run {
     struct plb_language language;
     plb_trainer_t *trainer;
     double seconds[ROUNDS];
+    double median, predicted; /* of a step */
 };
 
 static double now(void)
@@ -113,28 +115,40 @@ static int compare(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static enum plb_status report(struct run *run, long rounds, double *median_out)
+static enum plb_status report(struct run *run, long rounds)
 {
     struct plb_session_info info;
-    double predicted, bubble, median;
+    double bubble;
 
     plb_session_get_info(plb_trainer_session(run->trainer), &info);
-    PLB_TRY(plb_session_predict(plb_trainer_session(run->trainer), &predicted, &bubble));
+    PLB_TRY(plb_session_predict(plb_trainer_session(run->trainer), &run->predicted, &bubble));
     qsort(run->seconds, (size_t)rounds, sizeof run->seconds[0], compare);
-    median = run->seconds[rounds / 2];
+    run->median = run->seconds[rounds / 2];
     printf("%-12s %8.2f ms a step (%.2f to %.2f), simulated %8.2f ms (%+.1f %%), bubble %4.1f %%, "
            "%u transfers, %u tasks\n",
-           run->policy, 1e3 * median, 1e3 * run->seconds[0], 1e3 * run->seconds[rounds - 1],
-           1e3 * predicted, 100.0 * (predicted / median - 1.0), 100.0 * bubble, info.transfers,
+           run->policy, 1e3 * run->median, 1e3 * run->seconds[0], 1e3 * run->seconds[rounds - 1],
+           1e3 * run->predicted, 100.0 * (run->predicted / run->median - 1.0), 100.0 * bubble, info.transfers,
            info.tasks);
-    *median_out = median;
     return PLB_OK;
+}
+
+static void compare_pairs(const struct run *run, int n)
+{
+    int pairs = 0, right = 0;
+
+    for (int j = 0; j < n; j++)
+        for (int k = 0; k < j; k++) {
+            pairs++;
+            right += (run[j].median < run[k].median) == (run[j].predicted < run[k].predicted);
+        }
+    if (pairs > 0)
+        printf("the simulator knows the faster one of %d of %d pairs\n", right, pairs);
 }
 
 static enum plb_status measure(struct run *run, int n)
 {
     long rounds = figures[ROUNDS_ASKED].value, warm = figures[WARM].value;
-    double first = 0.0, median, seconds;
+    double seconds;
 
     for (long round = -warm; round < rounds; round++)
         for (int k = 0; k < n; k++) {
@@ -145,12 +159,12 @@ static enum plb_status measure(struct run *run, int n)
                 one->seconds[round] = seconds;
         }
     for (int k = 0; k < n; k++) {
-        PLB_TRY(report(&run[k], rounds, &median));
-        first = k == 0 ? median : first;
+        PLB_TRY(report(&run[k], rounds));
         if (k > 0)
             printf("%-12s %+.1f %% of the speed of %s\n", run[k].policy,
-                   100.0 * (first / median - 1.0), run[0].policy);
+                   100.0 * (run[0].median / run[k].median - 1.0), run[0].policy);
     }
+    compare_pairs(run, n);
     return PLB_OK;
 }
 
