@@ -40,10 +40,10 @@ static void refuse(const char *text, const char *part)
 
 static void other_names_are_refused(void)
 {
-    refuse("gpu", "known: cpu, virtual");
-    refuse("", "known: cpu, virtual");
-    refuse("cpu:2GiB", "known: cpu, virtual");
-    refuse("virtual", "known: cpu, virtual");
+    refuse("gpu", "known: cpu[:WORKERS], virtual");
+    refuse("", "known: cpu[:WORKERS], virtual");
+    refuse("cpu:2GiB", "CPU workers has 1 to");
+    refuse("virtual", "known: cpu[:WORKERS], virtual");
     refuse("virtual:", "");
     refuse("virtual:0", "");
     refuse("virtual:-1GiB", "");
