@@ -4,8 +4,11 @@
  *
  * When both ends are there the bytes go over at once. A send that comes first does not wait: its
  * bytes are put aside in main memory. Otherwise the memory of two parts could wait for each other
- * for ever: a receive for bytes whose value is still being sent, that send for a receive which waits
- * likewise. What is put aside is in the ledger of main memory; it is at most what a part is ahead.
+ * for ever: a receive for bytes whose value is still being sent, that send for a receive which
+ * waits likewise. What is put aside is in the ledger of main memory; it is at most what a part is
+ * ahead.
+ *
+ * When bytes cannot be carried the session has failed, and nobody waits any more.
  */
 #include "config.h"
 
@@ -131,116 +134,7 @@ static void queue(struct parcel *parcel, uint32_t device)
     plb__mover_push(parcel->local->lane[device].mover, &parcel->request);
 }
 
-/* ---- on a mover ---- */
-
-static enum plb_status put_aside(struct parcel *parcel, const struct plb__end *send, char **aside_out)
-{
-    enum plb_status status;
-    char *aside = malloc(send->bytes);
-
-    if (!aside)
-        return plb_fail(PLB_ERROR_MEMORY, "no memory for %zu bytes between devices", send->bytes);
-    plb__ledger_count(0, PLB_ROLE_ACTIVATION, parcel->bytes, true);
-    status = send->block->device->copy_out(send->block, send->offset, aside, send->bytes);
-    *aside_out = aside;
-    return status;
-}
-
-static enum plb_status carry(struct parcel *parcel, struct plb__end *send, struct plb__end *receive,
-                             void *bounce, char **aside)
-{
-    if (!receive)
-        return put_aside(parcel, send, aside);
-    if (send)
-        return plb__block_copy(send, receive, bounce, BOUNCE_BYTES);
-    return receive->block->device->copy_in(parcel->aside, receive->block, receive->offset,
-                                           receive->bytes);
-}
-
-static void finish(struct plb__end *end, uint64_t start, enum plb_status status)
-{
-    if (!end)
-        return;
-    end->start = start;
-    end->stop = nanoseconds();
-    end->done(end, status);
-}
-
-/* What is there of the parcel when its turn comes is what is carried; who comes meanwhile has it
- * queued again. */
-static void perform(struct plb__request *request, void *argument)
-{
-    struct parcel *parcel = (struct parcel *)request;
-    struct local *local = parcel->local;
-    const struct lane *lane = argument;
-    struct plb__end *send, *receive;
-    uint64_t start = nanoseconds();
-    enum plb_status status = PLB_OK;
-    char *aside = NULL;
-    bool abandoned;
-
-    pthread_mutex_lock(&local->lock);
-    abandoned = local->abandoned;
-    send = parcel->send;
-    receive = parcel->receive;
-    pthread_mutex_unlock(&local->lock);
-    if (!abandoned)
-        status = carry(parcel, send, receive, lane->bounce, &aside);
-    pthread_mutex_lock(&local->lock);
-    parcel->queued = false;
-    parcel->send = NULL;
-    if (aside)
-        parcel->aside = aside;
-    if (receive)
-        forget(parcel);
-    else if (parcel->receive)
-        queue(parcel, local->to[parcel->transfer]);
-    pthread_mutex_unlock(&local->lock);
-    finish(send, start, status);
-    finish(receive, start, status);
-}
-
-/* ---- the rendezvous ---- */
-
-/* False: there is no carrying any more. */
-static bool accept(struct local *local, struct plb__end *end)
-{
-    struct parcel *parcel = local->abandoned ? NULL : find(local, end);
-
-    if (!parcel && !local->abandoned)
-        parcel = create(local, end);
-    if (!parcel) {
-        local->abandoned = true;
-        return false;
-    }
-    if (end->sends)
-        parcel->send = end;
-    else
-        parcel->receive = end;
-    if (parcel->queued || (!parcel->send && !parcel->aside))
-        return true;
-    queue(parcel, parcel->receive ? local->to[end->transfer] : local->from[end->transfer]);
-    return true;
-}
-
-static void post(struct plb__carrier *carrier, struct plb__end *end)
-{
-    struct local *local = (struct local *)carrier;
-    bool accepted, before;
-
-    pthread_mutex_lock(&local->lock);
-    before = local->abandoned;
-    accepted = accept(local, end);
-    pthread_mutex_unlock(&local->lock);
-    if (accepted)
-        return;
-    if (before) {
-        end->done(end, PLB_OK);
-        return;
-    }
-    carrier->abandon(carrier);
-    end->done(end, plb_fail(PLB_ERROR_MEMORY, "no memory for a transfer"));
-}
+/* ---- giving up ---- */
 
 /* Parcels that a mover has are finished there. */
 static void abandon(struct plb__carrier *carrier)
@@ -266,6 +160,121 @@ static void abandon(struct plb__carrier *carrier)
         next = left->peer;
         left->done(left, PLB_OK);
     }
+}
+
+/* ---- on a mover ---- */
+
+static enum plb_status put_aside(const struct plb__end *send, char **aside_out)
+{
+    enum plb_status status;
+    char *aside = malloc(send->bytes);
+
+    if (!aside)
+        return plb_fail(PLB_ERROR_MEMORY, "no memory for %zu bytes between devices", send->bytes);
+    status = send->block->device->copy_out(send->block, send->offset, aside, send->bytes);
+    if (status != PLB_OK) {
+        free(aside);
+        return status;
+    }
+    plb__ledger_count(0, PLB_ROLE_ACTIVATION, send->bytes, true);
+    *aside_out = aside;
+    return PLB_OK;
+}
+
+static enum plb_status carry(struct parcel *parcel, struct plb__end *send, struct plb__end *receive,
+                             void *bounce, char **aside)
+{
+    if (!receive)
+        return put_aside(send, aside);
+    if (send)
+        return plb__block_copy(send, receive, bounce, BOUNCE_BYTES);
+    return receive->block->device->copy_in(parcel->aside, receive->block, receive->offset,
+                                           receive->bytes);
+}
+
+static void finish(struct plb__end *end, uint64_t start, enum plb_status status)
+{
+    if (!end)
+        return;
+    end->start = start;
+    end->stop = nanoseconds();
+    end->done(end, status);
+}
+
+/* What is there of the parcel when its turn comes is what is carried; who comes meanwhile has it
+ * queued again, unless there is nothing to be had. */
+static void perform(struct plb__request *request, void *argument)
+{
+    struct parcel *parcel = (struct parcel *)request;
+    struct local *local = parcel->local;
+    const struct lane *lane = argument;
+    struct plb__end *send, *receive;
+    uint64_t start = nanoseconds();
+    enum plb_status status = PLB_OK;
+    char *aside = NULL;
+    bool abandoned;
+
+    pthread_mutex_lock(&local->lock);
+    abandoned = local->abandoned;
+    send = parcel->send;
+    receive = parcel->receive;
+    pthread_mutex_unlock(&local->lock);
+    if (!abandoned)
+        status = carry(parcel, send, receive, lane->bounce, &aside);
+    pthread_mutex_lock(&local->lock);
+    parcel->queued = false;
+    parcel->send = NULL;
+    if (aside)
+        parcel->aside = aside;
+    if (receive)
+        forget(parcel);
+    else if (parcel->receive && status == PLB_OK)
+        queue(parcel, local->to[parcel->transfer]);
+    pthread_mutex_unlock(&local->lock);
+    finish(send, start, status);
+    finish(receive, start, status);
+    if (status != PLB_OK)
+        abandon(&local->carrier);
+}
+
+/* ---- the rendezvous ---- */
+
+/* False: there is no carrying any more, or no memory for it. */
+static bool accept(struct local *local, struct plb__end *end)
+{
+    struct parcel *parcel = local->abandoned ? NULL : find(local, end);
+
+    if (!parcel && !local->abandoned)
+        parcel = create(local, end);
+    if (!parcel)
+        return false;
+    if (end->sends)
+        parcel->send = end;
+    else
+        parcel->receive = end;
+    if (parcel->queued || (!parcel->send && !parcel->aside))
+        return true;
+    queue(parcel, parcel->receive ? local->to[end->transfer] : local->from[end->transfer]);
+    return true;
+}
+
+static void post(struct plb__carrier *carrier, struct plb__end *end)
+{
+    struct local *local = (struct local *)carrier;
+    bool accepted, before;
+
+    pthread_mutex_lock(&local->lock);
+    before = local->abandoned;
+    accepted = accept(local, end);
+    pthread_mutex_unlock(&local->lock);
+    if (accepted)
+        return;
+    if (before) {
+        end->done(end, PLB_OK);
+        return;
+    }
+    end->done(end, plb_fail(PLB_ERROR_MEMORY, "no memory for a transfer"));
+    abandon(carrier);
 }
 
 /* ---- making ---- */
@@ -299,7 +308,8 @@ static enum plb_status start_lane(struct lane *lane)
     return plb__mover_start(perform, lane, &lane->mover);
 }
 
-enum plb_status plb__carrier_local(const struct plb_spread *spread, struct plb__carrier **carrier_out)
+enum plb_status plb__carrier_local(const struct plb_spread *spread,
+                                   struct plb__carrier **carrier_out)
 {
     struct local *local = calloc(1, sizeof *local);
     size_t n = (size_t)spread->n_transfers + 1;

@@ -2,11 +2,12 @@
 /*
  * Transfers between the parts of a session that is spread over devices.
  *
- * Each side of a transfer is a task of its own part, which runs nowhere. When its tokens are free it
- * *posts* its end: "these bytes may be read", "these bytes may be written". A *carrier* brings the
- * bytes over, in whichever order the ends come, and says to each when it is done with its bytes. A
- * send never waits for the receive. So parts share no handle and may be submitted one after the other, and where the other part
- * runs (another device here, another process) is the carrier's affair.
+ * Each side of a transfer is a task of its own part, which runs nowhere. When its tokens are free
+ * it *posts* its end: "these bytes may be read", "these bytes may be written". A *carrier* brings
+ * the bytes over, in whichever order the ends come, and says to each when it is done with its bytes. A
+ * send never waits for the receive. So parts share no handle and may be submitted one after the
+ * other, and where the other part runs (another device here, another process) is the carrier's
+ * affair.
  *
  * Thread-safety: any thread may post.
  */
@@ -48,8 +49,8 @@ struct plb__carrier {
 enum plb_status plb__carrier_local(const struct plb_spread *spread,
                                    struct plb__carrier **carrier_out);
 
-/* Copies bytes from one block to another, whatever their devices. `bounce`, of `room` bytes, is used
- * where they must pass main memory. */
+/* Copies bytes from one block to another, whatever their devices. `bounce`, of `room` bytes, is
+ * used where they must pass main memory. */
 enum plb_status plb__block_copy(const struct plb__end *from, const struct plb__end *to,
                                 void *bounce, size_t room);
 

@@ -7,10 +7,11 @@ tests_runtime_run_test_session_SOURCES = %D%/test_session.c
 tests_runtime_run_test_session_LDADD = $(LDADD) $(JANSSON_LIBS)
 
 # How a step is run does not change its bits.
-check_PROGRAMS += %D%/test_same_bits %D%/test_hybrid
-TESTS += %D%/test_same_bits %D%/test_hybrid
+check_PROGRAMS += %D%/test_same_bits %D%/test_hybrid %D%/test_transfer
+TESTS += %D%/test_same_bits %D%/test_hybrid %D%/test_transfer
 tests_runtime_run_test_same_bits_SOURCES = %D%/test_same_bits.c
 tests_runtime_run_test_hybrid_SOURCES = %D%/test_hybrid.c
+tests_runtime_run_test_transfer_SOURCES = %D%/test_transfer.c
 
 # Values that leave the device.
 check_PROGRAMS += %D%/test_offload
