@@ -3,10 +3,10 @@
  * Sessions that are spread over several devices.
  *
  * A parallel policy says where the tasks of the cut graph run; what that means for each device is a
- * part (runtime/plan/hybrid.h): a graph like any other, so an ordinary session runs it, with a plan,
- * a memory policy, a budget and samples of its own. What is here makes these sessions, passes calls
- * on to them, and plays their plans together to say how long a step will take. Parts are submitted
- * one after the other; they meet in their transfers (transfer.h) alone.
+ * part (runtime/plan/hybrid.h): a graph like any other, so an ordinary session runs it, with a
+ * plan, a memory policy, a budget and samples of its own. What is here makes these sessions, passes
+ * calls on to them, and plays their plans together to say how long a step will take. Parts are
+ * submitted one after the other; they meet in their transfers (transfer.h) alone.
  *
  * A part may wait for bytes that another has not submitted yet. So what is in flight is bounded
  * between steps, when all parts have submitted as many; and a part that cannot submit has the
@@ -83,8 +83,8 @@ static enum plb_status check_alike(void)
 
         if (device->workers != first->workers)
             return plb_fail(PLB_ERROR_INVALID,
-                            "devices that share a graph have equally many workers; device 0 has %d, "
-                            "device %u %d",
+                            "devices that share a graph have equally many workers; device 0 has "
+                            "%d, device %u %d",
                             first->workers, k, device->workers);
     }
     return PLB_OK;
@@ -159,7 +159,8 @@ static enum plb_status use_given(struct plb_session *s, const struct plb_hybrid 
     struct plb__parts *parts = s->parts;
 
     if (hybrid->n_places != parts->n)
-        return plb_fail(PLB_ERROR_INVALID, "the hybrid plan is for %u places, and there are %u devices",
+        return plb_fail(PLB_ERROR_INVALID,
+                        "the hybrid plan is for %u places, and there are %u devices",
                         hybrid->n_places, parts->n);
     PLB_TRY(copy_hybrid(hybrid, &parts->hybrid));
     return plb_hybrid_spread(&parts->hybrid, s->cut, parts->places, &parts->spread);
@@ -252,13 +253,14 @@ static enum plb_status look_together(struct plb_session *s)
     bool changed = false;
 
     for (uint32_t p = 0; p < parts->n; p++)
-        if (parts->part[p]) {
-            changed |= parts->seen[p] != parts->part[p]->program;
-            parts->seen[p] = parts->part[p]->program;
-        }
+        changed |= parts->part[p] && parts->seen[p] != parts->part[p]->program;
     if (!changed)
         return PLB_OK;
-    return play(s, parts->places, &parts->predicted, &parts->bubble);
+    memset(parts->seen, 0, parts->n * sizeof *parts->seen); /* they stay unseen on failure */
+    PLB_TRY(play(s, parts->places, &parts->predicted, &parts->bubble));
+    for (uint32_t p = 0; p < parts->n; p++)
+        parts->seen[p] = parts->part[p] ? parts->part[p]->program : NULL;
+    return PLB_OK;
 }
 
 /* ---- making ---- */
@@ -269,7 +271,8 @@ enum plb_status plb__parts_given(const struct plb_session *part, struct plb__dra
     enum plb_status status;
 
     PLB_TRY(plb_plan_copy(&part->part->plan, &draft.plan));
-    status = plb_layout_assign(&draft.plan, part->cut, &part->planning.problem.limits, &draft.layout);
+    status =
+        plb_layout_assign(&draft.plan, part->cut, &part->planning.problem.limits, &draft.layout);
     if (status == PLB_OK)
         *draft_out = draft;
     else
@@ -311,7 +314,8 @@ static bool is_held(const struct plb__parts *parts, plb_value whole, uint32_t ce
     return false;
 }
 
-/* Cells of what lives on that no task wants are kept on the first device, so that a tensor is whole. */
+/* Cells of what lives on that no task wants are kept on the first device, so that a tensor is
+ * whole. */
 static enum plb_status keep_rest(struct plb_session *s, plb_value whole)
 {
     struct plb_cells cells = plb_graph_cells(s->cut, whole);
@@ -365,6 +369,8 @@ enum plb_status plb__parts_create(struct plb_session *s, const struct plb_sessio
 {
     struct plb__parts *parts;
 
+    if (plb_graph_tasks(s->cut) == 0)
+        return plb_fail(PLB_ERROR_INVALID, "a graph without tasks cannot be spread over devices");
     PLB_TRY(check_alike());
     PLB_TRY(allocate(s));
     parts = s->parts;
@@ -453,15 +459,28 @@ enum plb_status plb__parts_step(struct plb_session *s, uint64_t number)
     return PLB_OK;
 }
 
+/* All have the budget then, or none: those before the one that cannot get theirs back, which they
+ * had a plan for. */
 enum plb_status plb__parts_set_budget(struct plb_session *s, size_t bytes)
 {
-    for (uint32_t p = 0; p < s->parts->n; p++)
-        if (s->parts->part[p]) {
-            enum plb_status status = plb_session_set_budget(s->parts->part[p], bytes);
+    size_t before[PLB_DEVICES_MAX];
 
-            if (status != PLB_OK)
-                return plb_fail_within(status, "device %u", p);
-        }
+    for (uint32_t p = 0; p < s->parts->n; p++) {
+        struct plb_session *part = s->parts->part[p];
+        enum plb_status status = PLB_OK;
+
+        if (!part)
+            continue;
+        before[p] = part->planning.asked;
+        status = plb_session_set_budget(part, bytes);
+        if (status == PLB_OK)
+            continue;
+        status = plb_fail_within(status, "device %u", p);
+        while (p-- > 0)
+            if (s->parts->part[p])
+                plb_session_set_budget(s->parts->part[p], before[p]);
+        return status;
+    }
     return PLB_OK;
 }
 

@@ -28,8 +28,8 @@
 
 /* PLB_ERROR_INVALID unless the runtime was started. */
 enum plb_status plb__runtime_require(void);
-/* Makes sure that each worker of the device has `bytes` of scratch memory. Waits for all tasks if it
- * must grow. */
+/* Makes sure that each worker of the device has `bytes` of scratch memory. Waits for all tasks if
+ * it must grow. */
 enum plb_status plb__runtime_reserve_scratch(const struct plb_device *device, size_t bytes);
 /* Of all workers of the device. */
 size_t plb__runtime_scratch_bytes(const struct plb_device *device);
@@ -122,7 +122,7 @@ struct plb__entry {
     struct plb_type type;
     enum plb_role role;
     const struct plb_device *device;
-    const void *spread; /* the session over several devices that made it; NULL: one on one device */
+    uint64_t spread; /* serial of the session over several devices that made it; 0: one device's */
     struct plb__entry *twin; /* what another device has of the tensor */
     uint32_t n_cells;
     struct plb__cell *cell;
@@ -139,7 +139,7 @@ struct plb__bind {
     uint32_t n;
     const plb_value *cell;
     const struct plb_device *device;
-    const void *spread; /* as in struct plb__entry */
+    uint64_t spread; /* as in struct plb__entry */
     bool managed;
     enum plb_tier home; /* of cells that are not there yet */
 };
@@ -475,6 +475,7 @@ void plb__aside_stop(struct plb_session *session);
 struct plb__parts;
 
 struct plb_session {
+    uint64_t serial; /* from 1; addresses come again */
     const plb_graph_t *whole;
     plb_graph_t *cut;
     struct plb__parts *parts;  /* it is spread over devices (parts.c), and has of the fields below

@@ -41,7 +41,7 @@ static size_t stride_in_store(const struct plb_type *type)
 enum plb_status plb__session_bind(struct plb_session *s, const struct plb_value_info *whole,
                                   const plb_value *cell, uint32_t n, enum plb_tier home)
 {
-    const struct plb_session *spread = s->parts ? s : s->outer;
+    uint64_t spread = s->parts ? s->serial : s->outer ? s->outer->serial : 0;
     const struct plb__bind bind = {whole, s->cut, n, cell, s->device, spread, s->managed, home};
     struct plb__place *place;
     enum plb_status status;
@@ -318,10 +318,12 @@ static enum plb_status prepare(struct plb_session *s, const struct plb_session_o
 /* Also for the one that is spread, which has no device. */
 static struct plb_session *new_session(const struct plb__session_wish *wish)
 {
+    static uint64_t made;
     struct plb_session *s = calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
+    s->serial = ++made;
     s->whole = wish->whole;
     s->store = wish->store;
     s->device = wish->device;
@@ -379,8 +381,8 @@ static enum plb_status choose_spread(const struct plb_session_options *options, 
     *spread_out = options->hybrid || strcmp(name, "none") != 0;
     if (*spread_out && plb_runtime_devices() < 2)
         return plb_fail(PLB_ERROR_INVALID,
-                        "parallel policy '%s' needs several devices, as in --devices cpu:1,cpu:1, and "
-                        "there is one",
+                        "parallel policy '%s' needs several devices, as in --devices cpu:1,cpu:1, "
+                        "and there is one",
                         options->hybrid ? options->hybrid->policy : name);
     return PLB_OK;
 }
@@ -523,6 +525,12 @@ enum plb_status plb__session_check(struct plb_session *s)
     return status;
 }
 
+/* For want of a plan; a part does with the session that it is a part of. */
+static bool is_stopped(const struct plb_session *s)
+{
+    return s->outer ? s->outer->stopped : s->stopped;
+}
+
 enum plb_status plb_session_read(plb_session_t *s, plb_value value, void *data, size_t bytes)
 {
     const struct plb_value_info *info;
@@ -536,13 +544,13 @@ enum plb_status plb_session_read(plb_session_t *s, plb_value value, void *data, 
         return plb_fail(PLB_ERROR_INVALID, "value '%s' is not marked as output", info->name);
     if (s->parts)
         return plb__parts_read(s, value, data, bytes);
-    if (info->producer != PLB_NONE && s->stopped)
+    if (info->producer != PLB_NONE && is_stopped(s))
         return plb__session_check(s); /* its memory may be gone */
     PLB_TRY(view_make(s, value, bytes, &view));
     status = plb__cells_read(&view.type, view.cell, view.n, data);
     free(view.cell);
     plb__runtime_rest();
-    if (s->stopped)
+    if (is_stopped(s))
         return status;
     failed = plb__session_check(s); /* says more than that the copy failed */
     return failed != PLB_OK ? failed : status;

@@ -2,10 +2,11 @@
 /*
  * Persistent tensors by name.
  *
- * A tensor is a grid of cells, which lie in a block of the device where the session that first named
- * it computes. A session that is spread over devices gives each of them an entry of its own with the
- * cells that it needs there: *twins*, in a chain behind the first. A cell that several twins have is
- * a replica, which the session keeps equal; of these the first one is read and all are written.
+ * A tensor is a grid of cells, which lie in a block of the device where the session that first
+ * named it computes. A session that is spread over devices gives each of them an entry of its own
+ * with the cells that it needs there: *twins*, in a chain behind the first. A cell that several
+ * twins have is a replica, which the session keeps equal; of these the first one is read and all
+ * are written.
  */
 #include "runtime/run/ledger.h"
 #include "runtime/run/run_internal.h"
@@ -286,7 +287,8 @@ static enum plb_status fail_elsewhere(const struct plb__bind *bind, const struct
     if (bind->spread || first->spread)
         return plb_fail(PLB_ERROR_INVALID,
                         "tensor '%s' lies elsewhere, or is cut otherwise, in the store than this "
-                        "session wants it: sessions of a store must agree in devices, policy and cut",
+                        "session wants it: sessions of a store must agree in devices, policy and "
+                        "cut",
                         first->name);
     return plb_fail(PLB_ERROR_INVALID,
                     "tensor '%s' is cut otherwise in the store than in the graph; use the "

@@ -14,6 +14,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/run/device.h"
 #include "runtime/run/ledger.h"
+#include "runtime/run/run_internal.h"
 #include "runtime/run/timeline.h"
 
 #include <stdlib.h>
@@ -282,12 +283,60 @@ static void failure(void)
     PLB_REQUIRE(start(TWO));
     PLB_REQUIRE(run_create(&how, &run) == PLB_OK);
     PLB_CHECK_EQ(plb_trainer_initialize(run.trainer), PLB_OK);
-    PLB_CHECK_EQ(plb_language_write(&run.language, plb_trainer_session(run.trainer), tokens, targets),
+    PLB_CHECK_EQ(plb_language_write(&run.language, plb_trainer_session(run.trainer), tokens,
+                                    targets),
                  PLB_OK);
     PLB_CHECK_EQ(plb_trainer_step(run.trainer), PLB_OK);
     PLB_CHECK_EQ(plb_trainer_read(run.trainer, &loss, NULL), PLB_ERROR_INVALID);
     PLB_CHECK_CONTAINS(plb_error_message(), "embedding");
     PLB_CHECK(plb_trainer_step(run.trainer) != PLB_OK);
+    plb_trainer_destroy(run.trainer);
+    plb_runtime_stop();
+}
+
+/* The second device, which takes more than the first, cannot keep the budget: then none has it. */
+static void budget_refused(void)
+{
+    const struct how how = {.parallel = "zb-v", .share = 1};
+    const struct plb_session *first;
+    struct run run = {0};
+    size_t asked;
+
+    PLB_REQUIRE(start(TWO));
+    PLB_REQUIRE(run_create(&how, &run) == PLB_OK);
+    first = plb__parts_first(plb_trainer_session(run.trainer));
+    asked = first->planning.asked;
+    PLB_CHECK_EQ(plb_session_set_budget(plb_trainer_session(run.trainer),
+                                        first->info.planned_bytes),
+                 PLB_ERROR_MEMORY);
+    PLB_CHECK_CONTAINS(plb_error_message(), "device 1");
+    PLB_CHECK_EQ(first->planning.asked, asked);
+    plb_trainer_destroy(run.trainer);
+    plb_runtime_stop();
+}
+
+/* What a session has spread over devices is not another's that is spread otherwise, even where that
+ * one is made at the address of the first. */
+static void spread_otherwise(void)
+{
+    const struct how how = {.parallel = "1f1b"};
+    const struct plb_session_options first = {.parallel = "1f1b"}, second = {.parallel = "dp"};
+    const plb_graph_t *whole;
+    plb_session_t *session = NULL;
+    plb_store_t *store = NULL;
+    struct run run = {0};
+
+    PLB_REQUIRE(start(TWO));
+    PLB_REQUIRE(run_create(&how, &run) == PLB_OK);
+    PLB_REQUIRE(plb_store_create(&store) == PLB_OK);
+    whole = plb_trainer_session(run.trainer)->whole;
+    PLB_CHECK_EQ(plb_session_create(whole, &first, store, &session), PLB_OK);
+    plb_session_destroy(session);
+    PLB_CHECK_EQ(plb_session_create(whole, &first, store, &session), PLB_OK);
+    plb_session_destroy(session);
+    PLB_CHECK_EQ(plb_session_create(whole, &second, store, &session), PLB_ERROR_INVALID);
+    PLB_CHECK_CONTAINS(plb_error_message(), "lies elsewhere");
+    plb_store_destroy(store);
     plb_trainer_destroy(run.trainer);
     plb_runtime_stop();
 }
@@ -368,5 +417,6 @@ static void refused(void)
 
 PLB_TEST_MAIN("runtime/run/hybrid", NULL, NULL, PLB_TEST(virtual_devices), PLB_TEST(policies),
               PLB_TEST(four_devices), PLB_TEST(groups_of_two), PLB_TEST(memory_policies),
-              PLB_TEST(nothing_is_left), PLB_TEST(resumed), PLB_TEST(failure), PLB_TEST(figures),
+              PLB_TEST(nothing_is_left), PLB_TEST(resumed), PLB_TEST(failure),
+              PLB_TEST(budget_refused), PLB_TEST(spread_otherwise), PLB_TEST(figures),
               PLB_TEST(bad_lists), PLB_TEST(refused))
