@@ -5,8 +5,8 @@
  * A plan that is better than the present one is no reason to hold up a step: the present one is
  * right. So a thread of the session's makes it, and when it is there the next step switches to it,
  * if it is faster by a stated part. The thread makes one plan at a time, from copies of all that
- * changes while steps go on: what the tasks cost, the platform, the limits. What was asked for under
- * other limits than those that hold when it is there is thrown away.
+ * changes while steps go on: what the tasks cost, the platform, the limits. What does not keep the
+ * limits that hold when it is there is thrown away.
  *
  * To register a token at StarPU takes as long as several tasks. The thread does that, too, so that
  * a program can be made while the former one still runs and keeps its own.
@@ -108,6 +108,8 @@ void plb__aside_begin(struct plb_session *s, enum plb_event event)
 {
     struct plb__aside *a = &s->aside;
 
+    if (a->again && event == PLB_EVENT_DRIFT)
+        event = a->next; /* which asks whatever the costs are */
     if (a->running || s->planning.pending) {
         a->again = true;
         a->next = event;
