@@ -37,6 +37,7 @@ palombe_SOURCES += \
 	%D%/settings.c \
 	%D%/simulate.c \
 	%D%/simulate.h \
+	%D%/simulate_choice.c \
 	%D%/simulate_film.c \
 	%D%/simulate_film.h \
 	%D%/simulate_picture.c \

@@ -85,11 +85,10 @@ static enum plb_status read_memory(struct cli_simulation *s)
 }
 
 /* What a part may use and what its tasks take. `seconds` has room for every task of the part. */
-static enum plb_status make_problem(const struct cli_simulation *s, const struct plb_part *part,
-                                    uint32_t place, double *seconds,
+static enum plb_status make_problem(const struct cli_simulation *s, const struct cli_machine *m,
+                                    const struct plb_part *part, uint32_t place, double *seconds,
                                     struct plb_problem *problem_out)
 {
-    const struct cli_machine *m = &s->machine;
     uint32_t kind = plb_places_at(m->places, place)->kind;
     const plb_costs_t *costs = plb_places_costs(m->places, kind);
     struct plb_limits limits = plb_limits_none();
@@ -121,7 +120,7 @@ static enum plb_status plan_part(const struct cli_simulation *s, struct cli_tria
 
     if (!seconds)
         return plb_fail(PLB_ERROR_MEMORY, "no memory for the times of tasks");
-    status = make_problem(s, part, place, seconds, &problem);
+    status = make_problem(s, cli_trial_machine(s, t), part, place, seconds, &problem);
     if (status == PLB_OK && s->memory)
         status = plb_plan_make(s->memory, &problem, PLB_EVENT_RELIEF, NULL, &t->plan[place],
                                &t->layout[place]);
@@ -147,6 +146,12 @@ static enum plb_status plan_parts(const struct cli_simulation *s, struct cli_tri
         if (t->spread.part[p].graph)
             PLB_TRY(plan_part(s, t, p));
     return PLB_OK;
+}
+
+const struct cli_machine *cli_trial_machine(const struct cli_simulation *simulation,
+                                            const struct cli_trial *trial)
+{
+    return trial->own.graph ? &trial->own : &simulation->machine;
 }
 
 const struct plb_plan *cli_trial_plan(const struct cli_trial *trial, uint32_t place)
@@ -175,15 +180,15 @@ static void add_up(struct cli_trial *t)
 
 static enum plb_status play(const struct cli_simulation *s, struct cli_trial *t)
 {
+    const struct cli_machine *m = cli_trial_machine(s, t);
     uint32_t n = t->spread.n_parts;
     const struct plb_plan **plan = calloc(n, sizeof *plan);
     const struct plb_layout **layout = calloc(n, sizeof *layout);
-    const struct plb_spread_problem problem = {.places = s->machine.places,
+    const struct plb_spread_problem problem = {.places = m->places,
                                                .in_order = t->hybrid.in_order,
                                                .plan = plan,
                                                .layout = t->layout ? layout : NULL,
-                                               .seconds =
-                                                   (const double *const *)s->machine.seconds};
+                                               .seconds = (const double *const *)m->seconds};
     enum plb_status status;
 
     for (uint32_t p = 0; plan && layout && p < n; p++) {
@@ -191,7 +196,7 @@ static enum plb_status play(const struct cli_simulation *s, struct cli_trial *t)
         layout[p] = t->layout ? &t->layout[p] : NULL;
     }
     if (plan && layout)
-        status = plb_spread_simulate(&t->spread, s->machine.graph, &problem, &t->simulation);
+        status = plb_spread_simulate(&t->spread, m->graph, &problem, &t->simulation);
     else
         status = plb_fail(PLB_ERROR_MEMORY, "no memory for the plans of %u places", n);
     free(plan);
@@ -199,14 +204,30 @@ static enum plb_status play(const struct cli_simulation *s, struct cli_trial *t)
     return status;
 }
 
+static void clear_trial(struct cli_trial *t)
+{
+    for (uint32_t p = 0; p < t->spread.n_parts; p++) {
+        if (t->plan)
+            plb_plan_clear(&t->plan[p]);
+        if (t->layout)
+            plb_layout_clear(&t->layout[p]);
+    }
+    free(t->plan);
+    free(t->layout);
+    plb_spread_simulation_clear(&t->simulation);
+    plb_spread_clear(&t->spread);
+    plb_hybrid_clear(&t->hybrid);
+    cli_machine_close(&t->own);
+}
+
 static enum plb_status try_policy(const struct cli_simulation *s, struct cli_trial *t)
 {
-    const struct plb_parallel_problem problem = {.graph = s->machine.graph,
-                                                 .places = s->machine.places,
-                                                 .seconds =
-                                                     (const double *const *)s->machine.seconds,
+    const struct cli_machine *m = cli_trial_machine(s, t);
+    const struct plb_parallel_problem problem = {.graph = m->graph,
+                                                 .places = m->places,
+                                                 .seconds = (const double *const *)m->seconds,
                                                  .degrees = s->degrees,
-                                                 .budget = s->machine.budget};
+                                                 .budget = m->budget};
     double start = cli_seconds();
 
     PLB_TRY(plb_hybrid_make(t->policy, &problem, PLB_EVENT_RELIEF, NULL, &t->hybrid, &t->spread));
@@ -217,14 +238,88 @@ static enum plb_status try_policy(const struct cli_simulation *s, struct cli_tri
     return PLB_OK;
 }
 
+static bool is_no_plan(enum plb_status status)
+{
+    return status == PLB_ERROR_INVALID || status == PLB_ERROR_MEMORY;
+}
+
+/* ---- a graph of its own for auto ---- */
+
+static bool fits(const struct cli_simulation *s, const struct cli_trial *t)
+{
+    return t->simulation.place[t->fullest].peak <= s->machine.budget[t->fullest];
+}
+
+static bool is_better(const struct cli_simulation *s, const struct cli_trial *a,
+                      const struct cli_trial *b)
+{
+    if (fits(s, a) != fits(s, b))
+        return fits(s, a);
+    return a->simulation.seconds < b->simulation.seconds;
+}
+
+/* Plays a graph that the planner would like; where that is for the better, it takes the place of
+ * what there was. `*there`: there was, or is, a plan. */
+static enum plb_status try_choice(const struct cli_simulation *s, const struct cli_choice *choice,
+                                  struct cli_trial *t, bool *there)
+{
+    struct cli_trial other = {.policy = t->policy, .choice = *choice};
+    enum plb_status status = cli_choice_open(s, choice, &other.own);
+
+    if (status == PLB_OK)
+        status = try_policy(s, &other);
+    if (status == PLB_OK && (!*there || is_better(s, &other, t))) {
+        clear_trial(t);
+        *t = other;
+        *there = true;
+        return PLB_OK;
+    }
+    clear_trial(&other);
+    return status;
+}
+
+static enum plb_status try_choices(const struct cli_simulation *s, struct cli_trial *t,
+                                   bool *there)
+{
+    struct cli_choices choices;
+    enum plb_status status = PLB_OK;
+
+    PLB_TRY(cli_choices_make(s, &choices));
+    for (int k = 0; k < choices.n && (status == PLB_OK || is_no_plan(status)); k++)
+        status = try_choice(s, &choices.choice[k], t, there);
+    return status;
+}
+
+/* `given`: what became of the graph as it was given. */
+static enum plb_status improve(const struct cli_simulation *s, struct cli_trial *t,
+                               enum plb_status given)
+{
+    const struct plb_settings *settings = s->machine.settings;
+    double start = cli_seconds(), before = t->planning_seconds;
+    char reason[sizeof t->reason];
+    bool there = given == PLB_OK;
+    enum plb_status status;
+
+    if (strcmp(t->policy->name, "auto") != 0 || (!there && !is_no_plan(given)) ||
+        strcmp(plb_settings_text(settings, OPTION_WORKLOAD), "unet") == 0 ||
+        (plb_settings_given(settings, OPTION_PARTS) && plb_settings_given(settings, OPTION_TENSOR)))
+        return given;
+    snprintf(reason, sizeof reason, "%s", there ? "" : plb_error_message());
+    status = try_choices(s, t, &there);
+    t->planning_seconds = before + cli_seconds() - start;
+    if (status != PLB_OK && !is_no_plan(status))
+        return status;
+    plb_error_clear();
+    return there ? PLB_OK : plb_fail(given, "%s", reason);
+}
+
 /* That a policy has no plan here is a result, not a failure, unless it is the only one asked for.
  */
 static enum plb_status run_trial(struct cli_simulation *s, struct cli_trial *t)
 {
-    enum plb_status status = try_policy(s, t);
+    enum plb_status status = improve(s, t, try_policy(s, t));
 
-    if (status == PLB_OK || s->n_trials == 1 ||
-        (status != PLB_ERROR_INVALID && status != PLB_ERROR_MEMORY))
+    if (status == PLB_OK || s->n_trials == 1 || !is_no_plan(status))
         return status;
     snprintf(t->reason, sizeof t->reason, "%s", plb_error_message());
     plb_error_clear();
@@ -250,21 +345,6 @@ static enum plb_status run_trials(struct cli_simulation *s)
 }
 
 /* ---- the command ---- */
-
-static void clear_trial(struct cli_trial *t)
-{
-    for (uint32_t p = 0; p < t->spread.n_parts; p++) {
-        if (t->plan)
-            plb_plan_clear(&t->plan[p]);
-        if (t->layout)
-            plb_layout_clear(&t->layout[p]);
-    }
-    free(t->plan);
-    free(t->layout);
-    plb_spread_simulation_clear(&t->simulation);
-    plb_spread_clear(&t->spread);
-    plb_hybrid_clear(&t->hybrid);
-}
 
 static enum plb_status draw(const struct cli_simulation *s)
 {

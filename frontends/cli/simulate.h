@@ -34,9 +34,23 @@ void cli_machine_close(struct cli_machine *machine);
 /* --out must end in .svg, where it is given. */
 enum plb_status cli_check_picture(const struct plb_settings *settings);
 
+/* What the planner makes of a model before there is a graph. */
+struct cli_choice {
+    int64_t micro_batches;
+    char tensor[200];          /* as --tensor has it; "": not split */
+    uint32_t replicas, stages; /* that it has in mind (stages of the first replica) */
+};
+#define CLI_CHOICES_MAX 3
+struct cli_choices {
+    int n;
+    struct cli_choice choice[CLI_CHOICES_MAX];
+};
+
 /* What one policy decided, in virtual time. */
 struct cli_trial {
     const struct plb_parallel_policy *policy;
+    struct cli_machine own;   /* with a graph chosen for this policy alone, where it has one */
+    struct cli_choice choice; /* of that graph */
     char reason[400]; /* why there is no plan; "" when there is one */
     double planning_seconds;
     struct plb_hybrid hybrid;
@@ -50,6 +64,10 @@ struct cli_trial {
     double again;     /* seconds of tasks that had run before, all places together */
 };
 
+struct cli_simulation;
+/* The step as this policy has it. */
+const struct cli_machine *cli_trial_machine(const struct cli_simulation *simulation,
+                                            const struct cli_trial *trial);
 /* The plan that a place runs. */
 const struct plb_plan *cli_trial_plan(const struct cli_trial *trial, uint32_t place);
 
@@ -62,6 +80,15 @@ struct cli_simulation {
     struct cli_trial trial[CLI_TRIALS_MAX];
     int n_trials;
 };
+
+/* simulate_choice.c: the micro-batches and, unless --tensor is given, the degrees that the planner
+ * of "auto" would give the model; --micro-batches binds it. Only choices that differ from the graph
+ * that is there, and from each other. */
+enum plb_status cli_choices_make(const struct cli_simulation *simulation,
+                                 struct cli_choices *choices_out);
+/* The step with a graph of that choice. */
+enum plb_status cli_choice_open(const struct cli_simulation *simulation,
+                                const struct cli_choice *choice, struct cli_machine *machine_out);
 
 /* simulate_report.c: prints the table, or JSON. */
 enum plb_status cli_simulate_report(const struct cli_simulation *simulation);

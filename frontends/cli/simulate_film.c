@@ -229,7 +229,8 @@ enum plb_status job_film_make(const struct cli_simulation *simulation,
     enum plb_status status;
 
     *film_out = (struct job_film){0};
-    PLB_TRY(list_tasks(trial, kinds, simulation->machine.graph, place, film_out));
+    PLB_TRY(list_tasks(trial, kinds, cli_trial_machine(simulation, trial)->graph, place,
+                       film_out));
     join_tasks(film_out, UNSEEN * span / columns);
     if (!trial->layout)
         PLB_TRY(plb_layout_assign(&part->plan, part->graph, NULL, &own));

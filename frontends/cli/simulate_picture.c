@@ -58,7 +58,8 @@ static const struct size {
 struct picture {
     const struct cli_simulation *simulation;
     struct cli_svg svg;
-    struct job_kinds kinds;
+    struct job_kinds kinds; /* of the graph of the panel that is drawn, */
+    int64_t micro_batches;  /* and how many it has */
     struct size size;
     double span;               /* seconds */
     double most;               /* bytes: the top of each memory */
@@ -148,8 +149,7 @@ static void draw_number(struct picture *p, const struct job_bar *bar, double x, 
 {
     char text[16];
 
-    if (!bar->first || bar->micro_batch < 0 || height < p->size.number ||
-        p->simulation->machine.workload.micro_batches < 2)
+    if (!bar->first || bar->micro_batch < 0 || height < p->size.number || p->micro_batches < 2)
         return;
     snprintf(text, sizeof text, "%d", bar->micro_batch);
     if (width >= 2.0 + 0.62 * p->size.number * (double)strlen(text))
@@ -313,8 +313,12 @@ static void draw_ticks(struct picture *p, double top, double bottom)
 
 static enum plb_status draw_panel(struct picture *p, const struct cli_trial *t, double y)
 {
+    const struct cli_machine *m = cli_trial_machine(p->simulation, t);
     char peak[32], sent[32];
 
+    job_kinds_clear(&p->kinds);
+    PLB_TRY(job_kinds_find(m->graph, &p->kinds));
+    p->micro_batches = m->workload.micro_batches;
     cli_svg_text(&p->svg, LEFT, y + 26, 15, CLI_INK, "start",
                  "%s: a step takes %.4g s, bubble %.1f %%, at most %s on a device, %s sent",
                  t->policy->name, t->simulation.seconds, 100.0 * t->simulation.bubble,
@@ -394,7 +398,6 @@ static enum plb_status draw(struct picture *p, char **text_out)
 {
     enum plb_status status, closed;
 
-    PLB_TRY(job_kinds_find(p->simulation->machine.graph, &p->kinds));
     PLB_TRY(find_rows(p));
     find_scales(p);
     PLB_TRY(cli_svg_open(&p->svg, WIDTH, TOP + panels(p->simulation) * panel_height(p) + 64));

@@ -6,6 +6,7 @@
 
 #include "frontends/cli/simulate.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static double samples_rate(const struct cli_simulation *s, const struct cli_tria
 /* The step's arithmetic, as a share of what all places could do in the time. */
 static double use_of(const struct cli_simulation *s, const struct cli_trial *t)
 {
-    return s->machine.flops / (t->simulation.seconds * s->machine.rate);
+    return cli_trial_machine(s, t)->flops / (t->simulation.seconds * s->machine.rate);
 }
 
 static size_t peak_of(const struct cli_trial *t)
@@ -97,6 +98,18 @@ static void print_overfull(const struct cli_simulation *s, const struct cli_tria
                cli_print_bytes((double)s->machine.budget[place], has, sizeof has));
 }
 
+/* What became of the graph where `auto` has one of its own. */
+static void print_choice(const struct cli_trial *t)
+{
+    const struct cli_choice *c = &t->choice;
+
+    if (t->own.graph)
+        printf("%s: %" PRId64 " micro-batch%s%s%s; planned as %u replica%s of %u stage%s\n",
+               t->policy->name, c->micro_batches, c->micro_batches == 1 ? "" : "es",
+               c->tensor[0] ? ", tensor " : "", c->tensor, c->replicas, c->replicas == 1 ? "" : "s",
+               c->stages, c->stages == 1 ? "" : "s");
+}
+
 static bool is_alike(const struct cli_trial *t, uint32_t a, uint32_t b)
 {
     const struct plb_place_use *x = &t->simulation.place[a], *y = &t->simulation.place[b];
@@ -146,6 +159,8 @@ static void print_text(const struct cli_simulation *s)
     for (int k = 0; k < s->n_trials; k++)
         print_trial(s, &s->trial[k], width);
     for (int k = 0; k < s->n_trials; k++)
+        print_choice(&s->trial[k]);
+    for (int k = 0; k < s->n_trials; k++)
         print_overfull(s, &s->trial[k]);
     if (s->n_trials == 1)
         print_places(s, &s->trial[0]);
@@ -170,17 +185,31 @@ static json_t *places_json(const struct cli_simulation *s, const struct cli_tria
     return list;
 }
 
+/* Null: the graph that all have. */
+static json_t *choice_json(const struct cli_trial *t)
+{
+    const struct cli_choice *c = &t->choice;
+
+    if (!t->own.graph)
+        return json_null();
+    return json_pack("{s:I, s:o, s:I, s:I, s:I}", "micro_batches", (json_int_t)c->micro_batches,
+                     "tensor", c->tensor[0] ? json_string(c->tensor) : json_null(), "replicas",
+                     (json_int_t)c->replicas, "stages", (json_int_t)c->stages, "tasks",
+                     (json_int_t)plb_graph_tasks(t->own.graph));
+}
+
 static json_t *trial_json(const struct cli_simulation *s, const struct cli_trial *t)
 {
     if (t->reason[0])
         return json_pack("{s:s, s:s}", "policy", t->policy->name, "reason", t->reason);
     return json_pack(
-        "{s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:b, s:f, s:f, s:o}", "policy",
+        "{s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:b, s:f, s:f, s:o, s:o}", "policy",
         t->policy->name, "seconds", t->simulation.seconds, "samples_per_second", samples_rate(s, t),
         "of_peak", use_of(s, t), "bubble", t->simulation.bubble, "places_used", (json_int_t)t->used,
         "peak_bytes", (json_int_t)peak_of(t), "sent_bytes", (json_int_t)t->sent, "transfers",
         (json_int_t)t->spread.n_transfers, "fits", overfull(s, t) == PLB_NONE, "again_seconds",
-        t->again, "planning_seconds", t->planning_seconds, "places", places_json(s, t));
+        t->again, "planning_seconds", t->planning_seconds, "chosen", choice_json(t), "places",
+        places_json(s, t));
 }
 
 static enum plb_status print_json(const struct cli_simulation *s)

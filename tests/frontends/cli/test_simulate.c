@@ -147,6 +147,33 @@ static void a_budget_that_is_too_small_names_the_place(void)
     refuse(CARDS "--parallel 1f1b --memory starpu", 1, "policy 'starpu' plans nothing");
 }
 
+/* ---- a graph for auto ---- */
+
+/* The policies that were asked with it keep theirs. */
+static void auto_has_a_graph_of_its_own(void)
+{
+    json_t *chosen = palombe_json("simulate --platform laptop-2 " TINY "--parallel dp,auto --json");
+    json_t *given = palombe_json("simulate --platform laptop-2 " TINY
+                                 "--parallel dp,auto --micro-batches 4 --tensor 1 --json");
+    json_t *graph = json_object_get(trial(chosen, "auto"), "chosen");
+    struct plb_test_output output = palombe("simulate --platform laptop-2 " TINY "--parallel auto");
+    int micro_batches;
+
+    PLB_REQUIRE(json_is_object(graph));
+    micro_batches = (int)number(graph, "micro_batches");
+    PLB_CHECK(micro_batches == 1 || micro_batches == 2 || micro_batches == 4);
+    PLB_CHECK(number(trial(chosen, "auto"), "seconds") < number(trial(given, "auto"), "seconds"));
+    PLB_CHECK(number(trial(chosen, "dp"), "seconds") == number(trial(given, "dp"), "seconds"));
+    PLB_CHECK(json_is_null(json_object_get(trial(chosen, "dp"), "chosen")));
+    PLB_CHECK(json_is_null(json_object_get(trial(given, "auto"), "chosen")));
+    PLB_CHECK_EQ((int)number(chosen, "micro_batches"), 4);
+    PLB_CHECK_CONTAINS(output.out, "\nauto: ");
+    PLB_CHECK_CONTAINS(output.out, "; planned as ");
+    plb_test_output_free(&output);
+    json_decref(chosen);
+    json_decref(given);
+}
+
 /* ---- what is shown ---- */
 
 static void one_row_for_each_policy(void)
@@ -253,6 +280,7 @@ PLB_TEST_MAIN("frontends/cli/simulate", set_up, NULL, PLB_TEST(bubbles_are_near_
               PLB_TEST(the_same_figures_each_time), PLB_TEST(what_is_sent_is_received),
               PLB_TEST(slow_links_take_their_time), PLB_TEST(memory_policies_plan_each_place),
               PLB_TEST(a_budget_that_is_too_small_names_the_place),
-              PLB_TEST(one_row_for_each_policy), PLB_TEST(the_picture_has_all_policies),
+              PLB_TEST(auto_has_a_graph_of_its_own), PLB_TEST(one_row_for_each_policy),
+              PLB_TEST(the_picture_has_all_policies),
               PLB_TEST(small_tasks_cost_the_host_more), PLB_TEST(sizes_are_a_table_and_a_picture),
               PLB_TEST(wrong_platforms), PLB_TEST(wrong_policies), PLB_TEST(wrong_degrees))
