@@ -249,8 +249,9 @@ static enum plb_status check_list(const struct plb__device_wish *wish, uint32_t 
                             "devices that work together are of one kind, not '%s' and '%s'",
                             wish[0].kind->name, wish[k].kind->name);
         if (wish[k].kind == &plb__device_cpu && !wish[k].group)
-            return plb_fail(PLB_ERROR_INVALID, "in a list of devices each group of CPU workers says "
-                                               "how many they are, as in 'cpu:1,cpu:1'");
+            return plb_fail(PLB_ERROR_INVALID,
+                            "in a list of devices each group of CPU workers says how many they "
+                            "are, as in 'cpu:1,cpu:1'");
     }
     return PLB_OK;
 }

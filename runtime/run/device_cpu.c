@@ -82,8 +82,8 @@ static enum plb_status start(const struct plb__device_wish *wish, uint32_t n,
         int workers = wish[k].group ? wish[k].workers : all;
 
         if (next + workers > end)
-            return plb_fail(PLB_ERROR_INVALID, "StarPU started %d CPU workers, too few for %u groups",
-                            all, n);
+            return plb_fail(PLB_ERROR_INVALID,
+                            "StarPU started %d CPU workers, too few for %u groups", all, n);
         cpu.held[k] = 0;
         cpu.device[k] = (struct plb_device){.name = "cpu",
                                             .number = k,

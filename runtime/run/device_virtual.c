@@ -61,8 +61,8 @@ static enum plb_status make_buffer(const struct card *card, struct plb_block *bl
     if (!buffer)
         return opencl_failed("clCreateBuffer", error);
     block->handle = buffer;
-    if (clEnqueueMapBuffer(card->in, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, block->bytes, 0,
-                           NULL, NULL, &error) != block->address)
+    if (clEnqueueMapBuffer(card->in, buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, block->bytes,
+                           0, NULL, NULL, &error) != block->address)
         return opencl_failed("clEnqueueMapBuffer", error);
     return PLB_OK;
 }
@@ -121,7 +121,8 @@ static enum plb_status copy_out(const struct plb_block *from, size_t offset, voi
     if (bytes == 0)
         return PLB_OK;
     plb__opencl_ours(true);
-    error = clEnqueueReadBuffer(card_of(from->device)->out, from->handle, CL_TRUE, offset, bytes, to, 0, NULL, NULL);
+    error = clEnqueueReadBuffer(card_of(from->device)->out, from->handle, CL_TRUE, offset, bytes, to,
+                                0, NULL, NULL);
     plb__opencl_ours(false);
     return error == CL_SUCCESS ? PLB_OK : opencl_failed("clEnqueueReadBuffer", error);
 }
@@ -134,7 +135,8 @@ static enum plb_status copy_in(const void *from, const struct plb_block *to, siz
     if (bytes == 0)
         return PLB_OK;
     plb__opencl_ours(true);
-    error = clEnqueueWriteBuffer(card_of(to->device)->in, to->handle, CL_TRUE, offset, bytes, from, 0, NULL, NULL);
+    error = clEnqueueWriteBuffer(card_of(to->device)->in, to->handle, CL_TRUE, offset, bytes, from,
+                                 0, NULL, NULL);
     plb__opencl_ours(false);
     return error == CL_SUCCESS ? PLB_OK : opencl_failed("clEnqueueWriteBuffer", error);
 }

@@ -515,6 +515,9 @@ static void add_info(const struct plb_session_info *part, struct plb_session_inf
     all->again_tasks += part->again_tasks;
     all->again_flops += part->again_flops;
     all->replans += part->replans;
+    all->replan_seconds += part->replan_seconds;
+    all->asked += part->asked;
+    all->asked_aside += part->asked_aside;
     all->budget = part->budget;
     all->planned_bytes = greater(all->planned_bytes, part->planned_bytes);
     all->planned_peak = greater(all->planned_peak, part->planned_peak);

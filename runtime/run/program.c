@@ -392,7 +392,8 @@ static enum plb_status prepare_launches(struct plb__program *p, const struct fin
 {
     p->n_keys = p->n_ranges;
     for (uint32_t k = 0; k < p->layout.n_slots; k++)
-        finder->key_of_slot[k] = p->range_of_slot[k] == PLB_NONE ? p->n_keys++ : p->range_of_slot[k];
+        finder->key_of_slot[k] =
+            p->range_of_slot[k] == PLB_NONE ? p->n_keys++ : p->range_of_slot[k];
     memset(finder->buffer_of_slot, 0xff, ((size_t)p->n_keys + 1) * sizeof *finder->buffer_of_slot);
     for (uint32_t g = 0; g < p->n_gates; g++)
         p->gate[g].key = p->n_keys++;

@@ -4,13 +4,13 @@
  *
  * There are two kinds of reasons for a new plan. When measured costs have left those that the
  * present one was made with, or when there is more memory, it is still right, and no step waits: a
- * better one is made aside (aside.c), and a step switches to it when it is there. When there is less
- * memory than it takes, steps need another plan at once: the same in other places if that does,
- * else the policy's quick answer; and a better one is made aside after that.
+ * better one is made aside (aside.c), and a step switches to it when it is there. When there is
+ * less memory than it takes, steps need another plan at once: the same in other places if that
+ * does, else the policy's quick answer; and a better one is made aside after that.
  *
  * Nothing is drained: the new program lies in the same arena, and its tasks wait for those of the
- * former ones only where both use the same bytes (bridge.c). A former program is freed when its last
- * task has ended. Results do not depend on any of this, since what a plan computes does not.
+ * former ones only where both use the same bytes (bridge.c). A former program is freed when its
+ * last task has ended. Results do not depend on any of this, since what a plan computes does not.
  */
 #define _GNU_SOURCE
 #include "config.h"
