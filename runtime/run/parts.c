@@ -488,6 +488,7 @@ void plb__parts_collect(struct plb_session *s)
 {
     for (uint32_t p = 0; p < s->parts->n; p++)
         if (s->parts->part[p]) {
+            plb__session_check(s->parts->part[p]); /* a card is asked for its faults */
             plb__steps_collect(s->parts->part[p]);
             plb__session_reap(s->parts->part[p]);
         }

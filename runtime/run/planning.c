@@ -107,10 +107,12 @@ static enum plb_status read_budget(struct plb_session *s, const struct plb_sessi
     return PLB_OK;
 }
 
-/* What is kept there from step to step has its room already; the limit counts it, too. */
+/* What is kept there from step to step has its room already; the limit counts it, too. Parts of a
+ * session share what can be had. */
 static size_t host_limit(const struct plb_session *s, size_t asked)
 {
-    size_t copies = asked ? asked : (size_t)(HOST_SHARE * (double)plb__memory_available());
+    double share = HOST_SHARE / (s->outer ? plb_runtime_devices() : 1);
+    size_t copies = asked ? asked : (size_t)(share * (double)plb__memory_available());
 
     return copies < SIZE_MAX - s->info.away_bytes ? copies + s->info.away_bytes : SIZE_MAX;
 }
