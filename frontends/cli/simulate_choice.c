@@ -13,7 +13,7 @@
 #include "frontends/cli/simulate.h"
 
 #include "frontends/nn/split.h"
-#include "schedulers/parallel/auto.h"
+#include "schedulers/parallel/auto/graph.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -73,15 +73,39 @@ enum plb_status cli_choice_open(const struct cli_simulation *s, const struct cli
 
 /* ---- the profile ---- */
 
-static enum plb_status read_profile(const struct cli_simulation *s, const struct sizes *sizes,
-                                    struct plb_auto_profile *profile_out)
+/* By blocks, of which nothing is recomputed. */
+static enum plb_status read_blocks(const struct cli_machine *m, uint32_t samples,
+                                   struct plb_auto_profile *profile_out)
 {
+    struct plb__auto_graph read;
+    struct plb__jobs jobs;
+    enum plb_status status;
+
+    PLB_TRY(plb__jobs_find(m->graph, &jobs));
+    status = plb__auto_graph_read(&jobs, m->places, (const double *const *)m->seconds, samples,
+                                  true, &read);
+    plb__jobs_clear(&jobs);
+    if (status != PLB_OK)
+        return status;
+    free(read.bound);
+    *profile_out = read.profile;
+    return PLB_OK;
+}
+
+/* `again`: with what blocks may recompute. */
+static enum plb_status read_profile(const struct cli_simulation *s, const struct sizes *sizes,
+                                    bool again, struct plb_auto_profile *profile_out)
+{
+    uint32_t samples = (uint32_t)sizes->batch;
     struct cli_machine m;
     enum plb_status status;
 
     PLB_TRY(open_sized(s, sizes, true, &m));
-    status = plb_auto_profile_of_blocks(m.graph, m.places, (const double *const *)m.seconds,
-                                        (uint32_t)sizes->batch, profile_out);
+    if (again)
+        status = plb_auto_profile_of_blocks(m.graph, m.places, (const double *const *)m.seconds,
+                                            samples, profile_out);
+    else
+        status = read_blocks(&m, samples, profile_out);
     cli_machine_close(&m);
     return status;
 }
@@ -122,14 +146,12 @@ static enum plb_status make_profile(const struct cli_simulation *s, const char *
     struct plb_auto_profile single;
     enum plb_status status;
 
-    PLB_TRY(read_profile(s, &sizes, profile_out));
+    PLB_TRY(read_profile(s, &sizes, s->memory != NULL, profile_out));
     profile_out->micro_batches = 0; /* to be chosen */
-    for (uint32_t r = 0; r < profile_out->n_records && !s->memory; r++)
-        profile_out->record[r].n_options = 1;
     if (sizes.batch == 1)
         return PLB_OK;
     sizes.batch = 1;
-    status = read_profile(s, &sizes, &single);
+    status = read_profile(s, &sizes, false, &single);
     if (status != PLB_OK) {
         plb_auto_profile_clear(profile_out);
         return status;
