@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TASKS_MAX 4e6 /* of all plans that are played, but for the planner's own */
+#define TASKS_MAX 15e5 /* of all plans that are played, but for the planner's own */
 
 struct choice {
     const struct plb_parallel_problem *problem;
