@@ -248,19 +248,27 @@ static enum plb_status count_nodes(struct reader *r)
 
 /* ---- nodes and devices ---- */
 
+/* Opens an object of a node that describes a wire, whose name errors then know by `place`. */
+static enum plb_status open_wire(const struct plb_json_object *node, const char *key,
+                                 const char *const *known, char place[PLB_JSON_PLACE],
+                                 struct plb_json_object *wire_out)
+{
+    PLB_TRY(plb_json_child(node, key, wire_out));
+    if (!wire_out->json)
+        return PLB_OK;
+    snprintf(place, PLB_JSON_PLACE, "%s: its %s", node->file, key);
+    wire_out->file = place;
+    return plb_json_members(wire_out, known);
+}
+
 static enum plb_status read_link(const struct plb_json_object *node, struct plb__wire *wire)
 {
     static const char *const known[] = {"bytes_per_second", "latency_seconds", NULL};
     struct plb_json_object link;
     char place[PLB_JSON_PLACE];
 
-    PLB_TRY(plb_json_child(node, "link", &link));
-    if (!link.json)
-        return PLB_OK;
-    snprintf(place, sizeof place, "%s: its link", node->file);
-    link.file = place;
-    PLB_TRY(plb_json_members(&link, known));
-    return read_wire(&link, wire);
+    PLB_TRY(open_wire(node, "link", known, place, &link));
+    return link.json ? read_wire(&link, wire) : PLB_OK;
 }
 
 /* `common_out` stays true unless the file says that each device has a way of its own. */
@@ -271,12 +279,9 @@ static enum plb_status read_network(const struct plb_json_object *node, struct p
     struct plb_json_object network;
     char place[PLB_JSON_PLACE];
 
-    PLB_TRY(plb_json_child(node, "network", &network));
+    PLB_TRY(open_wire(node, "network", known, place, &network));
     if (!network.json)
         return PLB_OK;
-    snprintf(place, sizeof place, "%s: its network", node->file);
-    network.file = place;
-    PLB_TRY(plb_json_members(&network, known));
     PLB_TRY(plb_json_boolean(&network, "shared", common_out));
     return read_wire(&network, wire);
 }
